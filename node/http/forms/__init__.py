@@ -1,0 +1,1 @@
+"""http/forms of the node."""

@@ -1,0 +1,1 @@
+"""One file per measure: cells, bounds, SQL, reference."""
