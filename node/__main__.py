@@ -1,0 +1,5 @@
+"""`python -m node` is `murmur`."""
+
+from node.cli import main
+
+main()

@@ -1,0 +1,32 @@
+"""Run the node in the foreground until Ctrl-C or SIGTERM.
+
+Prints one readiness line on stdout once ingest and mesh answer; everything else is the log, on stderr.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from node.cli.kit.base import Verb
+from node.cli.kit.choice import config_path
+
+
+@click.command(
+    cls=Verb,
+    examples=(
+        (
+            "murmur run --config node.toml",
+            "the same command everywhere: by hand, under systemd, in a container",
+        ),
+    ),
+)
+@click.option("--config", type=click.Path(path_type=Path), envvar="MURMUR_CONFIG", metavar="FILE",
+              help="The node's node.toml.  [default: ./node.toml]")  # fmt: skip
+def command(config: Path | None) -> int | None:
+    """Run the node in the foreground until Ctrl-C or SIGTERM."""
+    path = config_path(config)
+    import node.app  # the node itself, and with it everything heavy
+
+    return node.app.run(path)

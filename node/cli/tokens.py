@@ -1,0 +1,101 @@
+"""Make, list and revoke the API keys of the running node."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from node.cli.kit.base import Noun
+from node.cli.kit.choice import client_of, node_option
+from node.cli.kit.output import emit, emit_json, output_option, say
+from node.cli.kit.table import Column, render_table, terminal_width
+
+_DEFAULT_SCOPES = {"write": ["events"], "read": ["insights"], "admin": ["admin"]}
+
+
+@click.group(
+    cls=Noun,
+    examples=(
+        ("murmur tokens create --label web", "a key that may send events; shown once"),
+        ("murmur tokens create --scope events --scope backfill --label import", "also for past days"),
+        ("murmur tokens list", ""),
+        ("murmur tokens revoke ID", ""),
+    ),
+)
+def command() -> None:
+    """Make, list and revoke the API keys of the running node."""
+
+
+@command.command(
+    examples=(("murmur tokens create --write --label web > web.key", "the key alone on stdout"),)
+)
+@node_option
+@click.option(
+    "--write", "kind", flag_value="write", default=True, help="A key to send events: mw_…  [default]"
+)
+@click.option("--read", "kind", flag_value="read", help="A key to ask questions: mr_…")
+@click.option("--admin", "kind", flag_value="admin", help="A key to change things: ma_…")
+@click.option(
+    "--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do: events, backfill. Repeatable."
+)
+@click.option("--label", default="", help="A name to know it by.")
+@output_option("text", "json")
+def create(data: Path, kind: str, scopes: tuple[str, ...], label: str, output: str) -> None:
+    """Make a key. It is shown once: the node keeps only a hash."""
+    wanted = {"kind": kind, "scopes": list(scopes) or _DEFAULT_SCOPES[kind], "label": label}
+    token = client_of(data).post("/v1/admin/tokens", wanted)
+    if output == "json":
+        emit_json(token.pop("schema", "murmur.token/1"), token)
+        return
+    emit(token["token"])
+    scopes_text = ", ".join(token.get("scopes", []))
+    say(f"Made {kind} key {token.get('id', '')} ({scopes_text}). It is not shown again.")
+
+
+@command.command("list")
+@node_option
+@output_option("table", "json")
+def list_(data: Path, output: str) -> None:
+    """List the keys, revoked ones too."""
+    answer = client_of(data).get("/v1/admin/tokens")
+    if output == "json":
+        emit_json(answer.pop("schema", "murmur.tokens/1"), answer)
+        return
+    columns = (
+        Column("id"), Column("kind"), Column("scopes"), Column("label", is_optional=True),
+        Column("made", is_optional=True), Column("state"),
+    )  # fmt: skip
+    rows = [
+        (
+            token["id"], token["kind"], ", ".join(token["scopes"]), token["label"], _day(token["created_at"]),
+            f"revoked {_day(token['revoked_at'])}" if token["revoked_at"] is not None else "valid",
+        )
+        for token in answer["tokens"]
+    ]  # fmt: skip
+    if not rows:
+        say('There are no keys yet. "murmur tokens create" makes one.')
+        return
+    for line in render_table(columns, rows, terminal_width()):
+        emit(line)
+
+
+@command.command()
+@node_option
+@click.argument("token_id", metavar="ID")
+@output_option("text", "json")
+def revoke(data: Path, token_id: str, output: str) -> None:
+    """Revoke a key by its id (from "murmur tokens list"), at once and for ever."""
+    from urllib.parse import quote
+
+    token = client_of(data).delete(f"/v1/admin/tokens/{quote(token_id, safe='')}")
+    if output == "json":
+        emit_json(token.pop("schema", "murmur.token/1"), token)
+        return
+    say(f"Revoked {token.get('kind', '')} key {token.get('id', token_id)}.")
+
+
+def _day(seconds: Any) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).date().isoformat()
