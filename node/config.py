@@ -1,0 +1,249 @@
+"""The node's configuration file, `node.toml`, parsed into one frozen value.
+
+Rules:
+- Unknown sections and keys are refused with the nearest known name; nothing is guessed.
+- Relative paths are relative to the file. The anchor must lie outside the data folder (PROTOCOL 5): a restored
+  data folder must not bring its own witness along.
+- An address is `HOST:PORT`. The three listeners may share one address; the admin listener is loopback only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from node.errors import ConfigError
+
+EpochLength = Literal["day", "week", "month"]
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Where a listener binds."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenConfig:
+    """The node's addresses: `public` (ingest, page), `mesh` (peers), `research` (queries), `admin` (loopback)."""
+
+    public: Address
+    mesh: Address
+    research: Address
+    admin: Address | None = None
+    behind_proxy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeshConfig:
+    """How peers reach this node, and how eagerly it talks to them."""
+
+    advertise: str
+    sync_interval_s: float = 90.0
+    push_delay_ms: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One node, as its operator configured it."""
+
+    path: Path
+    name: str
+    data: Path
+    plan: Path
+    epoch: EpochLength
+    anchor: Path
+    listen: ListenConfig
+    mesh: MeshConfig
+    release_tick_s: int = 300
+    backfill_from: date | None = None
+    log_level: str = "info"
+
+
+_SECTIONS: dict[str, tuple[str, ...]] = {
+    "": ("name", "data", "plan", "epoch", "anchor"),
+    "listen": ("public", "mesh", "research", "admin", "behind_proxy"),
+    "mesh": ("advertise", "sync_interval_s", "push_delay_ms"),
+    "release": ("tick_s",),
+    "backfill": ("from",),
+    "log": ("level",),
+}
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read and check `node.toml`.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, not TOML, or says something this version cannot obey.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            code="config_unreadable",
+            what=f"The configuration {path} cannot be read",
+            why=error.strerror or type(error).__name__,
+            fix='Give the path of a node.toml with --config, or make a node with "murmur init"',
+        ) from error
+    except UnicodeDecodeError as error:
+        raise _refused(path, "it is not UTF-8 text", "Save the file as UTF-8") from error
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: Path) -> NodeConfig:
+    """Parse the text of a `node.toml` found at `path` (used for relative paths and messages)."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _refused(path, f"it is not TOML: {error}", "Mend the line named above") from error
+    _check_keys(tree, path)
+    base = path.resolve().parent
+    name = _text(tree, "name", path)
+    data = base / _text(tree, "data", path, default="data")
+    anchor_text = _text(tree, "anchor", path, default="")
+    anchor = base / anchor_text if anchor_text else _default_anchor(name)
+    if anchor.resolve().is_relative_to(data.resolve()):
+        raise _refused(
+            path,
+            f"anchor {anchor} lies inside the data folder",
+            "Put the anchor elsewhere: it must not be part of a backup or a restore of the data",
+        )
+    epoch = _text(tree, "epoch", path, default="day")
+    if epoch not in ("day", "week", "month"):
+        raise _refused(path, f'epoch is "{epoch}"', "Use day, week or month")
+    level = _text(tree.get("log", {}), "level", path, default="info")
+    if level not in LOG_LEVELS:
+        raise _refused(path, f'log.level is "{level}"', f"Use one of {', '.join(LOG_LEVELS)}")
+    return NodeConfig(
+        path=path.resolve(),
+        name=name,
+        data=data,
+        plan=base / _text(tree, "plan", path, default="plan.yaml"),
+        epoch=cast(EpochLength, epoch),  # checked just above
+        anchor=anchor,
+        listen=_listen(tree.get("listen", {}), path),
+        mesh=_mesh(tree.get("mesh", {}), path),
+        release_tick_s=_integer(tree.get("release", {}), "tick_s", path, default=300, low=1, high=86_400),
+        backfill_from=_backfill_from(tree.get("backfill", {}), path),
+        log_level=level,
+    )
+
+
+def _listen(section: dict[str, Any], path: Path) -> ListenConfig:
+    public = _address(_text(section, "public", path, default="127.0.0.1:7700"), "listen.public", path)
+    mesh = _address(_text(section, "mesh", path, default=str(public)), "listen.mesh", path)
+    research = _address(_text(section, "research", path, default=str(public)), "listen.research", path)
+    admin_text = _text(section, "admin", path, default="")
+    admin = _address(admin_text, "listen.admin", path) if admin_text else None
+    if admin is not None and not admin.is_loopback:
+        raise _refused(
+            path,
+            f"listen.admin is {admin}, which is not a loopback address",
+            "Bind it to 127.0.0.1: exact traffic counts live there",
+        )
+    behind_proxy = section.get("behind_proxy", False)
+    if not isinstance(behind_proxy, bool):
+        raise _refused(path, "listen.behind_proxy is not true or false", "Write true or false without quotes")
+    for where, address in (("public", public), ("mesh", mesh), ("research", research)):
+        if not address.is_loopback and not behind_proxy:
+            raise _refused(
+                path,
+                f"listen.{where} is {address}, which others can reach without TLS",
+                "Listen on 127.0.0.1 behind a TLS proxy, or say behind_proxy = true in [listen]",
+            )
+    return ListenConfig(public=public, mesh=mesh, research=research, admin=admin, behind_proxy=behind_proxy)
+
+
+def _mesh(section: dict[str, Any], path: Path) -> MeshConfig:
+    advertise = _text(section, "advertise", path, default="")
+    interval = section.get("sync_interval_s", 90)
+    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0.1 <= interval <= 86_400:
+        raise _refused(path, f"mesh.sync_interval_s is {interval!r}", "Give seconds between 0.1 and 86400")
+    return MeshConfig(
+        advertise=advertise,
+        sync_interval_s=float(interval),
+        push_delay_ms=_integer(section, "push_delay_ms", path, default=20, low=0, high=60_000),
+    )
+
+
+def _backfill_from(section: dict[str, Any], path: Path) -> date | None:
+    value = section.get("from")
+    if value is None:
+        return None
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError as error:
+        raise _refused(path, f'backfill.from is "{value}"', "Give a day such as 2026-11-05") from error
+
+
+def _address(text: str, key: str, path: Path) -> Address:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise _refused(path, f'{key} is "{text}"', "Give HOST:PORT with a port from 1 to 65535")
+    return Address(host, int(port))
+
+
+def _default_anchor(name: str) -> Path:
+    state_home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state_home) / "murmur" / f"{name}.anchor"
+
+
+def _text(section: dict[str, Any], key: str, path: Path, default: str | None = None) -> str:
+    value = section.get(key, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise _refused(path, f'"{key}" is missing or not text', f'Write {key} = "…"')
+    return value
+
+
+def _integer(section: dict[str, Any], key: str, path: Path, *, default: int, low: int, high: int) -> int:
+    value = section.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise _refused(path, f'"{key}" is {value!r}', f"Give a whole number from {low} to {high}")
+    return value
+
+
+def _check_keys(tree: dict[str, Any], path: Path) -> None:
+    sections = [name for name in _SECTIONS if name]
+    for key, value in tree.items():
+        if key in sections:
+            if not isinstance(value, dict):
+                raise _refused(path, f'"{key}" is not a section', f"Write it as [{key}]")
+            for inner in value:
+                if inner not in _SECTIONS[key]:
+                    raise _unknown(path, f"{key}.{inner}", [f"{key}.{known}" for known in _SECTIONS[key]])
+        elif key not in _SECTIONS[""]:
+            raise _unknown(path, key, [*_SECTIONS[""], *sections])
+
+
+def _unknown(path: Path, key: str, known: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(known)}"
+    return _refused(path, f'it has an unknown key "{key}"', hint)
+
+
+def _refused(path: Path, why: str, fix: str) -> ConfigError:
+    return ConfigError(code="config_invalid", what=f"The configuration {path} is refused", why=why, fix=fix)

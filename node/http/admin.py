@@ -1,0 +1,114 @@
+"""The operator plane: JSON over the admin socket (0600), and over the loopback admin port with an `ma_` key.
+
+Exact figures live here and nowhere else (DESIGN 5). Each handler is a thin shell over one method of the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from node.errors import RejectedInput
+from node.http.problems import problem_middleware
+from node.state.tokens import Token, TokenBook
+
+Shape = TypeVar("Shape")
+
+
+class NodePort(Protocol):
+    """What the operator plane needs of a running node."""
+
+    tokens: TokenBook
+
+    def status(self) -> Mapping[str, Any]: ...
+    def mesh_bytes(self) -> Mapping[str, Any]: ...
+    def finish_backfill(self, through: date) -> Mapping[str, Any]: ...
+    def create_token(self, kind: str, scopes: list[str], label: str) -> tuple[str, Token]: ...
+    def revoke_token(self, token_id: str) -> Token: ...
+
+
+class _NewToken(msgspec.Struct, forbid_unknown_fields=True):
+    kind: str
+    scopes: list[str] = []
+    label: str = ""
+
+
+class _Finish(msgspec.Struct, forbid_unknown_fields=True):
+    through: str
+
+
+def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = None) -> web.Application:
+    """The application that the admin socket serves; research reads are there too, without a key."""
+
+    async def status(_request: web.Request) -> web.Response:
+        return _json(200, {"schema": "murmur.status/1", **node.status()})
+
+    async def mesh(_request: web.Request) -> web.Response:
+        return _json(200, {"schema": "murmur.mesh/1", **node.mesh_bytes()})
+
+    async def list_tokens(_request: web.Request) -> web.Response:
+        return _json(200, {"schema": "murmur.tokens/1", "tokens": [_public(token) for token in node.tokens.list()]})
+
+    async def create_token(request: web.Request) -> web.Response:
+        wanted = await _body(request, _NewToken)
+        secret, token = node.create_token(wanted.kind, wanted.scopes, wanted.label)
+        return _json(201, {"schema": "murmur.token/1", "token": secret, **_public(token)})
+
+    async def revoke_token(request: web.Request) -> web.Response:
+        return _json(200, {"schema": "murmur.token/1", **_public(node.revoke_token(request.match_info["id"]))})
+
+    async def finish_backfill(request: web.Request) -> web.Response:
+        wanted = await _body(request, _Finish)
+        try:
+            through = date.fromisoformat(wanted.through)
+        except ValueError as error:
+            raise RejectedInput(
+                code="bad_date",
+                what="The backfill is not finished",
+                why=f'"{wanted.through[:40]}" is not a day',
+                fix="Give a day such as 2026-11-18",
+            ) from error
+        return _json(202, {"schema": "murmur.backfill/1", **node.finish_backfill(through)})
+
+    app = web.Application(middlewares=[problem_middleware])
+    app.router.add_get("/v1/admin/status", status)
+    app.router.add_get("/v1/admin/mesh", mesh)
+    app.router.add_get("/v1/admin/tokens", list_tokens)
+    app.router.add_post("/v1/admin/tokens", create_token)
+    app.router.add_delete("/v1/admin/tokens/{id}", revoke_token)
+    app.router.add_post("/v1/admin/backfill/finish", finish_backfill)
+    if research_routes:
+        app.router.add_routes(research_routes)
+    return app
+
+
+def _public(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "kind": token.kind,
+        "scopes": list(token.scopes),
+        "label": token.label,
+        "created_at": token.created_at_s,
+        "revoked_at": token.revoked_at_s,
+    }
+
+
+async def _body(request: web.Request, shape: type[Shape]) -> Shape:
+    raw = await request.read()
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except msgspec.MsgspecError as error:
+        raise RejectedInput(
+            code="malformed_body",
+            what="The request is refused",
+            why=f"Its body is not what this path takes: {error}",
+            fix="See specs/api/openapi.yaml for the shape",
+        ) from error
+
+
+def _json(status: int, document: Mapping[str, Any]) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")
