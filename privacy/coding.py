@@ -1,0 +1,119 @@
+"""From a value as a client sent it to the code that is stored, or None for absent. Exact: no float decides.
+
+An encoder takes any object that JSON can bring and never raises. Absent is what a value becomes that has the
+wrong type, is no number, is NaN or infinite, is 10¹² or more in size (no measurement, more likely an id), or
+looks like personal data (`privacy.pii`). A float stands for the shortest decimal that names it, so 0.1 is one
+tenth; rounding is half-even, once.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable
+from decimal import Decimal
+from math import lcm
+from typing import Final
+
+from privacy.pii import looks_personal
+from privacy.tracking_plan import AttributeType, Band, Category, Flag, Number
+
+Encoder = Callable[[object], int | None]
+
+MAX_MAGNITUDE: Final = 10**12  # exclusive; longer digit runs are account, card and phone numbers
+
+_DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,18})?")
+_FLAGS: Final[dict[object, int]] = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
+
+
+def encoder_of(kind: AttributeType) -> Encoder:
+    """The encoder of an attribute's type; codes as in `privacy.rows`."""
+    match kind:
+        case Category():
+            return _category(kind)
+        case Band():
+            return _band(kind)
+        case Number():
+            return _number(kind)
+        case Flag():
+            return _flag
+
+
+def exact(value: object) -> tuple[int, int] | None:
+    """The number as (numerator, denominator > 0), or None where the value is no usable number."""
+    if type(value) is int:  # not isinstance: a bool is no number
+        return (value, 1) if -MAX_MAGNITUDE < value < MAX_MAGNITUDE else None
+    if type(value) is float:
+        if not -MAX_MAGNITUDE < value < MAX_MAGNITUDE:  # NaN compares false, too
+            return None
+        return (int(value), 1) if value.is_integer() else _ratio_of(repr(value))
+    if type(value) is str and len(value) <= 32 and _DECIMAL.fullmatch(value):
+        return _ratio_of(value)
+    return None
+
+
+def divide_half_even(numerator: int, denominator: int) -> int:
+    """The whole number nearest to numerator / denominator (> 0); a tie goes to the even one."""
+    quotient, rest = divmod(numerator, denominator)
+    twice = 2 * rest
+    return quotient + 1 if twice > denominator or (twice == denominator and quotient & 1) else quotient
+
+
+def _ratio_of(text: str) -> tuple[int, int]:
+    """The decimal a text names; by hand where it has no exponent, which is three times faster than Decimal."""
+    if "e" in text:
+        return Decimal(text).as_integer_ratio()
+    whole, _, fraction = text.partition(".")
+    return int(whole + fraction), 10 ** len(fraction)
+
+
+def _category(kind: Category) -> Encoder:
+    codes = {text: code for code, text in enumerate(kind.values)}
+    other = len(kind.values)
+
+    def encode(value: object) -> int | None:
+        if type(value) is int and -MAX_MAGNITUDE < value < MAX_MAGNITUDE:
+            value = str(value)
+        if type(value) is not str or not value:
+            return None
+        code = codes.get(value)
+        if code is not None:
+            return code
+        return None if looks_personal(value) else other
+
+    return encode
+
+
+def _band(kind: Band) -> Encoder:
+    scale = lcm(*(edge.denominator for edge in kind.edges))
+    edges = [int(edge * scale) for edge in kind.edges]
+
+    def encode(value: object) -> int | None:
+        number = exact(value)
+        # An edge is whole after scaling, so edge <= x exactly when edge <= floor(x).
+        return None if number is None else bisect_right(edges, number[0] * scale // number[1])
+
+    return encode
+
+
+def _number(kind: Number) -> Encoder:
+    low, high = kind.low_quanta, kind.high_quanta
+    up, down = kind.quantum.denominator, kind.quantum.numerator
+
+    def encode(value: object) -> int | None:
+        number = exact(value)
+        if number is None:
+            return None
+        # The bounds are whole quanta, so clamping after rounding equals clamping before.
+        quanta = divide_half_even(number[0] * up, number[1] * down)
+        return low if quanta < low else high if quanta > high else quanta
+
+    return encode
+
+
+def _flag(value: object) -> int | None:
+    if value is True or value is False:
+        return int(value)
+    if type(value) is int:
+        return value if value in (0, 1) else None
+    return _FLAGS.get(value) if type(value) is str else None
