@@ -1,0 +1,232 @@
+"""A definition compiled: the blocks of its vector, their coordinates, sensitivities and noise (PRIVACY 2).
+
+A layout depends on the definition and the window alone, so every node and every reader computes the same
+one. Cells run row-major over the axes: those of `by` in the order of their names, then the measure's own
+(bins innermost).
+
+The noise of a block: ρ is split equally over the blocks, and σ² = Δ₂²/(2ρ_block), exact. Whether a sum
+could leave the exact range is decided here, from the bounds, never from data: Linf·2³⁰ + 64σ ≤ 2⁵³−1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+from typing import TYPE_CHECKING, Final
+
+from privacy.dimensions import Dimension
+from privacy.errors import BoundViolated, InvalidDefinition, InvalidWindow, OverflowPossible, TooManyCells
+from privacy.measures.base import Bounds, Sensitivity
+from privacy.mechanisms import sigma_squared_for
+from privacy.units import Window
+
+if TYPE_CHECKING:
+    from privacy.definition import Definition
+
+MAX_CELLS: Final = 65_536  # of a whole layout: 512 KiB at 8 bytes, what a summary may carry (PROTOCOL 2)
+MAX_PEOPLE: Final = 2**30  # persons of one window at one node that the overflow rule allows for
+MAX_CELL: Final = 2**53 - 1  # integers that JSON readers hold exactly (PROTOCOL 3)
+TAIL: Final = 64  # sigmas of noise that the overflow rule allows for; beyond has probability < 2⁻²⁹⁰⁰
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of the vector with one noise scale.
+
+    Args:
+        name: Unique in its layout: "count".
+        shape: Labels per axis; their product is the number of cells.
+        l0, linf: Most cells one person touches, and most change in one; whole quanta.
+        rho: Share of the release's ρ spent here.
+        sigma_squared: σ² of the noise on each cell, in quanta squared.
+        mechanism: "gaussian".
+        quantum: What one unit of a cell is worth.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    l0: int
+    linf: int
+    rho: Fraction
+    sigma_squared: Fraction
+    mechanism: str
+    quantum: Fraction = Fraction(1)
+
+    @property
+    def cells(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def l1(self) -> int:
+        """Δ₁, the most one person moves the block in sum of absolute changes."""
+        return self.l0 * self.linf
+
+    @property
+    def l2_squared(self) -> int:
+        """Δ₂², the most one person moves the block in sum of squared changes."""
+        return self.l0 * self.linf**2
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The coordinates and noise of one release.
+
+    Args:
+        window: The window it covers; fixes the labels of axes made from time.
+        dimensions: Axes of every block, outermost first.
+        blocks: In vector order.
+        bounds: Contribution bounds, C already at most the number of units.
+        rho: What the release costs, the sum over blocks.
+    """
+
+    window: Window
+    dimensions: tuple[Dimension, ...]
+    blocks: tuple[Block, ...]
+    bounds: Bounds
+    rho: Fraction
+
+    @property
+    def cells(self) -> int:
+        """Length of the vector."""
+        return sum(block.cells for block in self.blocks)
+
+    def offset(self, block: Block) -> int:
+        """Where the block begins in the vector."""
+        return sum(earlier.cells for earlier in self.blocks[: self.blocks.index(block)])
+
+    def key(self, index: int) -> dict[str, str]:
+        """The labels of a cell, by axis: {"country": "DE", "bin": "[3, 6)"}; {} where there is one cell.
+
+        Args:
+            index: Position in the whole vector; cells of different blocks may share a key.
+        """
+        if not 0 <= index < self.cells:
+            raise IndexError(f"cell {index} of {self.cells}")
+        for block in self.blocks:
+            if index < block.cells:
+                break
+            index -= block.cells
+        labels: list[str] = []
+        for axis in reversed(self.dimensions):
+            index, place = divmod(index, axis.size)
+            labels.append(axis.labels[place])
+        return {axis.name: label for axis, label in zip(self.dimensions, reversed(labels), strict=True)}
+
+    def keys(self) -> Iterator[dict[str, str]]:
+        """The key of every cell, in vector order."""
+        return map(self.key, range(self.cells))
+
+    def index(self, key: Mapping[str, str]) -> int:
+        """The cell with this key in the first block; the inverse of `key`.
+
+        Raises:
+            KeyError: the key has other axes or labels than the layout.
+        """
+        if set(key) != {axis.name for axis in self.dimensions}:
+            raise KeyError(tuple(key))
+        index = 0
+        for axis in self.dimensions:
+            try:
+                index = index * axis.size + axis.labels.index(key[axis.name])
+            except ValueError:
+                raise KeyError(key[axis.name]) from None
+        return index
+
+    def vector(self, rows: Sequence[tuple[int, int]]) -> list[int]:
+        """The dense vector of sparse (cell, value) rows, as the bounding SQL returns them; zeros elsewhere.
+
+        Raises:
+            BoundViolated: a cell named twice or outside the layout, or a value outside [0, Linf·2³⁰].
+        """
+        vector = [0] * self.cells
+        seen = set()
+        for cell, value in rows:
+            if type(cell) is not int or not 0 <= cell < len(vector) or cell in seen:
+                raise _violated("a cell lies outside the layout or appears twice")
+            seen.add(cell)
+            vector[cell] = value
+        self.check_vector(vector)
+        return vector
+
+    def check_vector(self, vector: Sequence[int]) -> None:
+        """Nothing, when the bounded vector fits; the message of a refusal holds no value of it.
+
+        Raises:
+            BoundViolated: wrong length, a value that is no int, or outside [0, Linf·2³⁰].
+        """
+        if len(vector) != self.cells:
+            raise _violated(f"the vector has {len(vector)} cells, the layout {self.cells}")
+        at = 0
+        for block in self.blocks:
+            most = block.linf * MAX_PEOPLE
+            if not all(type(value) is int and 0 <= value <= most for value in vector[at : at + block.cells]):
+                raise _violated(f"a value of block {block.name} lies outside its bounds")
+            at += block.cells
+
+
+def compile_layout(definition: Definition, window: Window) -> Layout:
+    """The layout of a definition over a window.
+
+    Raises:
+        InvalidWindow: the window is of another kind than the definition's.
+        InvalidDefinition: no listed hour lies in the window. TooManyCells, OverflowPossible: as they say.
+    """
+    if window.kind != definition.window:
+        raise InvalidWindow(
+            what=f"Window {window.text} refused",
+            why=f"the metric {definition.metric} is computed over windows of one {definition.window}",
+            fix=f"Name a {definition.window}",
+        )
+    axes = tuple(axis.within(window) for axis in (*definition.by, *definition.measure.axes))
+    shape = tuple(axis.size for axis in axes)
+    units = _checked_size(shape)
+    bounds = Bounds(min(definition.max_cells, units), definition.max_per_cell)
+    rows = definition.measure.sensitivities(bounds)
+    if units * len(rows) > MAX_CELLS:
+        raise _too_many(units * len(rows))
+    rho = definition.rho / len(rows)
+    blocks = tuple(_block(row, shape, rho, definition.mechanism) for row in rows)
+    return Layout(window, axes, blocks, bounds, definition.rho)
+
+
+def _block(row: Sensitivity, shape: tuple[int, ...], rho: Fraction, mechanism: str) -> Block:
+    sigma_squared = sigma_squared_for(Fraction(row.l2_squared), rho)
+    room = MAX_CELL - row.linf * MAX_PEOPLE
+    if room < 0 or TAIL**2 * sigma_squared > room**2:  # 64σ > room, without the root
+        raise OverflowPossible(
+            what="Metric refused",
+            why=f"block {row.block} could pass 2^53 - 1 with max_per_cell = {row.linf} and this rho",
+            fix="Lower max_cells or max_per_cell, or raise rho",
+        )
+    return Block(row.block, shape, row.l0, row.linf, rho, sigma_squared, mechanism)
+
+
+def _checked_size(shape: tuple[int, ...]) -> int:
+    size = prod(shape)
+    if size > MAX_CELLS:
+        raise _too_many(size)
+    if size == 0:
+        raise InvalidDefinition(
+            what="Metric refused",
+            why="none of the hours it lists lies in its window",
+            fix="List all 24 hours of the day where the window is an hour",
+        )
+    return size
+
+
+def _too_many(cells: int) -> TooManyCells:
+    return TooManyCells(
+        what="Metric refused",
+        why=f"it has {cells} cells, at most {MAX_CELLS} fit in a summary",
+        fix="List fewer values or edges, or split the metric",
+    )
+
+
+def _violated(why: str) -> BoundViolated:
+    return BoundViolated(
+        what="Bounded vector refused",
+        why=why,
+        fix="Nothing was released; report this, it is a fault of the node",
+    )
