@@ -4,8 +4,8 @@ A noun's file has a docstring whose first line is its line in `murmur --help`, a
 `command`. It is imported only when it is asked for, so the help of all of them costs the import of none. What
 nouns share lives in `kit/`.
 
-Rules: data on stdout, talk on stderr; `--json` everywhere, each document with its schema's name; an error says
-what, why and what to do, with a stable code; exit codes are those of `kit/exits.py`.
+Rules: data on stdout, talk on stderr; `--json` everywhere, each document with its schema's name; an error
+says what, why and what to do, with a stable code; exit codes are those of `kit/exits.py`.
 """
 
 from __future__ import annotations

@@ -42,9 +42,7 @@ def _in_words(fields: dict[str, Any], indent: str = "") -> list[str]:
         elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             lines.append(f"{indent}{name}")
             for item in value:
-                lines.append(
-                    f"{indent}  - " + "  ".join(f"{key} {_plain(inner)}" for key, inner in item.items())
-                )
+                lines.append(f"{indent}  - " + "  ".join(f"{key} {_plain(inner)}" for key, inner in item.items()))
         else:
             lines.append(f"{indent}{name:<{width}}  {_plain(value)}")
     return lines

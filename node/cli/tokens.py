@@ -29,18 +29,12 @@ def command() -> None:
     """Make, list and revoke the API keys of the running node."""
 
 
-@command.command(
-    examples=(("murmur tokens create --write --label web > web.key", "the key alone on stdout"),)
-)
+@command.command(examples=(("murmur tokens create --write --label web > web.key", "the key alone on stdout"),))
 @node_option
-@click.option(
-    "--write", "kind", flag_value="write", default=True, help="A key to send events: mw_…  [default]"
-)
+@click.option("--write", "kind", flag_value="write", default=True, help="A key to send events: mw_…  [default]")
 @click.option("--read", "kind", flag_value="read", help="A key to ask questions: mr_…")
 @click.option("--admin", "kind", flag_value="admin", help="A key to change things: ma_…")
-@click.option(
-    "--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do: events, backfill. Repeatable."
-)
+@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do: events, backfill. Repeatable.")
 @click.option("--label", default="", help="A name to know it by.")
 @output_option("text", "json")
 def create(data: Path, kind: str, scopes: tuple[str, ...], label: str, output: str) -> None:
@@ -87,7 +81,7 @@ def list_(data: Path, output: str) -> None:
 @click.argument("token_id", metavar="ID")
 @output_option("text", "json")
 def revoke(data: Path, token_id: str, output: str) -> None:
-    """Revoke a key by its id (from "murmur tokens list"), at once and for ever."""
+    """Revoke a key by its id, at once and for ever."""
     from urllib.parse import quote
 
     token = client_of(data).delete(f"/v1/admin/tokens/{quote(token_id, safe='')}")

@@ -1,4 +1,4 @@
-"""Which node a command means: `--data`, `--config` (MURMUR_CONFIG), `./node.toml`, or the one in XDG_CONFIG_HOME."""
+"""Which node a command means: `--data`, `--config`, `./node.toml`, or the one in XDG_CONFIG_HOME/murmur."""
 
 from __future__ import annotations
 

@@ -45,6 +45,9 @@ def show_failure(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):  # `murmur query … | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.OK
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.format_message(), file=sys.stderr)  # noqa: T201
+        return exits.USAGE
     code, what, why, fix, exit_code = _parts(error)
     if wants_json(arguments):
         document = {
@@ -57,8 +60,8 @@ def show_failure(error: BaseException, arguments: Sequence[str]) -> int:
         }
         text = json.dumps(document, ensure_ascii=False)
     else:
-        reason = f": {why}." if why else "."
-        text = f"murmur: {what}{reason}\n  do    {fix}.\n  code  {code}"
+        said = f"{what}: {why}" if why else what
+        text = f"murmur: {said}{'' if said.endswith('?') else '.'}\n  do    {fix}.\n  code  {code}"
     print(text, file=sys.stderr)  # noqa: T201
     if os.environ.get("MURMUR_TRACEBACK") == "1":
         traceback.print_exception(error)

@@ -38,8 +38,7 @@ def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width
     kept = list(range(len(columns)))
     cells = [[_harmless(cell) for cell in row] for row in rows]
     widths = [
-        max([_places(column.title), *(_places(row[index]) for row in cells)])
-        for index, column in enumerate(columns)
+        max([_places(column.title), *(_places(row[index]) for row in cells)]) for index, column in enumerate(columns)
     ]
     for index in reversed(range(len(columns))):
         if _total(widths, kept) > width and columns[index].is_optional:
@@ -73,8 +72,7 @@ def _fit(text: str, width: int, is_number: bool) -> str:
 def _places(text: str) -> int:
     """Terminal cells a text takes: two for wide East Asian characters, none for combining marks."""
     return sum(
-        0 if unicodedata.combining(mark) else 2 if unicodedata.east_asian_width(mark) in "WF" else 1
-        for mark in text
+        0 if unicodedata.combining(mark) else 2 if unicodedata.east_asian_width(mark) in "WF" else 1 for mark in text
     )
 
 

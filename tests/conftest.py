@@ -1,0 +1,105 @@
+"""What every test shares: no skip passes unseen in CI, real data where it is there, a report of what was measured.
+
+`MURMUR_NO_SKIP=1` (set by .ci/run) turns each skip into a failure, those at collection too; the one excuse is real
+data that this machine does not have. `--murmur-report FILE` (make test-slow) writes what tests measured.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NO_SHARED_DATA = "the real event logs are not on this machine"
+Measure = Callable[[str, str, str, bool], None]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real event logs (`MURMUR_SHARED_DATA`, else `../shared/data`); skips where there is none."""
+    folder = Path(os.environ.get("MURMUR_SHARED_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(NO_SHARED_DATA)
+    return folder
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Measure:
+    """Call with (what, value, target, reached) to put a line into the report, and fail the test yourself if it must."""
+
+    def add(what: str, value: str, target: str, reached: bool) -> None:
+        record_property("measured", (what, value, target, reached))
+
+    return add
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--murmur-report", metavar="FILE", help="write what was measured to FILE, as Markdown")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _fail_if_unexcused(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped:
+        _fail_if_unexcused(report)
+    return report
+
+
+def _fail_if_unexcused(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if os.environ.get("MURMUR_NO_SKIP") == "1" and NO_SHARED_DATA not in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"MURMUR_NO_SKIP=1, and this was skipped: {report.longrepr}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    target = config.getoption("--murmur-report")
+    if target:
+        Path(target).write_text(_report(terminalreporter), encoding="utf-8")
+
+
+def _report(terminal: pytest.TerminalReporter) -> str:
+    """The Markdown of one run: where, what was measured against which target, how every slow test ended."""
+    outcomes = {name: terminal.stats.get(name, []) for name in ("passed", "failed", "error", "skipped")}
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    lines = [
+        "# Report of the slow suite",
+        "",
+        "Written by `make test-slow`; do not edit. A number here was measured in the run named here, on a machine",
+        "that was not idle unless a line says so.",
+        "",
+        f"- commit {commit or 'unknown'}, Python {platform.python_version()}, {platform.system()} "
+        f"{platform.machine()}, {os.cpu_count()} cores",
+        "- " + ", ".join(f"{len(reports)} {name}" for name, reports in outcomes.items()),
+        "",
+        "| what | measured | target | reached |",
+        "|---|---|---|---|",
+    ]
+    for report in (report for reports in outcomes.values() for report in reports):
+        for name, value in getattr(report, "user_properties", []):
+            if name == "measured":
+                what, found, target, reached = value
+                lines.append(f"| {what} | {found} | {target} | {'yes' if reached else 'NO'} |")
+    lines += ["", "| test | outcome | seconds |", "|---|---|---|"]
+    for outcome, reports in outcomes.items():
+        for report in sorted(reports, key=lambda report: report.nodeid):
+            lines.append(f"| {report.nodeid} | {outcome} | {getattr(report, 'duration', 0):.1f} |")
+    return "\n".join([*lines, ""])
