@@ -7,7 +7,7 @@ unknown field is refused, because it might change the meaning of the ones we kno
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import gcd
 from typing import Final, NoReturn, TypeVar
@@ -167,7 +167,7 @@ def human_value(text: str) -> bytes:
     return text.encode("utf-8")
 
 
-def check_ascending(items: list[T], what: str, key: Callable[[T], object]) -> None:
+def check_ascending(items: Sequence[T], what: str, key: Callable[[T], object]) -> None:
     """Refuse unless the items stand in strictly ascending order of `key`: one order, no duplicates.
 
     Raises:
