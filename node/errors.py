@@ -1,7 +1,7 @@
 """The NodeError family: what the shell around the pure core can run into, sorted by who can act.
 
-Every error carries a stable `code` and says what happened, why, and what to do; `str(error)` is `what: why. fix`.
-None of the three parts ever holds a secret, a key or the content of an event (STYLE 6).
+Every error carries a stable `code` and says what happened, why, and what to do; `str(error)` is
+`what: why. fix`. None of the three parts ever holds a secret, a key or the content of an event (STYLE 6).
 """
 
 from __future__ import annotations

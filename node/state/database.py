@@ -3,11 +3,11 @@
 Rules:
 - WAL with `synchronous=FULL`: a transaction that returned is on disk.
 - `transaction()` is BEGIN IMMEDIATE … COMMIT under a lock; threads wait for each other. It does not nest.
-- An error from COMMIT (or from a needed ROLLBACK) leaves the truth unknown: StorageError with `fatal`, and every later
-  call is refused. The caller ends the process; what is true is read again at start (DESIGN 5).
-- The schema is the sum of `migrations/NNNN_noun.sql`, applied in order of NNNN, each once, each in one transaction, and
-  recorded with its SHA-256. Migrations are appended, never edited: a changed one, one that sorts before an applied
-  one, and a database newer than this code are refused.
+- An error from COMMIT (or from a needed ROLLBACK) leaves the truth unknown: StorageError with `fatal`, and
+  every later call is refused. The caller ends the process; what is true is read again at start (DESIGN 5).
+- The schema is the sum of `migrations/NNNN_noun.sql`, applied in order of NNNN, each once, each in one
+  transaction, and recorded with its SHA-256. Migrations are appended, never edited: a changed one, one that
+  sorts before an applied one, and a database newer than this code are refused.
 
 Left out on purpose: a pool, an ORM, a second connection. Lock order: the vault's gate first, then this lock.
 """
@@ -45,8 +45,8 @@ class _Migration:
 class StateDatabase:
     """The open state database at `path` (created with mode 0600), migrated to what this code knows.
 
-    Safe to use from several threads. Raises StorageError when the file cannot be opened, is not a state database, or
-    its migrations do not match `migrations`.
+    Safe to use from several threads. Raises StorageError when the file cannot be opened, is not a state
+    database, or does not match the folder `migrations`.
     """
 
     def __init__(self, path: Path, *, migrations: Path = MIGRATIONS) -> None:
@@ -208,7 +208,7 @@ class StateDatabase:
 
 
 def _load_migrations(folder: Path) -> list[_Migration]:
-    """The migrations of `folder` by number. RuntimeError when two share a number: a mistake of ours, not of the disk."""
+    """The migrations of `folder` by number. RuntimeError when two share one: our mistake, not the disk's."""
     found: dict[int, _Migration] = {}
     for path in sorted(folder.glob("*.sql")):
         match = _MIGRATION_NAME.fullmatch(path.name)

@@ -1,0 +1,281 @@
+"""Rows to the plaintext of one frame, and frames back to one Arrow table (specs/vault.md 4).
+
+A frame holds a column in the least room it needs: nothing for a column of nulls, its value for a constant one, else
+unsigned offsets from the least value in 1, 2, 4 or 8 bytes. The varying columns travel as one Arrow IPC record batch
+message without schema, compressed with lz4 as a whole: in a frame of 100 events the message's own headers would
+otherwise weigh more than half of the codes. Offsets are taken modulo 2^64, so one rule serves signed and unsigned.
+
+The vault never looks at what a row means. A value outside its column's type is a mistake of the caller (ValueError).
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from array import array as exact_array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from privacy.rows import ATTRIBUTE_SLOTS, FIXED_COLUMNS, ROW_COLUMNS, Column, Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Any: the arrays here hold whatever integer type the column names.
+_Array = npt.NDArray[np.integer[Any]]
+_Dtype = np.dtype[np.integer[Any]]
+
+_ABSENT: Final = 0  # every value is null
+_CONSTANT: Final = 1  # every value is the base
+_VARYING: Final = 2  # code 2 + w: offsets from the base in 2**w bytes
+_MODULUS: Final = 1 << 64
+_HEAD: Final = struct.Struct(">I")
+_COLUMN: Final = struct.Struct(">BQ")
+_WIDTHS: Final[tuple[_Dtype, ...]] = (np.dtype("<u1"), np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8"))
+_DTYPES: Final[dict[str, _Dtype]] = {
+    "u8": np.dtype("<u1"),
+    "u16": np.dtype("<u2"),
+    "u32": np.dtype("<u4"),
+    "u64": np.dtype("<u8"),
+    "i64": np.dtype("<i8"),
+}
+MAX_FRAME_ROWS: Final = 1 << 20  # so that a damaged count can never ask for more than some 200 MB
+
+
+class FrameError(ValueError):
+    """The plaintext is not a frame of this version. The segment reader names segment and frame."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # repr: it would show rows
+class DecodedColumn:
+    """One column of one frame: value = (base + offsets) modulo 2^64; offsets None = every value is the base."""
+
+    base: int
+    offsets: _Array | None
+    valid: npt.NDArray[np.bool_] | None  # None: all valid
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DecodedFrame:
+    """A frame's columns in the order of the row; None for a column of nulls."""
+
+    rows: int
+    columns: tuple[DecodedColumn | None, ...]
+
+
+def columns_of(slots: int) -> tuple[Column, ...]:
+    """The columns a segment for plans of at most `slots` attributes holds."""
+    if not 0 <= slots <= ATTRIBUTE_SLOTS:
+        raise ValueError(f"slots is 0 to {ATTRIBUTE_SLOTS}, got {slots}")
+    return ROW_COLUMNS[: len(FIXED_COLUMNS) + slots]
+
+
+@functools.cache
+def arrow_schema(slots: int) -> pa.Schema:
+    """The logical Arrow schema of such a segment."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field(column.name, pa.from_numpy_dtype(_DTYPES[column.type]), nullable=column.nullable)
+            for column in columns_of(slots)
+        ]
+    )
+
+
+def encode_rows(rows: Sequence[Row], slots: int) -> bytes:
+    """The plaintext of one frame of rows, each as wide as the segment or as ROW_COLUMNS.
+
+    Raises:
+        ValueError: no rows, too many, rows of other widths, a value in a slot the segment does not hold, a null
+            where none may be, or a value outside its column's type.
+    """
+    return encode_columns(list(zip(*rows, strict=True)), len(rows), slots)
+
+
+def encode_columns(columns: Sequence[Sequence[int | None]], rows: int, slots: int) -> bytes:
+    """As `encode_rows`, from one sequence of values a column."""
+    wanted = columns_of(slots)
+    if not 1 <= rows <= MAX_FRAME_ROWS:
+        raise ValueError(f"a frame holds 1 to {MAX_FRAME_ROWS} rows, got {rows}")
+    if len(columns) < len(wanted) or any(values.count(None) != rows for values in columns[len(wanted) :]):
+        raise ValueError(f"rows do not fit a segment of {slots} attribute slots")
+    head = bytearray(_HEAD.pack(rows))
+    arrays: list[tuple[_Array, npt.NDArray[np.bool_] | None]] = []
+    for column, values in zip(wanted, columns, strict=False):
+        packed = _pack(column, values, rows)
+        if packed is None:
+            head.append(_ABSENT)
+            continue
+        base, offsets, valid = packed
+        code = _CONSTANT if offsets is None else _VARYING + _WIDTHS.index(offsets.dtype)
+        head += _COLUMN.pack(code, base)
+        if offsets is not None:
+            arrays.append((offsets, valid))
+    return bytes(head) + (_message(arrays, rows) if arrays else b"")
+
+
+def decode_frame(plaintext: bytes, slots: int) -> DecodedFrame:
+    """The columns of a frame. FrameError when the bytes are not a frame of `slots` slots."""
+    try:
+        return _decode(plaintext, slots)
+    except FrameError:
+        raise
+    except Exception as error:  # Arrow raises many families on bytes that are not a message
+        raise FrameError(type(error).__name__) from error
+
+
+def table_of(frames: Sequence[DecodedFrame]) -> pa.Table:
+    """All rows of the frames, in order, with every column of ROW_COLUMNS; a slot that no frame holds is null."""
+    import pyarrow as pa
+
+    rows = sum(frame.rows for frame in frames)
+    arrays = [_gather(position, column, frames, rows) for position, column in enumerate(ROW_COLUMNS)]
+    return pa.Table.from_arrays(arrays, schema=arrow_schema(ATTRIBUTE_SLOTS))
+
+
+def _pack(
+    column: Column, values: Sequence[int | None], rows: int
+) -> tuple[int, _Array | None, npt.NDArray[np.bool_] | None] | None:
+    """(base, offsets or None when constant, validity or None when all valid), or None when all are null."""
+    nulls = values.count(None)
+    if nulls and not column.nullable:
+        raise ValueError(f"column {column.name} holds a null")
+    if nulls == rows:
+        return None
+    first = values[0]
+    if first is not None and first == values[-1] and values.count(first) == rows:
+        return int(_integers(column, [first])[0]) % _MODULUS, None, None
+    valid = None
+    present = cast("Sequence[int]", values)  # true once the nulls are filled
+    if nulls:
+        valid = np.fromiter((value is not None for value in values), np.bool_, rows)
+        filler = next(value for value in values if value is not None)
+        present = [filler if value is None else value for value in values]
+    array = _integers(column, present)
+    low, high = int(array.min()), int(array.max())
+    width = next(width for width in _WIDTHS if high - low <= np.iinfo(width).max)
+    offsets = array.view(np.uint64) - np.uint64(low % _MODULUS)
+    return low % _MODULUS, offsets.astype(width), valid
+
+
+def _integers(column: Column, values: Sequence[int]) -> _Array:
+    """The values as 64-bit integers, checked against the column's type."""
+    wide, code = (np.dtype(np.uint64), "Q") if column.type == "u64" else (np.dtype(np.int64), "q")
+    try:  # array.array refuses what is not an integer, where numpy would cut a float
+        found: _Array = np.frombuffer(exact_array(code, values), wide)
+    except (OverflowError, TypeError) as error:
+        raise ValueError(f"column {column.name} holds a value that is no {column.type}") from error
+    limits = np.iinfo(_DTYPES[column.type])
+    if wide.type != _DTYPES[column.type].type and (found.min() < limits.min or found.max() > limits.max):
+        raise ValueError(f"column {column.name} holds a value that is no {column.type}")
+    return found
+
+
+def _message(arrays: list[tuple[_Array, npt.NDArray[np.bool_] | None]], rows: int) -> bytes:
+    """u32 size, then the lz4 block of the Arrow IPC record batch message."""
+    import pyarrow as pa
+
+    columns = []
+    for offsets, valid in arrays:
+        bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+        nulls = 0 if valid is None else rows - int(valid.sum())
+        columns.append(
+            pa.Array.from_buffers(pa.from_numpy_dtype(offsets.dtype), rows, [bitmap, pa.py_buffer(offsets)], nulls)
+        )
+    schema = pa.schema([pa.field("", column.type) for column in columns])
+    message = pa.RecordBatch.from_arrays(columns, schema=schema).serialize()
+    compressed: bytes = pa.compress(message, codec="lz4_raw", asbytes=True)
+    return _HEAD.pack(message.size) + compressed
+
+
+def _decode(plaintext: bytes, slots: int) -> DecodedFrame:
+    (rows,) = _HEAD.unpack_from(plaintext)
+    if not 1 <= rows <= MAX_FRAME_ROWS:
+        raise FrameError("row count")
+    position = _HEAD.size
+    plan: list[tuple[int, int]] = []
+    for _ in columns_of(slots):
+        if plaintext[position] == _ABSENT:
+            plan.append((_ABSENT, 0))
+            position += 1
+        else:
+            plan.append(_COLUMN.unpack_from(plaintext, position))
+            position += _COLUMN.size
+    if any(code >= _VARYING + len(_WIDTHS) for code, _ in plan):
+        raise FrameError("column code")
+    varying = iter(_read_message(plaintext, position, rows, [c - _VARYING for c, _ in plan if c >= _VARYING]))
+    columns: list[DecodedColumn | None] = []
+    for code, base in plan:
+        if code == _ABSENT:
+            columns.append(None)
+        else:
+            offsets, valid = (None, None) if code == _CONSTANT else next(varying)
+            columns.append(DecodedColumn(base, offsets, valid))
+    return DecodedFrame(rows, tuple(columns))
+
+
+def _read_message(
+    plaintext: bytes, position: int, rows: int, widths: list[int]
+) -> list[tuple[_Array, npt.NDArray[np.bool_] | None]]:
+    import pyarrow as pa
+
+    if not widths:
+        if position != len(plaintext):
+            raise FrameError("bytes after a constant frame")
+        return []
+    (size,) = _HEAD.unpack_from(plaintext, position)
+    if size > 4096 + rows * len(widths) * 10:  # 8 bytes a value, a validity bit, padding; message headers
+        raise FrameError("message size")
+    message = pa.decompress(memoryview(plaintext)[position + _HEAD.size :], size, codec="lz4_raw")
+    schema = _wire_schema(tuple(widths))
+    batch = pa.ipc.read_record_batch(message, schema)
+    if batch.num_rows != rows:
+        raise FrameError("row count of the message")
+    found: list[tuple[_Array, npt.NDArray[np.bool_] | None]] = []
+    for width, column in zip(widths, batch.columns, strict=True):
+        bitmap, data = column.buffers()
+        valid = None
+        if column.null_count:
+            bits = np.frombuffer(bitmap, np.uint8)
+            valid = np.unpackbits(bits, count=rows, bitorder="little").view(np.bool_)
+        found.append((np.frombuffer(data, _WIDTHS[width], rows), valid))
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _wire_schema(widths: tuple[int, ...]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([pa.field("", pa.from_numpy_dtype(_WIDTHS[width])) for width in widths])
+
+
+def _gather(position: int, column: Column, frames: Sequence[DecodedFrame], rows: int) -> pa.Array:
+    """One column of all frames as one Arrow array."""
+    import pyarrow as pa
+
+    dtype = _DTYPES[column.type]
+    values = np.zeros(rows, np.uint64 if dtype.itemsize == 8 else dtype)  # zeros: untouched pages cost nothing
+    valid: npt.NDArray[np.bool_] | None = None
+    start = 0
+    for frame in frames:
+        stop = start + frame.rows
+        part = frame.columns[position] if position < len(frame.columns) else None
+        if part is None or part.valid is not None:
+            if valid is None:
+                valid = np.ones(rows, np.bool_)
+            valid[start:stop] = False if part is None else part.valid
+        if part is not None:
+            if part.offsets is None:
+                values[start:stop] = part.base
+            else:
+                base = values.dtype.type(part.base % (1 << 8 * values.itemsize))
+                np.add(part.offsets, base, out=values[start:stop], dtype=values.dtype, casting="unsafe")
+        start = stop
+    bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    nulls = 0 if valid is None else rows - int(valid.sum())
+    return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), rows, [bitmap, pa.py_buffer(values)], nulls)
