@@ -50,6 +50,7 @@ REJECT_CODES: Final[tuple[str, ...]] = get_args(RejectCode)
 
 MAX_HOUR: Final = 1_139_568  # 2100-01-01T00Z, exclusive
 _SECONDS_PER_HOUR: Final = 3600
+_END_S: Final = MAX_HOUR * _SECONDS_PER_HOUR
 _MAX_SEQUENCE: Final = (1 << 32) - 1
 
 
@@ -59,7 +60,7 @@ class Event(msgspec.Struct, frozen=True):
     app: str
     action: str
     attributes: Mapping[str, object]  # may hold undeclared names; they are never looked at
-    timestamp_s: float | int  # seconds since 1970-01-01T00Z; the form may have cut it to the hour already
+    timestamp_s: float | int  # seconds since 1970-01-01T00Z, perhaps cut to the hour already; NaN = unreadable
     user: str | None = None
     session: str | None = None
     event_id: str | None = None
@@ -181,7 +182,7 @@ class Filter:
         return (
             person,
             app.person_code,
-            epoch.session(event.session) if event.session else None,
+            _session(epoch, person, app.person_kind, event.session),
             _event_key(epoch, person, event.event_id, idempotency_key, position),
             hour,
             _sequence(event.sequence, position),
@@ -259,6 +260,13 @@ def _person_id(event: Event, kind: PersonKind) -> str | None:
     return event.session if kind == "session" else event.address
 
 
+def _session(epoch: Pseudonyms, person: int, kind: PersonKind, session_id: str | None) -> int | None:
+    """Where the session is the person, its pseudonym is the person's: a second one would say no more."""
+    if kind == "session":
+        return person
+    return epoch.session(session_id) if session_id else None
+
+
 def _event_key(epoch: Pseudonyms, person: int, event_id: str | None, idempotency_key: str | None, position: int) -> int:
     if event_id:
         return epoch.event(person, event_id)
@@ -268,11 +276,9 @@ def _event_key(epoch: Pseudonyms, person: int, event_id: str | None, idempotency
 
 
 def _hour(timestamp_s: float | int) -> int | Rejected:
-    if type(timestamp_s) not in (int, float) or timestamp_s != timestamp_s:
-        return BAD_TIMESTAMP
-    if not 0 <= timestamp_s < MAX_HOUR * _SECONDS_PER_HOUR:
-        return TIMESTAMP_OUT_OF_RANGE
-    return int(timestamp_s // _SECONDS_PER_HOUR)
+    if 0 <= timestamp_s < _END_S:
+        return int(timestamp_s // _SECONDS_PER_HOUR)
+    return BAD_TIMESTAMP if timestamp_s != timestamp_s else TIMESTAMP_OUT_OF_RANGE
 
 
 def _sequence(sent: int | None, position: int) -> int:

@@ -1,0 +1,50 @@
+"""The analytics form: `{event_id, event_name, event_category, user_id, session_id, timestamp, properties,
+context{country}, privacy{consent}}`. The category names the app, the name the action."""
+
+from __future__ import annotations
+
+import msgspec
+
+from node.http.forms.declared import Declared
+from node.http.forms.form import NO_ATTRIBUTES, Form, Id, Moment, build_event
+from privacy.filtering import Event, Rejected
+
+
+class Context(msgspec.Struct):
+    country: str | None = None
+
+
+class Privacy(msgspec.Struct):
+    consent: list[str] | None = None
+
+
+class Analytics(msgspec.Struct):
+    event_name: str
+    event_category: str
+    event_id: Id = None
+    user_id: Id = None
+    session_id: Id = None
+    timestamp: Moment = None
+    properties: msgspec.Raw = NO_ATTRIBUTES
+    context: Context | None = None
+    privacy: Privacy | None = None
+    sequence: int | None = None
+
+
+def read(sent: Analytics, declared: Declared) -> Event | Rejected:
+    return build_event(
+        declared,
+        sent.event_category,
+        sent.event_name,
+        sent.properties,
+        sent.timestamp,
+        sent.user_id,
+        sent.session_id,
+        sent.event_id,
+        None if sent.context is None else sent.context.country,
+        None if sent.privacy is None else sent.privacy.consent,
+        sent.sequence,
+    )
+
+
+FORM = Form("analytics", ("event_name", "event_category"), Analytics, read, {"attributes": "properties"})

@@ -1,0 +1,165 @@
+"""From a request's body to its events: one event, a list, `{"batch": [...]}`, or one event a line (NDJSON).
+
+A bad event costs only itself: it becomes a `Rejected` in its place. Only a body that is no JSON at all, nests
+without end, or holds too many events is refused as a whole. The usual body, all of one form and well-typed,
+is decoded in two passes over its bytes; any other is read event by event, to the same result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from node.errors import RejectedInput
+from node.http.forms.declared import UNREADABLE, Declared
+from node.http.forms.detection import Probe, form_of
+from node.http.forms.form import Form
+from privacy.filtering import Event, Rejected
+
+MAX_EVENTS: Final = 500
+MAX_BODY_BYTES: Final = 1 << 20
+
+# An event with the form it came in, or why it cannot be read.
+Sent = tuple[Form, Event] | Rejected
+
+MALFORMED: Final = Rejected("malformed", "", "Send a JSON object, texts in UTF-8, numbers within 64 bits")
+
+
+class MalformedBody(RejectedInput):
+    """The body is no JSON, or not of a shape that holds events."""
+
+    code = "malformed_body"
+
+
+class TooManyEvents(RejectedInput):
+    """The body holds more events than one request may."""
+
+    code = "too_many_events"
+
+
+class _Top(Probe):
+    """A body that is an object: an event, or a batch of them."""
+
+    batch: msgspec.Raw | UnsetType = UNSET
+
+
+_TOP: Final = msgspec.json.Decoder(_Top)
+_ONE_PROBE: Final = msgspec.json.Decoder(Probe)
+_PROBES: Final = msgspec.json.Decoder(list[Probe])
+_RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_PATH: Final = re.compile(r" - at `\$((?:\.[a-z_]{1,32}|\[[0-9]{1,9}\])+)`$")
+
+
+def decode_body(body: bytes, declared: Declared, *, is_ndjson: bool = False) -> list[Sent]:
+    """The events of a body, each in its place.
+
+    Raises:
+        MalformedBody: no JSON, nested too deep, no list or object, or no event in it.
+        TooManyEvents: more than MAX_EVENTS.
+    """
+    if is_ndjson:
+        return _read_lines(body, declared)
+    try:
+        top = _TOP.decode(body)
+    except msgspec.ValidationError:  # no object: a list, then
+        return _read_list(body, declared)
+    except UNREADABLE:
+        raise _malformed() from None
+    return [_read_one(body, declared)] if top.batch is UNSET else _read_list(top.batch, declared)
+
+
+def _read_list(array: bytes | msgspec.Raw, declared: Declared) -> list[Sent]:
+    quick = _read_alike(_PROBES.decode, lambda form: _decoders(form)[1].decode, array, declared)
+    if quick is not None:
+        return quick
+    try:
+        raws = _RAWS.decode(array)
+    except UNREADABLE:
+        raise _malformed() from None
+    return _read_each(raws, declared)
+
+
+def _read_lines(body: bytes, declared: Declared) -> list[Sent]:
+    quick = _read_alike(_ONE_PROBE.decode_lines, lambda form: _decoders(form)[0].decode_lines, body, declared)
+    if quick is not None:
+        return quick
+    return _read_each([line for line in body.split(b"\n") if line.strip()], declared)
+
+
+def _read_alike(
+    probe_all: Callable[[Any], list[Probe]],
+    decoder_for: Callable[[Form], Callable[[Any], list[Any]]],
+    data: bytes | msgspec.Raw,
+    declared: Declared,
+) -> list[Sent] | None:
+    """All events in two passes where they share one form and all decode; else None. `Any`: see `Form.read`."""
+    try:
+        probes = probe_all(data)
+        _check_count(probes)
+        form = form_of(probes[0])
+        if isinstance(form, Rejected) or any(form_of(probe) is not form for probe in probes):
+            return None
+        decoded = decoder_for(form)(data)
+    except UNREADABLE:
+        return None
+    return [_pair(form, form.read(sent, declared)) for sent in decoded]
+
+
+def _read_each(raws: Sequence[bytes | msgspec.Raw], declared: Declared) -> list[Sent]:
+    _check_count(raws)
+    return [_read_one(raw, declared) for raw in raws]
+
+
+def _read_one(raw: bytes | msgspec.Raw, declared: Declared) -> Sent:
+    try:
+        form = form_of(_ONE_PROBE.decode(raw))
+        if isinstance(form, Rejected):
+            return form
+        sent = _decoders(form)[0].decode(raw)
+    except msgspec.ValidationError as error:
+        return _mistyped(str(error))
+    except UNREADABLE:
+        return MALFORMED
+    return _pair(form, form.read(sent, declared))
+
+
+def _pair(form: Form, event: Event | Rejected) -> Sent:
+    return form.in_own_words(event) if isinstance(event, Rejected) else (form, event)
+
+
+@cache
+def _decoders(form: Form) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+    return msgspec.json.Decoder(form.struct), msgspec.json.Decoder(list[form.struct])  # type: ignore[name-defined]
+
+
+def _mistyped(message: str) -> Rejected:
+    """Where a field has the wrong type. Only the path is taken from the message: it holds field names alone."""
+    match = _PATH.search(message)
+    if match is None:
+        return MALFORMED
+    pointer = match[1].replace(".", "/").replace("[", "/").replace("]", "")
+    return Rejected("malformed", pointer, "Send a value of the type that the form asks for")
+
+
+def _check_count(events: Sequence[object]) -> None:
+    if not events:
+        raise _malformed("it holds no event")
+    if len(events) > MAX_EVENTS:
+        raise TooManyEvents(
+            what="The request is refused",
+            why=f"it holds {len(events)} events, at most {MAX_EVENTS} are taken at once",
+            fix="Send smaller batches",
+        )
+
+
+def _malformed(why: str = "its body is no JSON that this node reads") -> MalformedBody:
+    return MalformedBody(
+        what="The request is refused",
+        why=why,
+        fix='Send one event, a list, {"batch": [...]}, or one event a line as application/x-ndjson',
+    )

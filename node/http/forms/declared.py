@@ -1,0 +1,74 @@
+"""Decodes the attributes that the tracking plan declares for an action, and no others.
+
+An undeclared name or value never becomes a Python object: the decoder steps over its bytes. Nor does a
+declared value that is no scalar; it counts as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypedDict
+
+import msgspec
+
+from privacy.tracking_plan import Action, Plan
+
+Scalar = str | int | float | bool | None
+
+# A text that is no UTF-8 or a lone surrogate, a number out of every range, nesting without end.
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+_SCALAR: Final = msgspec.json.Decoder(Scalar)
+_NOTHING: Final[Mapping[str, object]] = {}
+
+
+class Declared:
+    """A plan's attributes, compiled to one decoder for each action. Immutable."""
+
+    __slots__ = ("_readers",)
+
+    def __init__(self, plan: Plan) -> None:
+        self._readers = {
+            app.name: {action.name: _Reader(action) for action in app.actions if action.attributes} for app in plan.apps
+        }
+
+    def read(self, app: str, action: str, raw: msgspec.Raw) -> Mapping[str, object] | None:
+        """The declared attributes among those sent, scalars only; None where `raw` is no JSON
+        object (null counts as an empty one)."""
+        actions = self._readers.get(app)
+        reader = None if actions is None else actions.get(action)
+        return _NOTHING if reader is None else reader.read(raw)
+
+
+class _Reader:
+    __slots__ = ("_careful", "_quick")
+
+    def __init__(self, action: Action) -> None:
+        names = [attribute.name for attribute in action.attributes]
+        self._quick = _decoder(names, Scalar)
+        self._careful = _decoder(names, msgspec.Raw)
+
+    def read(self, raw: msgspec.Raw) -> Mapping[str, object] | None:
+        try:
+            return self._quick.decode(raw)
+        except UNREADABLE:  # one value at least is no scalar: look at each alone
+            pass
+        try:
+            sent = self._careful.decode(raw)
+        except UNREADABLE:
+            return _NOTHING if bytes(raw) == b"null" else None
+        return {name: _scalar(value) for name, value in sent.items()}
+
+
+def _decoder(names: list[str], kind: Any) -> msgspec.json.Decoder[dict[str, Any]]:
+    """A decoder of objects that keeps these names only. `Any`: the types are made from the plan at run time."""
+    shape: Any = TypedDict("Attributes", dict.fromkeys(names, kind), total=False)  # type: ignore[misc]
+    return msgspec.json.Decoder(shape)
+
+
+def _scalar(raw: msgspec.Raw) -> Scalar:
+    try:
+        value: Scalar = _SCALAR.decode(raw)
+    except UNREADABLE:
+        return None
+    return value
