@@ -1,11 +1,12 @@
 """The founding bundle: one file that people pass round to found a federation (specs/charter.md 5).
 
-It holds the charter with the approvals so far, every member's join request (so its inception record and root key) and every
-definition the catalogue names. `murmur federation create` writes it, `charter sign` adds an approval, `charter accept` checks
-it whole and installs it; a node that read it needs nothing else to judge the members' logs.
+It holds the charter with the approvals so far, every member's join request (so its inception record and root
+key) and every definition the catalogue names. `murmur federation create` writes it, `charter sign` adds an
+approval, `charter accept` checks it whole and installs it; a node that read it needs nothing else to judge the
+members' logs.
 
-Wire form `[1, "bundle", charter document, [join request, …], [definition, …]]`, each part as its own bytes; join requests in
-ascending order of node id, definitions of hash.
+Wire form `[1, "bundle", charter document, [join request, …], [definition, …]]`, each part as its own bytes;
+join requests in ascending order of node id, definitions of hash.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def create_bundle(charter: Charter, join_requests: Iterable[bytes], definitions:
 
 
 def parse_bundle(data: bytes) -> Bundle:
-    """A bundle whose parts agree: one request a member that says what the charter says, one definition a hash, none more.
+    """A bundle whose parts agree: one request a member that says what the charter says, one definition a hash,
+    none more.
 
     Approvals may be missing still; `verify_bundle` asks for them.
 

@@ -5,11 +5,12 @@ Rules (specs/mesh.md 1):
  2. The shortest head for every value; unsigned forms for integers >= 0.
  3. str is printable ASCII (0x20-0x7e); human text travels as bin of UTF-8.
  4. Map keys are str, strictly ascending by bytes; so no duplicates.
- 5. Depth, number of values and size are limited; counts are checked against the bytes left before anything is allocated.
+ 5. Depth, number of values and size are limited; counts are checked against the bytes left before anything is
+    allocated.
  6. No trailing bytes.
 
-The decoder is our own because msgpack libraries accept every one of these by default, and reserve memory for the counts a
-header claims. Left out on purpose: streaming, and any hook for custom types.
+The decoder is our own because msgpack libraries accept every one of these by default, and reserve memory for
+the counts a header claims. Left out on purpose: streaming, and any hook for custom types.
 """
 
 from __future__ import annotations
@@ -25,8 +26,20 @@ MAX_VALUES: Final = 65_536  # values in one object: at ~70 bytes of Python each,
 MAX_BYTES: Final = 1 << 20  # the largest message of the mesh
 MAX_INTEGER: Final = 2**53 - 1  # what JSON readers and JavaScript hold exactly
 
-Value: TypeAlias = "None | bool | int | str | bytes | list[Value] | dict[str, Value]"
-Encodable: TypeAlias = "None | bool | int | str | bytes | Sequence[Encodable] | Mapping[str, Encodable]"
+Value: TypeAlias = "bool | int | str | bytes | list[Value] | dict[str, Value] | None"
+Encodable: TypeAlias = "bool | int | str | bytes | Sequence[Encodable] | Mapping[str, Encodable] | None"
+
+# head: (bytes of length that follow, the least length that no shorter form can say)
+_LENGTHS: Final = {
+    0xC4: (1, 0), 0xC5: (2, 1 << 8), 0xC6: (4, 1 << 16),  # bin
+    0xD9: (1, 32), 0xDA: (2, 1 << 8), 0xDB: (4, 1 << 16),  # str
+    0xDC: (2, 16), 0xDD: (4, 1 << 16),  # array
+    0xDE: (2, 16), 0xDF: (4, 1 << 16),  # map
+}  # fmt: skip
+# head: (bytes that follow, the least value, or the value nearest zero, that no shorter form can say)
+_UNSIGNED: Final = {0xCC: (1, 1 << 7), 0xCD: (2, 1 << 8), 0xCE: (4, 1 << 16), 0xCF: (8, 1 << 32)}
+_SIGNED: Final = {0xD0: (1, -33), 0xD1: (2, -(1 << 7) - 1), 0xD2: (4, -(1 << 15) - 1), 0xD3: (8, -(1 << 31) - 1)}
+_CONSTANTS: Final = {0xC0: None, 0xC2: False, 0xC3: True}
 
 
 def encode(value: Encodable) -> bytes:
@@ -79,7 +92,7 @@ class _Writer:
             self._integer(value)  # type: ignore[arg-type]  # kind is int
         elif kind is bytes:
             self._head(len(value), 0, 0, 0xC4, 0xC5, 0xC6)  # type: ignore[arg-type]
-            self.out += value  # type: ignore[operator]
+            self.out += value  # type: ignore[arg-type]
         elif kind is str:
             self._text(value)  # type: ignore[arg-type]
         elif value is None:
@@ -186,27 +199,33 @@ class _Reader:
         return self._long(head, depth)
 
     def _long(self, head: int, depth: int) -> Value:
-        if head == 0xC0:
-            return None
-        if head == 0xC2:
-            return False
-        if head == 0xC3:
-            return True
-        if 0xC4 <= head <= 0xC6:  # bin 8, 16, 32
-            return self._take(self._size(head - 0xC4, 0))
-        if 0xCC <= head <= 0xCF:  # uint 8, 16, 32, 64
-            return self._unsigned(head - 0xCC)
-        if 0xD0 <= head <= 0xD3:  # int 8, 16, 32, 64
-            return self._signed(head - 0xD0)
-        if 0xD9 <= head <= 0xDB:  # str 8, 16, 32
-            return self._text(self._size(head - 0xD9, 32))
-        if head in (0xDC, 0xDD):  # array 16, 32
-            return self._array(self._size(head - 0xDC + 1, 16), depth + 1)
-        if head in (0xDE, 0xDF):  # map 16, 32
-            return self._map(self._size(head - 0xDE + 1, 16), depth + 1)
-        if head in (0xCA, 0xCB):
-            _refuse("floating point is not allowed", self.at - 1)
-        _refuse("extension types are not allowed", self.at - 1)
+        if head in _LENGTHS:
+            width, shortest = _LENGTHS[head]
+            size = int.from_bytes(self._take(width), "big")
+            if size < shortest:
+                _refuse("a length is not in its shortest form", self.at)
+            if head <= 0xC6:
+                return self._take(size)
+            if head <= 0xDB:
+                return self._text(size)
+            return self._array(size, depth + 1) if head <= 0xDD else self._map(size, depth + 1)
+        if head in _UNSIGNED:
+            width, least = _UNSIGNED[head]
+            value = int.from_bytes(self._take(width), "big")
+            if value < least:
+                _refuse("an integer is not in its shortest form", self.at)
+        elif head in _SIGNED:
+            width, most = _SIGNED[head]
+            value = int.from_bytes(self._take(width), "big", signed=True)
+            if value > most:
+                _refuse("an integer is not in its shortest form", self.at)
+        elif head in _CONSTANTS:
+            return _CONSTANTS[head]
+        else:
+            _refuse("a float, an extension or a reserved type", self.at - 1)
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            _refuse("an integer is beyond 2^53-1", self.at)
+        return value
 
     def _take(self, size: int) -> bytes:
         at = self.at
@@ -214,30 +233,6 @@ class _Reader:
             _refuse(f"{size} bytes claimed, {self.end - at} left", at)
         self.at = at + size
         return self.data[at : at + size]
-
-    def _size(self, power: int, fix_limit: int) -> int:
-        """A length of 2**power bytes that no shorter form could have said."""
-        size = int.from_bytes(self._take(1 << power), "big")
-        if size < fix_limit or (power and size < (1 << (8 << (power - 1))) and not (power == 1 and fix_limit == 16)):
-            _refuse("a length is not in its shortest form", self.at)
-        return size
-
-    def _unsigned(self, power: int) -> int:
-        value = int.from_bytes(self._take(1 << power), "big")
-        if value < (0x80 if power == 0 else 1 << (8 << (power - 1))):
-            _refuse("an integer is not in its shortest form", self.at)
-        return self._bounded(value)
-
-    def _signed(self, power: int) -> int:
-        value = int.from_bytes(self._take(1 << power), "big", signed=True)
-        if value >= (-0x20 if power == 0 else -(1 << ((8 << (power - 1)) - 1))):
-            _refuse("an integer is not in its shortest form", self.at)
-        return self._bounded(value)
-
-    def _bounded(self, value: int) -> int:
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            _refuse("an integer is beyond 2^53-1", self.at)
-        return value
 
     def _text(self, size: int) -> str:
         raw = self._take(size)

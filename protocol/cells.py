@@ -1,8 +1,8 @@
 """The cell vector: the released integers of one summary, as bytes (specs/mesh.md 5.4).
 
-Big-endian two's complement, one width for all, the smallest of 1, 2, 4, 8 bytes that holds every cell. The number of cells
-stands in the summary's blocks, so the width is length / number; a vector that a narrower width would hold is refused, or one
-release could have two hashes.
+Big-endian two's complement, one width for all, the smallest of 1, 2, 4, 8 bytes that holds every cell. The
+number of cells stands in the summary's blocks, so the width is length / number; a vector that a narrower width
+would hold is refused, or one release could have two hashes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The charter: who is a member, with which keys, which catalogue and which privacy policy (specs/charter.md).
 
-One document in versions. This module reads and writes its body and checks everything that one body can be checked for alone.
-Which of two charters is trusted, and how one version follows another, is the federation's question; the founding charter
-verifies by itself (`charter_document.verify_founding`).
+One document in versions. This module reads and writes its body and checks everything that one body can be
+checked for alone. Which of two charters is trusted, and how one version follows another, is the federation's
+question; the founding charter verifies by itself (`charter_document.verify_founding`).
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Cut:
 class Member:
     """One node. `counts_from` is an hour since 1970: the start of the first window expected of it.
 
-    `root`: a root key that replaces the one of the inception record. `endpoints`: the first ones, until the log names others.
-    `population`: declared number of people; `population_group`: nodes that share one population.
+    `root`: a root key that replaces the one of the inception record. `endpoints`: the first ones, until the log
+    names others. `population`: declared number of people; `population_group`: nodes that share one population.
     """
 
     node: NodeId

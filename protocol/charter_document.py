@@ -1,7 +1,8 @@
 """A charter and who approved it: the file people pass round and the form members exchange (specs/charter.md 3).
 
-Wire form `[1, "charter", body, [[governance key, signature], …]]`, approvals in ascending order of key, one a key. A governance
-key signs the body in the charter's domain, with the federation id (all zeros for version 1) and author all zeros.
+Wire form `[1, "charter", body, [[governance key, signature], …]]`, approvals in ascending order of key, one a
+key. A governance key signs the body in the charter's domain, with the federation id (all zeros for version 1)
+and author all zeros.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ MAX_DOCUMENT_BYTES: Final = MAX_CHARTER_BYTES + (104 * MAX_MEMBERS) + 64
 
 @dataclass(frozen=True, slots=True)
 class CharterDocument:
-    """A charter's body and the approvals collected so far. Nothing in it is verified until one of the functions below did."""
+    """A charter's body and the approvals collected so far.
+
+    Nothing in it is verified until one of the functions below did.
+    """
 
     body: bytes
     approvals: Mapping[bytes, bytes] = field(default_factory=dict, hash=False)
@@ -88,8 +92,8 @@ def verify_founding(document: CharterDocument) -> tuple[Charter, FederationId]:
     A threshold is not enough at the founding: a new key signs the version that adds it, and version 1 adds them all.
 
     Raises:
-        MalformedMessage: the body breaks a rule, or is not version 1. BadSignature: an approval is bad or a stranger's.
-        ThresholdNotMet: an organisation has not signed; the message names it.
+        MalformedMessage: the body breaks a rule, or is not version 1. BadSignature: an approval is bad or a
+        stranger's. ThresholdNotMet: an organisation has not signed; the message names it.
     """
     charter = parse_charter(document.body)
     if charter.version != 1:

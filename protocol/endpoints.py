@@ -1,9 +1,9 @@
 """Endpoints: where a node answers the mesh. `{url, tls_pin?}` (specs/mesh.md 7).
 
-The URL is an origin and nothing else: `https://host[:port]`, lower case, no path, query, user or fragment, so that two texts
-never name one place by accident and nobody steers a request to another path. Plain http only to a literal loopback address;
-http and literal private addresses only when the charter allows private addresses. Names are resolved, and the address
-checked again, by the node that connects.
+The URL is an origin and nothing else: `https://host[:port]`, lower case, no path, query, user or fragment, so
+that two texts never name one place by accident and nobody steers a request to another path. Plain http only to
+a literal loopback address; http and literal private addresses only when the charter allows private addresses.
+Names are resolved, and the address checked again, by the node that connects.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def parse_endpoint(value: Value, what: str = "endpoint") -> Endpoint:
     """An endpoint from its wire map.
 
     Raises:
-        MalformedMessage: unknown field, not an origin, a port above 65535, or http to anything but a loopback address.
+        MalformedMessage: unknown field, not an origin, a port above 65535, or http to anything but a loopback
+        address.
     """
     fields = Fields(value, what)
     url = check_url(fields.text("url", MAX_URL_CHARACTERS), what)

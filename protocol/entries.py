@@ -4,9 +4,10 @@ An entry has three parts. The *header* is a fixed canonical array, signed, and i
 
     [1, federation, author, generation, seq, prev, charter_version, at, kind, data_hash, data_size]
 
-The *data* (<= 64 KiB) travels beside it and must match; a summary's *cells* are a third part, matched by `cells_hash` in the
-data. So bodies can be dropped and proofs stay small. Parsing checks form, sizes and that the parts belong together; who may
-sign, and whether the entry counts, is the federation's question (admission, judgement).
+The *data* (<= 64 KiB) travels beside it and must match; a summary's *cells* are a third part, matched by
+`cells_hash` in the data. So bodies can be dropped and proofs stay small. Parsing checks form, sizes and that
+the parts belong together; who may sign, and whether the entry counts, is the federation's question (admission,
+judgement).
 
 Left out on purpose: any look inside the data beyond `cells_hash`. Data of an unknown version travels unread.
 """
@@ -51,8 +52,8 @@ WITHDRAW: Final = "withdraw"
 PROPOSE: Final = "propose"
 APPROVE: Final = "approve"
 HEADS_ATTEST: Final = "heads_attest"
-TOKEN_KEY: Final = "token_key"
-REVOKE_TOKEN: Final = "revoke_token"
+TOKEN_KEY: Final = "token_key"  # noqa: S105  # a kind, not a password
+REVOKE_TOKEN: Final = "revoke_token"  # noqa: S105
 
 KINDS: Final = frozenset(
     {

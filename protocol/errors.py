@@ -1,7 +1,8 @@
 """Errors of the protocol family: the bytes are at fault.
 
-Every error says three things (what happened, why, what to do) and carries a stable `code` that REST, CLI, logs and mesh
-refusals use alike (specs/mesh.md 9). Bytes quoted in a message are ids or lengths, never keys' secrets or contents.
+Every error says three things (what happened, why, what to do) and carries a stable `code` that REST, CLI, logs
+and mesh refusals use alike (specs/mesh.md 9). Bytes quoted in a message are ids or lengths, never keys' secrets
+or contents.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading decoded values field by field: every field taken, none left over, each checked for type and range.
 
-`Fields` is for maps (kind data, charters), `take_array` for the fixed arrays (headers, envelopes). Schemas are closed: an
-unknown field is refused, because it might change the meaning of the ones we know.
+`Fields` is for maps (kind data, charters), `check_array` for the fixed arrays (headers, envelopes). Schemas are
+closed: an unknown field is refused, because it might change the meaning of the ones we know.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd
 from typing import Final, NoReturn, TypeVar
 
@@ -136,7 +137,10 @@ def check_name(value: Value, what: str) -> str:
 
 
 def check_human(value: Value, what: str, high: int) -> str:
-    """Human text from its bytes: valid UTF-8, 1 to `high` bytes, no control characters; never normalised, never compared."""
+    """Human text from its bytes.
+
+    Valid UTF-8, 1 to `high` bytes, no control characters; never normalised, never compared.
+    """
     raw = check_bytes(value, what, 1, high)
     try:
         text = raw.decode("utf-8")
@@ -174,7 +178,7 @@ def check_ascending(items: Sequence[T], what: str, key: Callable[[T], object]) -
         MalformedMessage: two neighbours are equal or the wrong way round.
     """
     keys = [key(item) for item in items]
-    if any(not first < second for first, second in zip(keys, keys[1:], strict=False)):  # type: ignore[operator]
+    if any(not first < second for first, second in pairwise(keys)):  # type: ignore[operator]
         refuse(what, "items are not in strictly ascending order")
 
 
@@ -185,7 +189,8 @@ def without_none(fields: dict[str, Encodable]) -> dict[str, Encodable]:
 
 def kind_of(value: Value) -> str:
     names: dict[type, str] = {
-        type(None): "nil", bool: "a boolean", int: "an integer", str: "text", bytes: "bytes", list: "an array", dict: "a map",
+        type(None): "nil", bool: "a boolean", int: "an integer", str: "text", bytes: "bytes", list: "an array",
+        dict: "a map",
     }  # fmt: skip
     return names.get(type(value), type(value).__name__)
 

@@ -1,8 +1,9 @@
 """What a node holds of every author's log, and the one digest of all of it (specs/mesh.md 6.4).
 
-Authors stand in the order they first appear in the charter chain, so a vector needs no names. Of each author a node knows a
-head, or that the log is frozen from a position on, or cut at one, or nothing. The digest covers the charter and these marks;
-never which two branches prove a freeze, since honest nodes may hold different pairs.
+Authors stand in the order they first appear in the charter chain, so a vector needs no names. Of each author a
+node knows a head, or that the log is frozen from a position on, or cut at one, or nothing. The digest covers
+the charter and these marks; never which two branches prove a freeze, since honest nodes may hold different
+pairs.
 """
 
 from __future__ import annotations

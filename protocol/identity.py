@@ -1,8 +1,8 @@
 """A node's birth: the inception record, self-signed by its root key and its first signing key (specs/mesh.md 4).
 
-The node id is the hash of the record's body, so it exists before any federation and nobody can choose it. The record is
-signed with federation and author all zeros; both signatures together say that one person holds both keys. Later keys come
-from entries in the node's log (protocol.key_chain).
+The node id is the hash of the record's body, so it exists before any federation and nobody can choose it. The
+record is signed with federation and author all zeros; both signatures together say that one person holds both
+keys. Later keys come from entries in the node's log (protocol.key_chain).
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def node_id(body: bytes) -> NodeId:
 def create_inception(
     root: SigningKey, signing: SigningKey, next_public: bytes, organisation: str, nonce: bytes
 ) -> SignedObject:
-    """A new node's inception record. `nonce` is 16 random bytes, `next_public` the public key kept for the next rotation.
+    """A new node's inception record. `nonce` is 16 random bytes, `next_public` the public key kept for the next
+    rotation.
 
     Raises:
         ProtocolError: whatever `parse_inception` would refuse in the result.

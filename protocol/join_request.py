@@ -1,8 +1,8 @@
 """A join request: what a node asks to be admitted with (specs/charter.md 4).
 
-It carries the node's inception record whole, so whoever reads the file learns the node id and every key. It is signed by the
-node's signing key with federation all zeros, before there is a federation to name. The governance key it names proves itself
-when it signs the charter that adds it.
+It carries the node's inception record whole, so whoever reads the file learns the node id and every key. It is
+signed by the node's signing key with federation all zeros, before there is a federation to name. The governance
+key it names proves itself when it signs the charter that adds it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ MAX_JOIN_REQUEST_BYTES: Final = 8192
 class JoinRequest:
     """Everything the charter will say of a new member, except the date it counts from.
 
-    `inception`: the signed record's wire bytes. `name` and `organisation_name`: of the node (compared), of the organisation
-    (for people). `endpoint`: None for a node that is never called. `population`: declared number of people.
+    `inception`: the signed record's wire bytes. `name` and `organisation_name`: of the node (compared), of the
+    organisation (for people). `endpoint`: None for a node that is never called. `population`: declared number
+    of people.
     """
 
     inception: bytes

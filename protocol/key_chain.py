@@ -1,8 +1,8 @@
 """A node's keys through time, from bytes that prove themselves (specs/mesh.md 4.3).
 
-A key chain is the inception record and then every `rotate` and `recover` entry of the log in order. It verifies without the
-entries between: a rotate is signed by the key in force and by the key it was committed to, a recover by the root key. So two
-nodes that both rotated while apart can still authenticate each other.
+A key chain is the inception record and then every `rotate` and `recover` entry of the log in order. It verifies
+without the entries between: a rotate is signed by the key in force and by the key it was committed to, a
+recover by the root key. So two nodes that both rotated while apart can still authenticate each other.
 """
 
 from __future__ import annotations

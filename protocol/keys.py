@@ -1,10 +1,11 @@
 """Ed25519 keys and the one verification rule every node shares (specs/mesh.md 3).
 
-Two nodes that disagree on one signature disagree on history, so the rule is exact and one library computes it (PyNaCl):
-the key and R are canonical encodings, neither is a small-order point, S < L, the equation holds without the cofactor.
-All five are libsodium's own checks; the vectors in specs/vectors/v1/signatures.json hold it to each, so a release that
-drops one fails our tests. What libsodium's verification does *not* refuse is a key outside the prime-order subgroup (a
-good point plus a small-order one): `check_public_key` does, wherever a key enters the protocol.
+Two nodes that disagree on one signature disagree on history, so the rule is exact and one library computes it
+(PyNaCl): the key and R are canonical encodings, neither is a small-order point, S < L, the equation holds
+without the cofactor. All five are libsodium's own checks; the vectors in specs/vectors/v1/signatures.json hold
+it to each, so a release that drops one fails our tests. What libsodium's verification does *not* refuse is a
+key outside the prime-order subgroup (a good point plus a small-order one): `check_public_key` does, wherever a
+key enters the protocol.
 """
 
 from __future__ import annotations
@@ -80,5 +81,5 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> None:
 
 
 def key_digest(public_key: bytes) -> bytes:
-    """The commitment to a next key that inception, rotate and recover carry: SHA-256 over its own domain (specs/mesh.md 3.4)."""
+    """The commitment to a next key that inception, rotate and recover carry (specs/mesh.md 3.4)."""
     return hashlib.sha256(b"murmur-next-key-v1\x00" + public_key).digest()

@@ -1,8 +1,9 @@
 """The data of the small kinds: inception, endpoint, abstain, withdraw, rotate, recover (specs/mesh.md 5.5).
 
-Each is a canonical map with its own version in `v`, except inception, whose data is the signed record itself. The data of
-rotate and recover is fixed for a wire major, because admission reads it. Kinds without a parser here (retire, propose,
-approve, heads_attest, token_key, revoke_token) travel and wait: judgement calls them opaque.
+Each is a canonical map with its own version in `v`, except inception, whose data is the signed record itself.
+The data of rotate and recover is fixed for a wire major, because admission reads it. Kinds without a parser
+here (retire, propose, approve, heads_attest, token_key, revoke_token) travel and wait: judgement calls them
+opaque.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ class RotateData:
 
 @dataclass(frozen=True, slots=True)
 class RecoverData:
-    """Signed by the root key: a new signing key and next digest. What they follow on is the entry's position and `prev`."""
+    """A new signing key and next digest, under the root key's signature.
+
+    What they follow on is the entry's position and `prev`.
+    """
 
     signing_key: bytes
     next_digest: bytes
@@ -92,7 +96,7 @@ def parse_inception_data(data: bytes) -> Inception:
 
 
 def parse_abstain(data: bytes) -> AbstainData:
-    """Raises MalformedMessage for a reason that is not in the closed list, UnknownVersion for another data version."""
+    """Raises MalformedMessage for a reason not in the closed list, UnknownVersion for another data version."""
     fields = _open(data, "abstain")
     found = AbstainData(
         DefinitionHash(fields.bytes_of("definition")),

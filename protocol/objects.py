@@ -1,7 +1,7 @@
 """What an id covers and what a signature covers (specs/mesh.md 2).
 
-Each kind of object has one type constant, and the type stands in its id and in every signature, so bytes signed as one thing
-can never be shown as another. A part is a 4-byte big-endian length and its bytes:
+Each kind of object has one type constant, and the type stands in its id and in every signature, so bytes signed
+as one thing can never be shown as another. A part is a 4-byte big-endian length and its bytes:
 
     id        = SHA-256( part("murmur-id-v1") ‖ part(type) ‖ part(body) )
     signature = Ed25519( part("murmur-sign-v1") ‖ part(type) ‖ part(federation) ‖ part(author) ‖ part(body) )
@@ -47,7 +47,10 @@ _SIGNATURE_DOMAIN: Final = b"murmur-sign-v1"
 
 @dataclass(frozen=True, slots=True)
 class SignedObject:
-    """Bytes and who signed them; wire form `[1, type, body, [signatures]]`. Signatures stand in the order the type fixes."""
+    """Bytes and who signed them; wire form `[1, type, body, [signatures]]`.
+
+    Signatures stand in the order the type fixes.
+    """
 
     type: ObjectType
     body: bytes

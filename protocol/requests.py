@@ -1,13 +1,14 @@
 """Signed request and response envelopes of the mesh (specs/mesh.md 6).
 
-    request   [1, "req", federation, from, to, op, at_ms, nonce, challenge or nil, charter_version, attempt, charter_hash,
-               heads_digest, payload]
-    response  [1, "res", federation, from, to, request_hash, at_ms, status, charter_version, attempt, charter_hash,
-               heads_digest, payload]
+    request   [1, "req", federation, from, to, op, at_ms, nonce, challenge or nil, charter_version, attempt,
+               charter_hash, heads_digest, payload]
+    response  [1, "res", federation, from, to, request_hash, at_ms, status, charter_version, attempt,
+               charter_hash, heads_digest, payload]
 
-Each is the body of a signed object (types `request`, `response`) with one signature, by `from`'s signing key. `to` stops replay
-at another peer, `op` at another endpoint, the request hash ties an answer to its question. Nothing outside these bytes (URL,
-headers, TLS identity) takes part in a decision. Freshness and nonces need a clock and a memory: federation's business.
+Each is the body of a signed object (types `request`, `response`) with one signature, by `from`'s signing key.
+`to` stops replay at another peer, `op` at another endpoint, the request hash ties an answer to its question.
+Nothing outside these bytes (URL, headers, TLS identity) takes part in a decision. Freshness and nonces need a
+clock and a memory: federation's business.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ REFUSAL: Final = canonical.encode([WIRE_MAJOR, "refused"])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question from a member to a member. `at_ms`: Unix milliseconds; `charter_*` and `heads_digest`: what `sender` holds."""
+    """One question from a member to a member.
+
+    `at_ms`: Unix milliseconds; `charter_*` and `heads_digest`: what `sender` holds.
+    """
 
     federation: FederationId
     sender: NodeId

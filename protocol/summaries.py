@@ -1,9 +1,9 @@
 """The data of `summary` entries: one release as it travels (specs/mesh.md 5.5).
 
-A summary states what it answers (definition, window, person-key kind), how it was noised (mechanism and exact variance per
-block), what it cost (charges and the epoch's running total) and the hash of its cells. It holds no number of users, events or
-rows, and no run time. The release id covers the slot and the released numbers, so that the same release published twice has
-one id and a second release for one slot shows.
+A summary states what it answers (definition, window, person-key kind), how it was noised (mechanism and exact
+variance per block), what it cost (charges and the epoch's running total) and the hash of its cells. It holds no
+number of users, events or rows, and no run time. The release id covers the slot and the released numbers, so
+that the same release published twice has one id and a second release for one slot shows.
 
 Left out on purpose: whether variance and charge are what the definition demands (judgement), and keys of `discover`
 (data version 2).
@@ -55,7 +55,10 @@ class BlockData:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one epoch paid, or has paid in all: rho in units of 10⁻⁹, delta in units of 10⁻¹⁸; wire `[epoch, rho, delta]`."""
+    """What one epoch paid, or has paid in all; wire form `[epoch, rho_nano, delta_atto]`.
+
+    `rho_nano` counts units of 10⁻⁹, `delta_atto` units of 10⁻¹⁸.
+    """
 
     epoch: str
     rho_nano: int

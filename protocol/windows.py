@@ -1,8 +1,10 @@
-"""Windows and hours as the texts the protocol carries: `2026-11-01T05/PT1H`, `2026-11-01/P1D`, `2026-11-02/P1W`, `2026-11-01/P1M`.
+"""Windows and hours as the texts the protocol carries.
 
-One text per window, UTC, half-open; a week starts on Monday, a month on its first day. Hours count from 1970-01-01T00Z.
-`privacy.units` has the type the engine computes with; this module only reads and writes the wire form, since neither core
-may import the other (a test holds them together).
+`2026-11-01T05/PT1H`, `2026-11-01/P1D`, `2026-11-02/P1W`, `2026-11-01/P1M`; an hour alone is `2026-11-01T05`.
+
+One text per window, UTC, half-open; a week starts on Monday, a month on its first day. Hours count from
+1970-01-01T00Z. `privacy.units` has the type the engine computes with; this module only reads and writes the
+wire form, since neither core may import the other (a test holds them together).
 """
 
 from __future__ import annotations
