@@ -48,6 +48,11 @@ def load_anchor(path: Path) -> AnchoredPosition | None:
     return AnchoredPosition(generation, seq)
 
 
+def anchor_text(position: AnchoredPosition) -> str:
+    """The content of an anchor file that holds this position."""
+    return f"{_FORM}\n{position.generation} {position.seq}\n"
+
+
 def save_anchor(path: Path, position: AnchoredPosition) -> None:
     """Replace the anchor durably: write aside, fsync, rename, fsync the folder.
 
@@ -58,7 +63,7 @@ def save_anchor(path: Path, position: AnchoredPosition) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w", encoding="ascii") as file:
-            file.write(f"{_FORM}\n{position.generation} {position.seq}\n")
+            file.write(anchor_text(position))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -68,6 +68,17 @@ def read_bounded(path: Path, max_bytes: int, *, noun: str) -> bytes:
     return content
 
 
+def read_text(path: Path, max_bytes: int, *, noun: str) -> str:
+    """As `read_bounded`, decoded; refused (exit 78) where it is not UTF-8."""
+    try:
+        return read_bounded(path, max_bytes, noun=noun).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandRefused(
+            exits.CONFIG, code="not_text", what=f"The {noun} {path} is refused",
+            why=f"byte {error.start + 1} is not UTF-8 text", fix="Save the file as UTF-8",
+        ) from error  # fmt: skip
+
+
 def exists_already(path: Path) -> CommandRefused:
     """The refusal to overwrite `path` (exit 7)."""
     return CommandRefused(

@@ -36,7 +36,7 @@ def render_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width
     Control characters in cells are shown as U+FFFD: names may come from other members.
     """
     kept = list(range(len(columns)))
-    cells = [[_harmless(cell) for cell in row] for row in rows]
+    cells = [[harmless(cell) for cell in row] for row in rows]
     widths = [
         max([_places(column.title), *(_places(row[index]) for row in cells)]) for index, column in enumerate(columns)
     ]
@@ -76,5 +76,6 @@ def _places(text: str) -> int:
     )
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
+    """The text without anything that moves a cursor or hides: control and format characters become U+FFFD."""
     return "".join("\ufffd" if unicodedata.category(mark)[0] == "C" else mark for mark in text)

@@ -1,0 +1,137 @@
+"""A charter as people read it before they sign, and as JSON. Names in it are foreign text and are shown harmless."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any, Final
+
+from node.cli.kit.fingerprint import fingerprint
+from node.cli.kit.table import harmless
+from privacy.accounting import epsilon_of_rho
+from protocol import canonical
+from protocol.bundle import Bundle
+from protocol.charter import Charter, Organisation
+from protocol.charter_document import verify_approval
+from protocol.errors import ProtocolError
+from protocol.windows import hour_text
+
+DELTA_SHOWN: Final = Fraction(1, 10**6)  # PRIVACY 5: every ε is told at δ = 1e-6
+
+
+def charter_lines(bundle: Bundle) -> list[str]:
+    """The charter in words, one line each."""
+    charter = bundle.charter
+    voices = len(charter.organisations)
+    signed = signed_by(bundle)
+    questions = _questions(bundle)
+    lines = [
+        f'Charter {charter.version} of "{harmless(charter.name)}"',
+        f"  fingerprint  {fingerprint(bundle.document.hash)}",
+        f"  holds        {_day(charter.created)} to {_day(charter.expires)}, then it must be renewed",
+        f"  decides      {charter.threshold} of {voices} organisations together; {charter.suspend_threshold} suspend",
+        f"  addresses    {'private ones are allowed' if charter.allow_private else 'public https only'}",
+        "",
+        "Organisations",
+    ]
+    for organisation in charter.organisations:
+        state = "signed" if organisation.id in signed else "has not signed"
+        lines.append(f"  {organisation.id}  {_named(organisation)}{state}")
+    lines += ["", "Members"]
+    for member in charter.members:
+        where = ", ".join(endpoint.url for endpoint in member.endpoints) or "is never called"
+        lines.append(
+            f"  {member.name}  of {member.organisation}, counts from {hour_text(member.counts_from)} UTC, {where}"
+        )
+        lines.append(f"    node {fingerprint(member.node)}")
+    lines += ["", "What every member releases"]
+    for row in charter.catalogue:
+        until = f" until {hour_text(row.until_hour)}" if row.until_hour is not None else ""
+        lines.append(f"  {row.name}  {questions.get(row.definition, '')}")
+        lines.append(f"    from {hour_text(row.from_hour)} UTC{until}")
+    lines += ["", "Privacy budget of one person at one member"]
+    for epoch, cap in charter.caps.items():
+        lines.append(f"  per {epoch:<6} rho {cap}, epsilon {_epsilon(cap)} at delta 1e-6")
+    return lines
+
+
+def charter_fields(bundle: Bundle) -> dict[str, Any]:
+    """The charter for `--json` (schema `murmur.charter/1`)."""
+    charter = bundle.charter
+    signed = signed_by(bundle)
+    questions = _questions(bundle)
+    return {
+        "name": charter.name,
+        "version": charter.version,
+        "hash": bundle.document.hash.hex(),
+        "fingerprint": fingerprint(bundle.document.hash),
+        "created": _day(charter.created),
+        "expires": _day(charter.expires),
+        "threshold": charter.threshold,
+        "suspend_threshold": charter.suspend_threshold,
+        "allow_private": charter.allow_private,
+        "organisations": [
+            {"id": item.id, "name": item.name, "governance_key": item.governance_key.hex(), "signed": item.id in signed}
+            for item in charter.organisations
+        ],
+        "missing_signatures": missing_signatures(charter, signed),
+        "members": [
+            {
+                "node": member.node.hex(), "name": member.name, "organisation": member.organisation,
+                "counts_from": hour_text(member.counts_from), "endpoints": [item.url for item in member.endpoints],
+            }
+            for member in charter.members
+        ],
+        "catalogue": [
+            {
+                "metric": row.name, "definition": row.definition.hex(), "question": questions.get(row.definition, ""),
+                "from": hour_text(row.from_hour),
+                "until": None if row.until_hour is None else hour_text(row.until_hour),
+            }
+            for row in charter.catalogue
+        ],
+        "caps": {epoch: str(cap) for epoch, cap in charter.caps.items()},
+    }  # fmt: skip
+
+
+def signed_by(bundle: Bundle) -> set[str]:
+    """The organisations whose approval in the file is good; a bad approval counts as none here."""
+    good = set()
+    for organisation in bundle.charter.organisations:
+        signature = bundle.document.approvals.get(organisation.governance_key)
+        if signature is None:
+            continue
+        try:
+            verify_approval(bundle.document.body, organisation.governance_key, signature)
+        except ProtocolError:
+            continue
+        good.add(organisation.id)
+    return good
+
+
+def missing_signatures(charter: Charter, signed: set[str]) -> list[str]:
+    """Organisations that have not signed, in the charter's order."""
+    return [organisation.id for organisation in charter.organisations if organisation.id not in signed]
+
+
+def _questions(bundle: Bundle) -> dict[bytes, str]:
+    """Each definition's question by its hash; a definition this version cannot show has none."""
+    questions: dict[bytes, str] = {}
+    for hash_, body in bundle.definitions_by_hash().items():
+        tree = canonical.decode(body)
+        question = tree.get("question") if isinstance(tree, dict) else None
+        text = question.decode("utf-8", "replace") if isinstance(question, bytes) else question
+        questions[hash_] = harmless(text)[:300] if isinstance(text, str) else ""
+    return questions
+
+
+def _named(organisation: Organisation) -> str:
+    return "" if organisation.name == organisation.id else f"({harmless(organisation.name)})  "
+
+
+def _epsilon(rho: Fraction) -> str:
+    return f"{float(epsilon_of_rho(rho, DELTA_SHOWN)) if rho else 0.0:.2f}"
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
