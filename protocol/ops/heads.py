@@ -1,4 +1,4 @@
-"""heads: what I hold of every author, as a vector of marks (specs/mesh.md 6.4)."""
+"""heads: what I hold of every author, as a vector (specs/mesh.md 6.4)."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.canonical import Encodable, Value
-from protocol.fields import check_array, check_bytes, check_integer, check_text, refuse
+from protocol.fields import check_array, check_bytes, check_integer, refuse
 from protocol.heads import TAG_BYTES
-from protocol.ops.payload import encode_payload, open_payload
+from protocol.ops.payload import encode_payload, open_payload, parse_position
 
 MAX_AUTHORS: Final = 4096  # in one vector
 
 
 @dataclass(frozen=True, slots=True)
 class HeadMark:
-    """What I hold of one author.
+    """One author's head as it travels: `protocol.heads.Head` with a tag for the id.
 
-    `state`: head, frozen, cut; `tag` only for a head: 8 bytes, or the whole id when `full`.
+    `tag`: 8 bytes, or the whole id when the vector is `full`; None for an empty log (generation 0, seq -1).
     """
 
-    state: str
     generation: int
     seq: int
     tag: bytes | None = None
+    frozen_at: tuple[int, int] | None = None
+
+    def value(self) -> Encodable:
+        frozen_at = None if self.frozen_at is None else list(self.frozen_at)
+        return [self.generation, self.seq, self.tag, frozen_at]
 
 
 @dataclass(frozen=True, slots=True)
 class Heads:
     """A vector, asked and answered alike; authors in order of first appearance in the charter chain.
 
-    A mark is None where nothing is held.
-
     Both sides compute tags with the request's nonce. `full`: tags are whole ids (32 bytes), used when digests
     differ though vectors are equal.
     """
 
-    marks: tuple[HeadMark | None, ...]
+    marks: tuple[HeadMark, ...]
     full: bool = False
 
     def encode(self) -> bytes:
-        return encode_payload({"full": self.full, "marks": [_mark_value(mark) for mark in self.marks]})
+        return encode_payload({"full": self.full, "marks": [mark.value() for mark in self.marks]})
 
 
 def parse_heads(payload: bytes) -> Heads:
@@ -52,20 +54,11 @@ def parse_heads(payload: bytes) -> Heads:
     return Heads(marks, full)
 
 
-def _parse_mark(value: Value, tag_bytes: int) -> HeadMark | None:
+def _parse_mark(value: Value, tag_bytes: int) -> HeadMark:
     what = "heads: mark"
-    if value is None:
-        return None
-    items = check_array(value, what, 3, 4)
-    state = check_text(items[0], what, 8)
-    if state not in ("head", "frozen", "cut") or len(items) != (4 if state == "head" else 3):
-        refuse(what, "neither a head with a tag, nor frozen or cut without one")
-    tag = check_bytes(items[3], what, tag_bytes, tag_bytes) if state == "head" else None
-    return HeadMark(state, check_integer(items[1], what), check_integer(items[2], what), tag)
-
-
-def _mark_value(mark: HeadMark | None) -> Encodable:
-    if mark is None:
-        return None
-    tag = [] if mark.tag is None else [mark.tag]
-    return [mark.state, mark.generation, mark.seq, *tag]
+    items = check_array(value, what, 4, 4)
+    generation, seq = check_integer(items[0], what), check_integer(items[1], what, -1)
+    tag = None if items[2] is None else check_bytes(items[2], what, tag_bytes, tag_bytes)
+    if (tag is None) != (seq == -1) or (seq == -1 and generation != 0):
+        refuse(what, "an empty log is generation 0, seq -1 without a tag; every other head has one")
+    return HeadMark(generation, seq, tag, None if items[3] is None else parse_position(items[3], what))

@@ -20,6 +20,12 @@ def parse_head(value: Value, what: str) -> tuple[int, int, EntryId]:
     return check_integer(generation, what), check_integer(seq, what), EntryId(check_bytes(entry, what, 32, 32))
 
 
+def parse_position(value: Value, what: str) -> tuple[int, int]:
+    """(generation, seq), both >= 0."""
+    generation, seq = check_array(value, what, 2, 2)
+    return check_integer(generation, what), check_integer(seq, what)
+
+
 def take_blobs(fields: Fields, name: str, count: int, size: int) -> tuple[bytes, ...]:
     return tuple(check_bytes(item, f"{fields.what}: {name}", 1, size) for item in fields.array(name, count))
 

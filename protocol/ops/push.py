@@ -7,8 +7,8 @@ from typing import Final
 
 from protocol.canonical import Value
 from protocol.entries import MAX_ENTRY_BYTES
-from protocol.fields import check_array, check_integer, check_text, refuse
-from protocol.ops.payload import MAX_ENTRIES, encode_payload, open_payload, take_blobs
+from protocol.fields import check_array, check_text, refuse
+from protocol.ops.payload import MAX_ENTRIES, encode_payload, open_payload, parse_position, take_blobs
 
 PUSH_VERDICTS: Final = ("ok", "have", "behind", "refused")
 """Stored now; held already; does not fit yet (`position` says how far I am); broken (`code` says how)."""
@@ -73,9 +73,8 @@ def _parse_verdict(value: Value) -> PushVerdict:
     text = check_text(verdict, what, 16)
     if text not in PUSH_VERDICTS:
         refuse(what, f"'{text}' is none of {', '.join(PUSH_VERDICTS)}")
-    pair = None if position is None else check_array(position, what, 2, 2)
     return PushVerdict(
         text,
         None if code is None else check_text(code, what, 64),
-        None if pair is None else (check_integer(pair[0], what), check_integer(pair[1], what)),
+        None if position is None else parse_position(position, what),
     )
