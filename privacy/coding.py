@@ -23,6 +23,7 @@ Encoder = Callable[[object], int | None]
 MAX_MAGNITUDE: Final = 10**12  # exclusive; longer digit runs are account, card and phone numbers
 
 _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,18})?")
+_POWERS: Final = [10**places for places in range(32)]
 _FLAGS: Final[dict[object, int]] = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
 
 
@@ -55,16 +56,18 @@ def exact(value: object) -> tuple[int, int] | None:
 def divide_half_even(numerator: int, denominator: int) -> int:
     """The whole number nearest to numerator / denominator (> 0); a tie goes to the even one."""
     quotient, rest = divmod(numerator, denominator)
+    if not rest:
+        return quotient
     twice = 2 * rest
     return quotient + 1 if twice > denominator or (twice == denominator and quotient & 1) else quotient
 
 
 def _ratio_of(text: str) -> tuple[int, int]:
-    """The decimal a text names; by hand where it has no exponent, which is three times faster than Decimal."""
-    if "e" in text:
-        return Decimal(text).as_integer_ratio()
+    """The decimal a text names. Not in lowest terms: by hand, because Decimal takes several times as long."""
     whole, _, fraction = text.partition(".")
-    return int(whole + fraction), 10 ** len(fraction)
+    if fraction.isdigit():
+        return int(whole + fraction), _POWERS[len(fraction)]
+    return Decimal(text).as_integer_ratio()  # whole, or with an exponent
 
 
 def _category(kind: Category) -> Encoder:

@@ -179,7 +179,7 @@ class Filter:
         slots = action.encode(event.attributes)
         if not isinstance(slots, tuple):
             return slots
-        return (
+        fixed = (
             person,
             app.person_code,
             _session(epoch, person, app.person_kind, event.session),
@@ -192,8 +192,8 @@ class Filter:
             self._purposes(event.purposes),
             self._plan_number,
             app.rate,
-            *slots,
         )
+        return fixed + slots
 
     def _purposes(self, names: frozenset[str] | None) -> int:
         """Bits of the purposes consented to that the plan knows."""
@@ -206,26 +206,27 @@ class Filter:
 @dataclass(frozen=True, slots=True)
 class _CompiledAction:
     code: int
-    attributes: tuple[tuple[str, Encoder, Rejected | None], ...]  # Rejected where required and absent
+    encoders: tuple[tuple[str, Encoder], ...]
+    required: tuple[tuple[int, Rejected], ...]  # slot, and what to say where it stays empty
     padding: tuple[None, ...]
 
     @classmethod
     def of(cls, code: int, action: Action) -> _CompiledAction:
-        attributes = tuple(
-            (a.name, encoder_of(a.type), _required(a.name) if a.is_required else None) for a in action.attributes
+        attributes = action.attributes
+        return cls(
+            code,
+            tuple((attribute.name, encoder_of(attribute.type)) for attribute in attributes),
+            tuple((slot, _missing(a.name)) for slot, a in enumerate(attributes) if a.is_required),
+            (None,) * (ATTRIBUTE_SLOTS - len(attributes)),
         )
-        return cls(code, attributes, (None,) * (ATTRIBUTE_SLOTS - len(attributes)))
 
     def encode(self, values: Mapping[str, object]) -> tuple[int | None, ...] | Rejected:
         """The row's sixteen slots, or why a required attribute has no usable value."""
-        slots: list[int | None] = []
-        for name, encoder, refusal in self.attributes:
-            value = values.get(name)
-            code = None if value is None else encoder(value)
-            if code is None and refusal is not None:
-                return refusal
-            slots.append(code)
-        return (*slots, *self.padding)
+        slots = [None if (value := values.get(name)) is None else encode(value) for name, encode in self.encoders]
+        for slot, missing in self.required:
+            if slots[slot] is None:
+                return missing
+        return tuple(slots) + self.padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,7 @@ def is_idempotent(event: Event, idempotency_key: str | None) -> bool:
     return bool(event.event_id) or idempotency_key is not None
 
 
-def _required(name: str) -> Rejected:
+def _missing(name: str) -> Rejected:
     hint = f"The plan requires {name}; send a value of its declared type"
     return Rejected("attribute_required", f"/attributes/{name}", hint)
 
