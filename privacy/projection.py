@@ -1,0 +1,178 @@
+"""From coded rows to kept units: the part of the bounding SQL that knows the tracking plans.
+
+A row's codes are positions in the plan version that coded it, so each version gets its own SELECT with the
+codes written in as integers; versions that code alike share one. The result has two columns, (person, unit):
+unit is the row-major index over the layout's axes, NULL where the row belongs to no cell.
+
+| axis | how a row finds its label |
+|---|---|
+| app, action, country, a category, a flag (`no`, `yes`) | equality with the code of a listed value, else `other` |
+| hour | equality with the hour of the day, else NULL |
+| edges over a band | the band's code against each edge's position; the edges are edges of the plan's band |
+| edges over a number | the quanta against each edge in quanta; the edges are whole quanta |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from privacy.abstaining import AbstainReason
+from privacy.definition import Definition
+from privacy.dimensions import Dimension
+from privacy.rows import COUNTRY_UNKNOWN, PERSON_STRENGTH, country_code
+from privacy.tracking_plan import Action, App, Band, Category, Flag, Number, Plan
+from privacy.units import HOURS_PER_DAY
+
+WINDOW_ROWS: Final = "window_rows"
+FLAG_VALUES: Final[Mapping[str, int]] = {"no": 0, "yes": 1}
+_CODES: Final = 1 << 16  # app and action codes are u16
+
+
+class _Incompatible(Exception):
+    """A plan cannot give an axis its meaning; `project` turns it into a reason."""
+
+
+def counted(definition: Definition, plan: Plan) -> list[tuple[App, Action]]:
+    """The actions of one plan version that the definition counts, in plan order."""
+    source = definition.source
+    return [
+        (app, action)
+        for app in plan.apps
+        if source.app in (None, app.name)
+        for action in app.actions
+        if source.action in (None, action.name)
+    ]
+
+
+def abstain_for_plans(definition: Definition, plans: Mapping[int, Plan]) -> AbstainReason | None:
+    """not_in_plan or unit_too_weak where these plans, together, are a reason to abstain; else None."""
+    apps = [app for plan in plans.values() for app, _ in counted(definition, plan)]
+    if not apps:
+        return "not_in_plan"
+    if definition.unit is not None:
+        least = PERSON_STRENGTH[definition.unit]
+        if any(PERSON_STRENGTH[app.person_kind] < least for app in apps):
+            return "unit_too_weak"
+    return None
+
+
+def project(
+    definition: Definition, axes: Sequence[Dimension], plans: Mapping[int, Plan]
+) -> tuple[str, ...] | AbstainReason:
+    """SELECTs of (person, unit) over `window_rows`, disjoint in rows, or the reason why these plans cannot
+    answer.
+
+    Args:
+        definition: What is counted.
+        axes: The layout's axes.
+        plans: Every plan version in force at some time of the window, by number; never "those found in the
+            rows", for whether a node answers must not depend on data.
+    """
+    reason = abstain_for_plans(definition, plans)
+    if reason is not None:
+        return reason
+    versions: dict[tuple[str, str], list[int]] = {}
+    try:
+        for number in sorted(plans):
+            for piece in _pieces(definition, axes, plans[number]):
+                versions.setdefault(piece, []).append(number)
+    except _Incompatible:
+        return "plan_incompatible"
+    return tuple(
+        f'  SELECT "person" AS person, {unit} AS unit FROM {WINDOW_ROWS}\n'
+        f'  WHERE "plan" IN ({", ".join(map(str, numbers))}) AND ({condition})'
+        for (unit, condition), numbers in versions.items()
+    )
+
+
+def _pieces(definition: Definition, axes: Sequence[Dimension], plan: Plan) -> Iterator[tuple[str, str]]:
+    """(unit expression, condition) for the actions of one plan version; those coded alike come together."""
+    found = counted(definition, plan)
+    for attribute in definition.attributes:
+        if found and all(action.attribute(attribute) is None for _, action in found):
+            raise _Incompatible(attribute)
+    alike: dict[str, list[tuple[App, Action]]] = {}
+    for app, action in found:
+        alike.setdefault(_unit(axes, plan, action), []).append((app, action))
+    for unit, actions in alike.items():
+        yield unit, _condition(plan, actions)
+
+
+def _condition(plan: Plan, actions: Sequence[tuple[App, Action]]) -> str:
+    """SQL that is true for rows of these actions of the plan."""
+    if len(actions) == sum(len(app.actions) for app in plan.apps):
+        return "true"
+    parts = []
+    for app_code, app in enumerate(plan.apps):
+        codes = [str(app.action_code(action.name)) for owner, action in actions if owner == app]
+        if len(codes) == len(app.actions):
+            parts.append(f'"app" = {app_code}')
+        elif codes:
+            parts.append(f'"app" = {app_code} AND "action" IN ({", ".join(codes)})')
+    return " OR ".join(parts)
+
+
+def _unit(axes: Sequence[Dimension], plan: Plan, action: Action) -> str:
+    """SQL of the row-major index over the axes; NULL as soon as one axis has no label for the row."""
+    unit = ""
+    for axis in axes:
+        place = _place(axis, plan, action)
+        unit = f"({unit}) * {axis.size} + {place}" if unit else place
+    return unit or "0"
+
+
+def _place(axis: Dimension, plan: Plan, action: Action) -> str:
+    """SQL of the position of a row's label on one axis."""
+    if axis.attribute is not None:
+        return _attribute_place(axis, axis.attribute, action)
+    if axis.source == "country":
+        codes = {country_code(value): place for place, value in enumerate(axis.values)}
+        return _switch('"country"', {**codes, COUNTRY_UNKNOWN: axis.size - 1}, str(axis.size - 2))
+    if axis.source == "hour":
+        hours = {int(value): place for place, value in enumerate(axis.values)}
+        return _switch(f'"hour" % {HOURS_PER_DAY}', hours, "NULL")
+    places = {value: place for place, value in enumerate(axis.values)}
+    if axis.source == "app":
+        codes = {code: places[app.name] for code, app in enumerate(plan.apps) if app.name in places}
+        return _switch('"app"', codes, str(axis.size - 1))
+    codes = {
+        app_code * _CODES + code: places[known.name]
+        for app_code, app in enumerate(plan.apps)
+        for code, known in enumerate(app.actions)
+        if known.name in places
+    }
+    return _switch(f'CAST("app" AS BIGINT) * {_CODES} + "action"', codes, str(axis.size - 1))
+
+
+def _attribute_place(axis: Dimension, name: str, action: Action) -> str:
+    none = axis.size - 1
+    attribute = action.attribute(name)
+    if attribute is None:
+        return str(none)  # this action never carries it; another of the same source does
+    column = f'"a{action.slot(name)}"'
+    match attribute.type:
+        case Band(edges) if axis.edges and set(axis.edges) <= set(edges):
+            return _steps(column, [edges.index(edge) + 1 for edge in axis.edges], none)
+        case Number(quantum) if axis.edges and all((edge / quantum).denominator == 1 for edge in axis.edges):
+            return _steps(column, [int(edge / quantum) for edge in axis.edges], none)
+        case Category(values) if axis.values:
+            codes = {values.index(value): place for place, value in enumerate(axis.values) if value in values}
+            return _switch(column, codes, str(none - 1), null=none)
+        case Flag() if axis.values and set(axis.values) <= FLAG_VALUES.keys():
+            codes = {FLAG_VALUES[value]: place for place, value in enumerate(axis.values)}
+            return _switch(column, codes, str(none - 1), null=none)
+    raise _Incompatible(name)
+
+
+def _switch(column: str, places: Mapping[int, int], otherwise: str, *, null: int | None = None) -> str:
+    """SQL of the place by equality with a code."""
+    whens = "".join(f" WHEN {column} = {code} THEN {place}" for code, place in places.items())
+    missing = f" WHEN {column} IS NULL THEN {null}" if null is not None else ""
+    return f"CASE{missing}{whens} ELSE {otherwise} END" if missing or whens else otherwise
+
+
+def _steps(column: str, thresholds: Sequence[int], none: int) -> str:
+    """SQL of how many thresholds are <= the value; thresholds rise strictly."""
+    whens = "".join(f" WHEN {column} < {step} THEN {place}" for place, step in enumerate(thresholds))
+    return f"CASE WHEN {column} IS NULL THEN {none}{whens} ELSE {len(thresholds)} END"
