@@ -29,9 +29,7 @@ from node.errors import StorageError
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_NAME = re.compile(r"([0-9]{4})_[a-z][a-z0-9_]*\.sql")
-_BUSY_TIMEOUT_S = (
-    5.0  # another process on the file is a mistake (the folder is locked); wait briefly, then say so
-)
+_BUSY_TIMEOUT_S = 5.0  # another process on the file is a mistake (the folder is locked); wait briefly, then say so
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ CREATE TABLE entries (
     signatures BLOB NOT NULL,
     data BLOB NOT NULL,
     cells BLOB,
-    UNIQUE (author, generation, seq, id)
+    UNIQUE (author, generation, seq, id),
+    UNIQUE (id)
 );
 
 -- One row for each slot this node answered: a release, or an abstention (PRIVACY 5, DESIGN 1.3).
@@ -34,3 +35,16 @@ CREATE TABLE charges (
     PRIMARY KEY (definition, window, epoch)
 ) WITHOUT ROWID;
 CREATE INDEX charges_by_epoch ON charges (epoch);
+
+-- Two headers that prove an author signed twice at one position.
+CREATE TABLE evidence (
+    author BLOB PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- Definitions by hash, as canonical bytes.
+CREATE TABLE definitions (
+    hash BLOB PRIMARY KEY,
+    body BLOB NOT NULL
+) WITHOUT ROWID;

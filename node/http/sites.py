@@ -1,0 +1,106 @@
+"""The node's listeners: routes grouped by address, one aiohttp application each; and the admin socket."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from node.config import Address
+from node.errors import ConfigError, StorageError
+from node.http.problems import problem_middleware
+
+MAX_BODY_BYTES: Final = (1 << 20) + 1024  # a handler's own limit speaks first, with a better message
+BACKLOG: Final = 1024
+SHUTDOWN_S: Final = 5.0  # how long open connections may finish once the node stops listening
+
+
+class Sites:
+    """Every listening socket of the node, opened together and closed together."""
+
+    def __init__(self) -> None:
+        self._runners: list[web.AppRunner] = []
+        self._socket_path: Path | None = None
+
+    async def open(self, routes: Mapping[Address, Sequence[web.AbstractRouteDef]]) -> None:
+        """Listen on each address with its routes.
+
+        Raises:
+            ConfigError: an address is in use or not this machine's; what was opened is closed again.
+        """
+        for address, of_address in routes.items():
+            app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
+            app.router.add_routes(of_address)
+            runner = await self._run(app)
+            try:
+                await web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_port=False).start()
+            except OSError as error:
+                await self.close()
+                raise _cannot_listen(address, error) from error
+
+    async def open_admin_socket(self, app: web.Application, path: Path) -> None:
+        """Listen on a unix socket that only this user can open (0600 in a folder of 0700).
+
+        A socket left by a killed node is replaced: the data lock has already said that no other node is alive.
+
+        Raises:
+            StorageError: the socket's folder cannot be made or written, or its path is too long for the system.
+        """
+        runner = await self._run(app)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            before = os.umask(0o177)
+            try:
+                listener.bind(str(path))
+            finally:
+                os.umask(before)
+            await web.SockSite(runner, listener, backlog=64).start()
+        except OSError as error:
+            await self.close()
+            raise StorageError(
+                code="socket_unusable",
+                what=f"The admin socket {path} cannot be opened",
+                why=error.strerror or str(error),
+                fix="Set XDG_RUNTIME_DIR to a folder of yours that exists and has a short path",
+            ) from error
+        self._socket_path = path
+
+    async def close(self) -> None:
+        """Stop listening, let open requests finish for a moment, remove the socket."""
+        for runner in reversed(self._runners):
+            await runner.cleanup()
+        self._runners.clear()
+        if self._socket_path is not None:
+            self._socket_path.unlink(missing_ok=True)
+            self._socket_path = None
+
+    async def _run(self, app: web.Application) -> web.AppRunner:
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+        await runner.setup()
+        self._runners.append(runner)
+        return runner
+
+
+def admin_socket_path(node_id: bytes) -> Path:
+    """`$XDG_RUNTIME_DIR/murmur/ID.sock` with 16 hex digits of the node id, else in this user's own temp folder."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    base = Path(runtime) / "murmur" if runtime else Path(tempfile.gettempdir()) / f"murmur-{os.getuid()}"
+    return base / f"{node_id.hex()[:16]}.sock"
+
+
+def _cannot_listen(address: Address, error: OSError) -> ConfigError:
+    in_use = error.errno == errno.EADDRINUSE
+    return ConfigError(
+        code="port_busy" if in_use else "address_unusable",
+        what=f"The node cannot listen on {address}",
+        why="another program already does" if in_use else (error.strerror or type(error).__name__),
+        fix="Stop that program, or give another address under [listen] in node.toml",
+    )

@@ -1,0 +1,74 @@
+"""The release worker: one thread that, at fixed ticks, closes windows, answers their slots and destroys keys.
+
+Ticks are multiples of `tick_s` on the wall clock, so that the moment of a release says nothing about how long it took
+(PRIVACY 5). What a tick finds undone it does, so a node that was down catches up at its first tick. Releases go in
+window order, then catalogue order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from node.clock import Clock
+from node.errors import StorageError
+
+log = structlog.get_logger()
+
+
+class ReleaseWorker:
+    """Runs `work()` at each tick until stopped; a failed tick is retried at the next one."""
+
+    def __init__(
+        self,
+        *,
+        tick_s: int,
+        clock: Clock,
+        work: Callable[[Callable[[], bool]], int],
+        on_fatal: Callable[[StorageError], None],
+    ) -> None:
+        """Make the worker.
+
+        Args:
+            work: Does what is due and returns how many slots it answered; asks the callable it is given, between
+                slots, whether to stop early.
+            on_fatal: Called, from this thread, with an error after which the process must end.
+        """
+        self._tick_s = tick_s
+        self._clock = clock
+        self._work = work
+        self._on_fatal = on_fatal
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="releases", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the slot in hand finish, then end the thread."""
+        self._stop.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def seconds_to_tick(self) -> float:
+        """Until the next multiple of `tick_s` on the wall clock."""
+        return self._tick_s - (self._clock.now_ms() / 1000) % self._tick_s
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.seconds_to_tick()):
+            started = self._clock.monotonic_s()
+            try:
+                answered = self._work(self._stop.is_set)
+            except StorageError as error:
+                log.error("releases.failed", code=error.code)
+                if error.fatal:
+                    self._on_fatal(error)
+                    return
+            except Exception:
+                # Nothing half done: each slot is its own transaction. The slot shows as missing until it works.
+                log.exception("releases.failed", code="internal")
+            else:
+                if answered:
+                    log.info("releases.done", duration_ms=round((self._clock.monotonic_s() - started) * 1000))

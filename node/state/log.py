@@ -1,0 +1,131 @@
+"""Every author's log in the state database: admitted entries, evidence of forks, definitions by hash.
+
+Bytes are kept as received; nothing here verifies (that is `federation/admission`) and nothing is ever updated or
+deleted. `LogStore` is the `EntrySource` of the federation core.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+from node.state.database import StateDatabase
+from protocol.entries import Entry, Header, ParsedEntry, parse_header
+from protocol.ids import DefinitionHash, EntryId, NodeId
+
+_SIGNATURE_BYTES = 64
+_PAGE = 2_000  # entries read at once at start: bounded memory for a log of any length
+
+
+class LogStore:
+    """The logs this node holds, its own among them."""
+
+    def __init__(self, database: StateDatabase) -> None:
+        self._database = database
+
+    def append(self, entries: Iterable[ParsedEntry]) -> None:
+        """Save entries durably, all or none. One that is there already is passed over."""
+        with self._database.transaction() as connection:
+            for entry in entries:
+                insert_entry(connection, entry)
+
+    def entries_after(
+        self, author: NodeId, position: tuple[int, int], max_bytes: int, max_entries: int
+    ) -> Sequence[Entry]:
+        """The author's entries after a position, in order; at least one where there is one (`EntrySource`)."""
+        found: list[Entry] = []
+        size = 0
+        rows = self._database.query(
+            "SELECT header, signatures, data, cells FROM entries"
+            " WHERE author = ? AND (generation, seq) > (?, ?) ORDER BY generation, seq, rowid LIMIT ?",
+            (author, *position, max_entries),
+        )
+        for row in rows:
+            entry = _entry(row)
+            size += len(entry.encode())
+            if found and size > max_bytes:
+                break
+            found.append(entry)
+        return found
+
+    def replay(self, author: NodeId) -> Iterator[ParsedEntry]:
+        """All entries of one author in order, for building the federation's state at start."""
+        position = (-1, -1)
+        while True:
+            rows = self._database.query(
+                "SELECT id, header, signatures, data, cells, generation, seq FROM entries"
+                " WHERE author = ? AND (generation, seq) > (?, ?) ORDER BY generation, seq, rowid LIMIT ?",
+                (author, *position, _PAGE),
+            )
+            for entry_id, *parts, generation, seq in rows:
+                position = (generation, seq)
+                yield ParsedEntry(EntryId(entry_id), parse_header(parts[0]), _entry(parts))
+            if len(rows) < _PAGE:
+                return
+
+    def read(self, entry_id: EntryId) -> ParsedEntry | None:
+        """One entry by id, with its body."""
+        rows = self._database.query("SELECT header, signatures, data, cells FROM entries WHERE id = ?", (entry_id,))
+        return ParsedEntry(entry_id, parse_header(rows[0][0]), _entry(rows[0])) if rows else None
+
+    def head(self, author: NodeId) -> tuple[Header, EntryId] | None:
+        """Header and id of an author's last entry, None for an empty log."""
+        rows = self._database.query(
+            "SELECT header, id FROM entries WHERE author = ? ORDER BY generation DESC, seq DESC LIMIT 1", (author,)
+        )
+        return (parse_header(rows[0][0]), EntryId(rows[0][1])) if rows else None
+
+    def count(self) -> int:
+        """Number of entries of all authors."""
+        return int(self._database.query("SELECT count(*) FROM entries")[0][0])
+
+    def save_evidence(self, author: NodeId, seq: int, body: bytes) -> None:
+        """Keep the proof that an author signed twice at `seq`; the lowest position replaces the others."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO evidence (author, seq, body) VALUES (?, ?, ?)", (author, seq, body)
+            )
+
+    def evidence(self) -> dict[NodeId, tuple[int, bytes]]:
+        """Stored proofs by author."""
+        rows = self._database.query("SELECT author, seq, body FROM evidence")
+        return {NodeId(author): (seq, body) for author, seq, body in rows}
+
+    def save_definition(self, definition: DefinitionHash, body: bytes) -> None:
+        """Keep a definition's canonical bytes."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO definitions (hash, body) VALUES (?, ?)", (definition, body))
+
+    def definitions(self) -> dict[DefinitionHash, bytes]:
+        """Stored definitions by hash."""
+        return {
+            DefinitionHash(hash_): body for hash_, body in self._database.query("SELECT hash, body FROM definitions")
+        }
+
+
+def insert_entry(connection: sqlite3.Connection, entry: ParsedEntry) -> None:
+    """Write one entry inside a running transaction; an entry that is there already is passed over."""
+    header = entry.header
+    connection.execute(
+        "INSERT OR IGNORE INTO entries (author, generation, seq, id, kind, header, signatures, data, cells)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            header.author,
+            header.generation,
+            header.seq,
+            entry.id,
+            header.kind,
+            entry.entry.header,
+            b"".join(entry.entry.signatures),
+            entry.entry.data,
+            entry.entry.cells,
+        ),
+    )
+
+
+def _entry(row: Sequence[bytes | None]) -> Entry:
+    header, signatures, data, cells = row
+    if header is None or signatures is None or data is None:
+        raise ValueError("the columns are NOT NULL")
+    parts = tuple(signatures[start : start + _SIGNATURE_BYTES] for start in range(0, len(signatures), _SIGNATURE_BYTES))
+    return Entry(header, parts, data, cells)
