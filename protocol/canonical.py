@@ -265,10 +265,10 @@ class _Reader:
 
     def _check_count(self, count: int) -> None:
         # Every value takes at least one byte: a larger count is a lie, told to make us allocate.
-        if count > self.budget:
-            raise TooLarge(what="object refused", why=f"more than {MAX_VALUES} values")
         if count > self.end - self.at:
             _refuse(f"{count} values claimed, {self.end - self.at} bytes left", self.at)
+        if count > self.budget:
+            raise TooLarge(what="object refused", why=f"more than {MAX_VALUES} values")
 
 
 def _check_depth(depth: int, limit: int) -> None:
