@@ -135,6 +135,15 @@ class Disk:
         except OSError as error:
             raise _failed("remove", path, error) from error
 
+    def remove_folder(self, folder: Path) -> None:
+        """Remove an empty folder, durably."""
+        try:
+            self.hook(f"rmdir:{folder.name}")
+            folder.rmdir()
+        except OSError as error:
+            raise _failed("remove", folder, error) from error
+        self.sync_folder(folder.parent)
+
 
 def read_bytes(path: Path) -> bytes:
     """The whole file. StorageError when it cannot be read, code `file_missing` when it is not there."""

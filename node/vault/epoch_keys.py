@@ -11,7 +11,7 @@ keys is said by the state database, never by what lies in the folder: the vault 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, Literal
 
@@ -85,12 +85,11 @@ class EpochKeyStore:
         self._open.pop((epoch, kind), None)
         self._disk.destroy_file(self._path(epoch, kind))
 
-    def discard_strays(self, known: set[str]) -> None:
-        """Destroy key files of epochs without a record, and temporary ones: a crash left them, nothing uses
-        them."""
+    def keep_only(self, wanted: Collection[tuple[str, EpochKeyKind]]) -> None:
+        """Destroy every key file but these: what a crash left half made or half destroyed."""
         if not self._folder.is_dir():
             return
-        keep = {self._path(epoch, kind).name for epoch in known for kind in EPOCH_KEY_KINDS}
+        keep = {self._path(epoch, kind).name for epoch, kind in wanted}
         for path in sorted(self._folder.iterdir()):
             if path.name.endswith((".key", ".key.tmp")) and path.name not in keep:
                 self._disk.destroy_file(path)

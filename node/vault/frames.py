@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import struct
 from array import array as exact_array
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -36,6 +37,7 @@ _MODULUS: Final = 1 << 64
 _HEAD: Final = struct.Struct(">I")
 _COLUMN: Final = struct.Struct(">BQ")
 _WIDTHS: Final[tuple[_Dtype, ...]] = (np.dtype("<u1"), np.dtype("<u2"), np.dtype("<u4"), np.dtype("<u8"))
+_WIDEST: Final = tuple((1 << 8 * width.itemsize) - 1 for width in _WIDTHS)
 _DTYPES: Final[dict[str, _Dtype]] = {
     "u8": np.dtype("<u1"),
     "u16": np.dtype("<u2"),
@@ -43,6 +45,7 @@ _DTYPES: Final[dict[str, _Dtype]] = {
     "u64": np.dtype("<u8"),
     "i64": np.dtype("<i8"),
 }
+_LARGEST: Final = {"u8": (1 << 8) - 1, "u16": (1 << 16) - 1, "u32": (1 << 32) - 1}
 MAX_FRAME_ROWS: Final = 1 << 20  # so that a damaged count can never ask for more than some 200 MB
 
 
@@ -158,9 +161,9 @@ def _pack(
         present = [filler if value is None else value for value in values]
     array = _integers(column, present)
     low, high = int(array.min()), int(array.max())
-    width = next(width for width in _WIDTHS if high - low <= np.iinfo(width).max)
+    width = bisect_left(_WIDEST, high - low)
     offsets = array.view(np.uint64) - np.uint64(low % _MODULUS)
-    return low % _MODULUS, offsets.astype(width), valid
+    return low % _MODULUS, offsets.astype(_WIDTHS[width]), valid
 
 
 def _integers(column: Column, values: Sequence[int]) -> _Array:
@@ -170,8 +173,7 @@ def _integers(column: Column, values: Sequence[int]) -> _Array:
         found: _Array = np.frombuffer(exact_array(code, values), wide)
     except (OverflowError, TypeError) as error:
         raise ValueError(f"column {column.name} holds a value that is no {column.type}") from error
-    limits = np.iinfo(_DTYPES[column.type])
-    if wide.type != _DTYPES[column.type].type and (found.min() < limits.min or found.max() > limits.max):
+    if column.type in _LARGEST and (found.min() < 0 or found.max() > _LARGEST[column.type]):
         raise ValueError(f"column {column.name} holds a value that is no {column.type}")
     return found
 

@@ -262,6 +262,13 @@ def recover_segment(path: Path, segment: Segment, data_key: bytes) -> Extent:
     return Extent(index, position, has_footer=False)
 
 
+def holds_no_frame(path: Path) -> bool:
+    """Whether the file ends within its header, as one does that was being made when its process died."""
+    data = read_bytes(path)
+    start = len(MAGIC) + _SIZE.size
+    return len(data) < start or len(data) <= start + _SIZE.unpack_from(data, len(MAGIC))[0]
+
+
 def _open_header(view: memoryview, segment: Segment, data_key: bytes) -> tuple[_Sealer, int]:
     """The sealer and the position of the first frame."""
     start = len(MAGIC) + _SIZE.size
