@@ -1,0 +1,247 @@
+"""The bounded truth of every released cell, counted from the sent events (PRIVACY 7).
+
+What a release would say without noise: a person adds to at most C groups, at most K events to each. Which groups are
+kept of a person who has more than C is decided by a secret of the node, so nobody outside can know: the cells such a
+person touches have no truth here. What stays known of them, for `people` and wherever K = 1, is their sum: everybody
+adds exactly min(groups, C) to it.
+
+Independent of `privacy/`: the layout of cells, the bins and the bounds are written again, the slow and simple way.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from itertools import pairwise, product
+from math import prod
+from typing import Any, Final
+
+from node.demo.reading import PlanApp, Seen, number, word
+
+_SECONDS: Final = 3_600
+_ODD: Final = {"country": ("other", "none"), "app": ("other",), "action": ("other",), "hour": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis: its name, its labels in order, and an event's place on it."""
+
+    name: str
+    labels: tuple[str, ...]
+    place: Callable[[Seen], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric, as its YAML says."""
+
+    name: str
+    question: str
+    measure: str  # people, count, histogram
+    app: str | None  # None for all apps
+    action: str | None
+    axes: tuple[Axis, ...]
+    edges: tuple[str, ...]  # of a histogram, as written
+    attributes: tuple[str, ...]
+    window: str
+    max_cells: int  # C, at most the number of cells
+    max_per_cell: int  # K
+    rho: Fraction
+
+    @property
+    def cells(self) -> int:
+        return prod(len(axis.labels) for axis in self.axes)
+
+    @property
+    def sigma_squared(self) -> Fraction:
+        """Variance of the noise on each cell: Δ₂² / 2ρ, Δ₂² = C·K²."""
+        return self.max_cells * self.max_per_cell**2 / (2 * self.rho)
+
+    def keys(self) -> list[dict[str, str]]:
+        """The key of every cell, in the order of the vector."""
+        names = [axis.name for axis in self.axes]
+        return [dict(zip(names, labels, strict=True)) for labels in product(*(axis.labels for axis in self.axes))]
+
+    def is_answered_by(self, apps: Mapping[str, PlanApp]) -> bool:
+        """Whether a node with this plan has what the metric reads."""
+        if self.app is None:
+            return True
+        actions = apps[self.app].actions if self.app in apps else {}
+        return self.action in actions and all(name in actions[self.action] for name in self.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The truth of one release.
+
+    Attributes:
+        bounded: Each cell's truth, None where a node's secret decides.
+        unbounded: Each cell without any bound: people, or events.
+        lost_total: Sum of the cells without a truth, where it is known; None where it is not, or there are none.
+    """
+
+    bounded: tuple[int | None, ...]
+    unbounded: tuple[int, ...]
+    lost_total: int | None
+
+
+Truth = dict[tuple[str, str], Counted]  # by (metric, window)
+
+
+def parse_metric(tree: Mapping[str, Any]) -> Metric:
+    """A metric from its strings-only YAML."""
+    source, measure, privacy = tree["from"], tree["measure"], tree["privacy"]
+    histogram = measure.get("histogram") if isinstance(measure, dict) else None
+    edges = tuple(measure["edges"]) if histogram else ()
+    by: dict[str, list[str]] = tree.get("by", {})
+    axes = [_axis(name, by[name]) for name in sorted(by)]
+    if histogram:
+        axes.append(_bins(histogram, edges))
+    cells = prod(len(axis.labels) for axis in axes)
+    return Metric(
+        name=tree["metric"],
+        question=tree["question"],
+        measure="histogram" if histogram else measure,
+        app=None if source == "any" else source["app"],
+        action=None if source == "any" else source["action"],
+        axes=tuple(axes),
+        edges=edges,
+        attributes=tuple(name for name in (*by, histogram) if name and name not in _ODD),
+        window=tree["window"],
+        max_cells=min(int(privacy["max_cells"]), cells),
+        max_per_cell=int(privacy.get("max_per_cell", "1")),
+        rho=Fraction(privacy["rho"]),
+    )
+
+
+def window_of(kind: str, hour: int) -> str:
+    """Name of the day or month that the hour lies in."""
+    day = (datetime.fromtimestamp(0, UTC) + timedelta(hours=hour)).date()
+    return f"{day:%Y-%m}-01/P1M" if kind == "month" else f"{day}/P1D"
+
+
+def count_truth(
+    events: Iterable[Seen], metrics: Iterable[Metric], apps: Mapping[str, PlanApp], windows: Iterable[str]
+) -> Truth:
+    """The truth of every release that one node owes: each metric its plan can answer, in each window.
+
+    Args:
+        events: What counts, each once.
+        metrics: The federation's.
+        apps: The node's plan; the node answers what `Metric.is_answered_by` it.
+        windows: Names of the released windows; events of others do not count.
+    """
+    answered = [metric for metric in metrics if metric.is_answered_by(apps)]
+    # Per metric and window: how often each person touches each cell.
+    touched: list[dict[str, dict[str, dict[int, int]]]] = [{window: {} for window in windows} for _ in answered]
+    rules = _rules(answered, apps)
+    names: dict[tuple[str, int], str] = {}
+    for event in events:
+        for index, kind, place in rules[event.app, event.action]:
+            day = (kind, event.hour // 24)
+            window = names.get(day) or names.setdefault(day, window_of(kind, event.hour))
+            people = touched[index].get(window)
+            if people is None:
+                continue
+            cell = place(event)
+            if cell is None:
+                continue
+            mine = people.get(event.person)
+            if mine is None:
+                people[event.person] = {cell: 1}
+            else:
+                mine[cell] = mine.get(cell, 0) + 1
+    return {
+        (metric.name, window): _count(metric, people.values())
+        for metric, by_window in zip(answered, touched, strict=True)
+        for window, people in by_window.items()
+    }
+
+
+def _count(metric: Metric, people: Iterable[Mapping[int, int]]) -> Counted:
+    bounded = [0] * metric.cells
+    unbounded = [0] * metric.cells
+    lost: set[int] = set()
+    total = 0  # of everything counted, however it falls; known only where K = 1
+    cap = metric.max_per_cell
+    for mine in people:
+        is_cut = len(mine) > metric.max_cells
+        total += min(len(mine), metric.max_cells)
+        for cell, events in mine.items():
+            unbounded[cell] += 1 if metric.measure == "people" else events
+            if is_cut:
+                lost.add(cell)
+            else:
+                bounded[cell] += min(events, cap)
+    known = sum(value for cell, value in enumerate(bounded) if cell not in lost)
+    return Counted(
+        tuple(None if cell in lost else value for cell, value in enumerate(bounded)),
+        tuple(unbounded),
+        total - known if lost and cap == 1 else None,
+    )
+
+
+def _rules(
+    metrics: list[Metric], apps: Mapping[str, PlanApp]
+) -> dict[tuple[str, str], list[tuple[int, str, Callable[[Seen], int | None]]]]:
+    """Which metrics count an event of an (app, action), and where."""
+    return {
+        (app, action): [
+            (index, metric.window, _place_of(metric))
+            for index, metric in enumerate(metrics)
+            if metric.app in (None, app) and metric.action in (None, action)
+        ]
+        for app, found in apps.items()
+        for action in found.actions
+    }
+
+
+def _place_of(metric: Metric) -> Callable[[Seen], int | None]:
+    """The cell of an event: row-major over the axes."""
+    if not metric.axes:
+        return lambda event: 0
+    if len(metric.axes) == 1:
+        return metric.axes[0].place
+    axes = [(axis.place, len(axis.labels)) for axis in metric.axes]
+
+    def place(event: Seen) -> int | None:
+        cell = 0
+        for at, size in axes:
+            here = at(event)
+            if here is None:
+                return None
+            cell = cell * size + here
+        return cell
+
+    return place
+
+
+def _axis(name: str, values: list[str]) -> Axis:
+    labels = (*values, *_ODD.get(name, ("other", "none")))
+    places = {label: index for index, label in enumerate(labels)}
+    if name == "country":
+        places["ZZ"] = places["none"]
+        return Axis(name, labels, lambda event: places.get(event.country, places["other"]))
+    if name in ("app", "action"):
+        return Axis(
+            name, labels, lambda event: places.get(event.app if name == "app" else event.action, places["other"])
+        )
+    if name == "hour":
+        return Axis(name, labels, lambda event: places.get(str(event.hour % 24)))
+    listed = frozenset(values)
+    return Axis(name, labels, lambda event: places[word(event.attributes.get(name), listed)])
+
+
+def _bins(attribute: str, edges: tuple[str, ...]) -> Axis:
+    inner = tuple(f"[{low}, {high})" for low, high in pairwise(edges))
+    labels = (f"< {edges[0]}", *inner, f">= {edges[-1]}", "none")
+    bounds = [float(edge) for edge in edges]
+
+    def place(event: Seen) -> int:
+        value = number(event.attributes.get(attribute))
+        return len(labels) - 1 if value is None else bisect_right(bounds, value)
+
+    return Axis("bin", labels, place)
