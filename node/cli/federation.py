@@ -61,7 +61,8 @@ def command() -> None:
 @output_option("text", "json")
 def create(
     requests: tuple[Path, ...], metrics: Path, name: str, counts_from: datetime, threshold: int | None,
-    suspend_threshold: int | None, caps: tuple[str, ...], expires_days: int, allow_private: bool, out: Path, output: str,
+    suspend_threshold: int | None, caps: tuple[str, ...], expires_days: int, allow_private: bool, out: Path,
+    output: str,
 ) -> None:  # fmt: skip
     """Write a charter from the founders' requests and the metric definitions."""
     from node.cli.kit.charter_words import charter_fields, charter_lines

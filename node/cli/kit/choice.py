@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -17,17 +18,24 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def node_option(function: Command) -> Command:
-    """Give a command the argument `data`: the data folder of the node it talks to."""
+    """Give a command the argument `data`: the data folder of the node it talks to.
+
+    It is looked for after the command line has been understood, so that a typing mistake is named first.
+    """
+
+    @functools.wraps(function)
+    def with_data(*arguments: Any, config: Path | None, data: Path | None, **options: Any) -> Any:
+        return function(*arguments, data=data or _configured_data(config), **options)
+
     by_config = click.option(
         "--config", type=click.Path(path_type=Path), envvar="MURMUR_CONFIG", metavar="FILE",
-        expose_value=False, is_eager=True, callback=_remember_config,
         help="The node's node.toml.  [default: ./node.toml]",
     )  # fmt: skip
     by_data = click.option(
-        "--data", type=click.Path(path_type=Path), envvar="MURMUR_DATA", metavar="DIR", callback=_data_folder,
+        "--data", type=click.Path(path_type=Path), envvar="MURMUR_DATA", metavar="DIR",
         help="The node's data folder, instead of --config.",
     )  # fmt: skip
-    return by_config(by_data(function))
+    return cast(Command, by_config(by_data(with_data)))  # click's decorators hand on what they get
 
 
 def client_of(data: Path) -> AdminClient:
@@ -56,14 +64,7 @@ def config_path(given: Path | None) -> Path:
     )
 
 
-def _remember_config(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
-    context.meta["murmur.config"] = value
-    return value
-
-
-def _data_folder(context: click.Context, option: click.Parameter, value: Path | None) -> Path:
-    if value is not None or context.resilient_parsing:
-        return value or Path()
+def _configured_data(config: Path | None) -> Path:
     from node.config import load_config
 
-    return load_config(config_path(context.meta.get("murmur.config"))).data
+    return load_config(config_path(config)).data

@@ -6,6 +6,7 @@ nobody foresaw becomes `internal_error` with its type, and `MURMUR_TRACEBACK=1` 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -70,10 +71,9 @@ def show_failure(error: BaseException, arguments: Sequence[str]) -> int:
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command line asked for JSON, as far as can be told without parsing it."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return any(
         here in ("--json", "-ojson", "--output=json") or (here in ("-o", "--output") and after == "json")
-        for here, after in pairs
+        for here, after in itertools.pairwise([*arguments, ""])
     )
 
 
