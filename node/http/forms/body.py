@@ -34,12 +34,14 @@ class MalformedBody(RejectedInput):
     """The body is no JSON, or not of a shape that holds events."""
 
     code = "malformed_body"
+    status = 400
 
 
 class TooManyEvents(RejectedInput):
     """The body holds more events than one request may."""
 
     code = "too_many_events"
+    status = 413
 
 
 class _Top(Probe):
