@@ -8,6 +8,7 @@ is the true value rounded up at the twelfth decimal, so that an interval is neve
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from math import isqrt
 from typing import Final
 
@@ -56,6 +57,7 @@ def round_half_even(value: Fraction, quantum: Fraction = Fraction(1)) -> Fractio
     return round(value / quantum) * quantum
 
 
+@lru_cache(maxsize=4096)  # the cells of one answer share a few variances
 def sqrt_half_even(square: Fraction, quantum: Fraction = Fraction(1)) -> Fraction:
     """√square rounded half-even to a multiple of the quantum, exact: no float, only `isqrt`.
 

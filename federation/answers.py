@@ -1,0 +1,385 @@
+"""The answer to a question: exact, JSON-able, and the same bytes on every node that holds the same log.
+
+- `data` holds strings, integers, booleans, null, lists and maps; never a float (DESIGN 7). `canonical_json`
+  refuses one.
+- Nothing in it depends on the answering node, its clock or the order of arrival.
+- A number stands with its interval, or not at all: where nothing was released there is no zero.
+- Screen values (raw = false) are rounded once, half-even, to `quantum`, the largest of 1, 2, 5, 10, 20, …
+  that is at most half of the smallest sigma; cells too small to show are one `hidden` row. Raw values are
+  the sums of released integers, every cell, sigma beside it.
+
+What the rows count is said in `counts`: people over several windows are person-days (-hours, -weeks,
+-months); people summed over cells count once in each cell they were kept in (note `people_per_cell`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from federation.combine import BlockSum, Combined, Contributor, Place, WindowInput, combine, summed_out
+from federation.query import Query
+from privacy.dimensions import BIN, NONE, Dimension
+from privacy.estimates import (
+    SIGMA_DIGITS,
+    Estimate,
+    QuantileEstimate,
+    histogram_median,
+    is_shown,
+    is_wide,
+    privacy_interval,
+    total,
+)
+from privacy.quantiles import decimal_text
+
+SCHEMA: Final = "murmur.answer/1"
+
+Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
+
+_IDENTITY_DOMAIN: Final = b"murmur answer identity 1\n"
+_ONE_PERSON: Final = {"user": "users", "session": "sessions", "address": "addresses"}
+
+
+@dataclass(frozen=True, slots=True)
+class CharterView:
+    """Which charter an answer was computed under."""
+
+    version: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer.
+
+    Args:
+        data: What all nodes agree on.
+        data_points: Released cells that were summed.
+        releases: How many releases were summed.
+    """
+
+    data: dict[str, Json]
+    data_points: int
+    releases: int
+
+
+def canonical_json(value: Json) -> bytes:
+    """The one JSON text of a value: sorted keys, no spaces, ASCII.
+
+    Raises:
+        TypeError: a float, or anything else that JSON has no exact form for.
+    """
+    _check_exact(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+
+
+def answer(
+    query: Query, contributors: Sequence[Contributor], inputs: Sequence[WindowInput], charter: CharterView
+) -> Answer:
+    """The answer to a query from everything that counts.
+
+    Args:
+        query: The question, windows resolved.
+        contributors: Members of the charter, in its order.
+        inputs: One for each window of the query.
+        charter: The charter in force.
+    """
+    definition = query.row.definition
+    axes = (*definition.by, *definition.measure.axes)
+    keep = (*query.by, *(axis.name for axis in definition.measure.axes))
+    combined = combine(contributors, inputs, axes, keep)
+    rows = _rows(combined, query)
+    data: dict[str, Json] = {
+        "schema": SCHEMA,
+        "identity": identity(query, combined, charter),
+        "metric": query.metric,
+        "question": definition.question,
+        "measure": definition.measure.word,
+        "counts": _counts(definition.measure.word, combined),
+        "definitions": _hexes(combined.definitions),
+        "charter": {"version": charter.version, "hash": charter.hash.hex()},
+        "windows": _windows(combined, definition.window),
+        "by": list(query.by),
+        "dimensions": [{"name": axis.name, "labels": list(axis.labels)} for axis in combined.axes],
+        "level": query.level,
+        "raw": query.raw,
+        "mechanisms": list(combined.mechanisms),
+        "person_keys": _kinds(combined),
+        "notes": _notes(query, combined),
+        **rows,
+        **_members(combined),
+    }
+    _check_exact(data)
+    points = sum(len(release.cells) for one in inputs for release in one.releases)
+    return Answer(data, points, len(combined.release_ids))
+
+
+def identity(query: Query, combined: Combined, charter: CharterView) -> str:
+    """Hash of (charter, query, sorted release ids): equal identities mean equal answers."""
+    asked: dict[str, Json] = {
+        "metric": query.metric,
+        "windows": [window.text for window, _ in query.windows],
+        "by": list(query.by),
+        "level": query.level,
+        "raw": query.raw,
+    }
+    body: Json = [charter.hash.hex(), asked, _hexes(combined.release_ids)]
+    return hashlib.sha256(_IDENTITY_DOMAIN + canonical_json(body)).hexdigest()
+
+
+def screen_quantum(variances: Iterable[Fraction]) -> Fraction:
+    """The largest of 1, 2, 5, 10, 20, 50, … that is at most half of the smallest sigma, at least 1."""
+    smallest = min((variance for variance in variances if variance > 0), default=Fraction(0))
+    quantum, scale = 1, 1
+    while 4 * scale * scale <= smallest:  # (2·scale)² <= σ²: exact, without a root
+        for step in (1, 2, 5):
+            if 4 * (step * scale) ** 2 <= smallest:
+                quantum = step * scale
+        scale *= 10
+    return Fraction(quantum)
+
+
+def _rows(combined: Combined, query: Query) -> dict[str, Json]:
+    """Cells, hidden row, total, series and medians; all null or empty where nothing was released."""
+    if combined.is_empty:
+        return {"quantum": "1", "cells": [], "hidden": None, "total": None, "series": [], "medians": []}
+    block = combined.blocks[0]
+    worth = _worth(block)
+    quantum = Fraction(1) if query.raw else screen_quantum(cell.variance for cell in block.cells)
+    write = _Writer(query.level, quantum * block.quantum)
+    shown = _shown_cells(combined, block)
+    keys = _keys(combined.axes)
+    cells: list[Json] = []
+    hidden: list[Estimate] = []
+    for key, cell, is_seen in zip(keys, worth, shown, strict=True):
+        if not is_seen:
+            hidden.append(cell)
+        if is_seen or query.raw:
+            cells.append({"key": dict(key), **write.number(cell), "shown": is_seen})
+    hidden_row: Json = {"cells": len(hidden), **write.number(total(hidden))} if hidden else None
+    series: list[Json] = [
+        {"window": window.text, **write.number(totals[0].times(block.quantum))}
+        for window, totals in zip(combined.windows, combined.totals, strict=True)
+        if totals
+    ]
+    return {
+        "quantum": write.text(write.quantum),
+        "cells": cells,
+        "hidden": hidden_row,
+        "total": write.number(total(worth)),
+        "series": series,
+        "medians": _medians(combined, block, query.level),
+    }
+
+
+class _Writer:
+    """Writes numbers of one unit: integers where the unit is whole, else decimals of fixed digits."""
+
+    def __init__(self, level: str, quantum: Fraction) -> None:
+        self.level = level
+        self.quantum = quantum
+        self._digits = _digits_of(quantum)
+
+    def number(self, estimate: Estimate) -> dict[str, Json]:
+        interval = privacy_interval(estimate, self.level, self.quantum)
+        return {
+            "estimate": self._value(interval.estimate),
+            "lower": self._value(interval.lower),
+            "upper": self._value(interval.upper),
+            "sigma": estimate.sigma(SIGMA_DIGITS),
+            "wide": is_wide(interval),
+        }
+
+    def text(self, value: Fraction) -> str:
+        return decimal_text(value, self._digits)
+
+    def _value(self, value: Fraction) -> str | int:
+        return int(value) if self._digits == 0 else self.text(value)
+
+
+def _shown_cells(combined: Combined, block: BlockSum) -> list[bool]:
+    """Which cells are shown (DESIGN 7): each by itself; a histogram's by its group, over the bins."""
+    if not any(axis.name == BIN for axis in combined.axes):
+        return [is_shown(cell) for cell in block.cells]
+    groups = [axis.name for axis in combined.axes if axis.name != BIN]
+    _, sums = summed_out(block.cells, combined.axes, groups)
+    bins = len(block.cells) // len(sums)
+    return [is_shown(group) for group in sums for _ in range(bins)]  # bins are the innermost axis
+
+
+def _medians(combined: Combined, block: BlockSum, level: str) -> list[Json]:
+    """One row for each group of a histogram that is shown; values without the attribute are left out."""
+    if not combined.axes or combined.axes[-1].name != BIN:
+        return []
+    bins = combined.axes[-1]
+    groups = combined.axes[:-1]
+    quantum = _tenth_of_least_width(bins)
+    digits = _digits_of(quantum)
+    rows: list[Json] = []
+    for number, key in enumerate(_keys(groups)):
+        cells = block.cells[number * bins.size : (number + 1) * bins.size]
+        if not is_shown(total(cells)):
+            continue
+        valued = [cell for cell, label in zip(cells, bins.labels, strict=True) if label != NONE]
+        median = histogram_median(valued, bins.edges, level, quantum)
+        rows.append({"key": dict(key), **_median(median, bins, digits)})
+    return rows
+
+
+def _median(median: QuantileEstimate, bins: Dimension, digits: int) -> dict[str, Json]:
+    texts = dict(zip(bins.edges, bins.edge_texts, strict=True))
+    return {
+        "estimate": None if median.value is None else decimal_text(median.value, digits),
+        "lower": None if median.lower is None else texts[median.lower],
+        "upper": None if median.upper is None else texts[median.upper],
+        "status": median.status,
+    }
+
+
+def _tenth_of_least_width(bins: Dimension) -> Fraction:
+    """The power of ten that is at most a tenth of the narrowest bin: what a median is rounded to."""
+    pairs = zip(bins.edges, bins.edges[1:], strict=False)
+    least = min((high - low for low, high in pairs), default=Fraction(1)) / 10
+    power = Fraction(1)
+    while power > least:
+        power /= 10
+    while power * 10 <= least:
+        power *= 10
+    return power
+
+
+def _members(combined: Combined) -> dict[str, Json]:
+    """Who is in, and why the others are not; `reporting` is "n of m", m the expected less the abstained."""
+    rows: list[Json] = []
+    included = expected = 0
+    for member, places in combined.places:
+        state = _state(places)
+        if state is None:
+            continue
+        included += state == "included"
+        expected += state in ("included", "partial", "missing", "void")
+        rows.append(_member(member, places, state, combined))
+    return {"reporting": f"{included} of {expected}", "members": rows}
+
+
+def _member(member: Contributor, places: Sequence[Place | None], state: str, combined: Combined) -> dict[str, Json]:
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for place, window in zip(places, combined.windows, strict=True):
+        if place is not None and place.standing != "included":
+            reasons.setdefault((place.standing, place.reason), []).append(window.text)
+    return {
+        "node": member.node.hex(),
+        "name": member.name,
+        "organisation": member.organisation,
+        "state": state,
+        "windows": sum(place is not None and place.standing == "included" for place in places),
+        "person_keys": _kinds(combined),
+        "sampled": member.node in combined.sampled,
+        "without": [
+            {"standing": standing, "reason": reason, "windows": list(windows)}
+            for (standing, reason), windows in sorted(reasons.items())
+        ],
+    }
+
+
+def _state(places: Sequence[Place | None]) -> str | None:
+    """One word for a member over all windows; None when it is expected in none."""
+    standings = {place.standing for place in places if place is not None}
+    if not standings:
+        return None
+    if standings & {"missing", "void"}:
+        if "included" in standings:
+            return "partial"
+        return "missing" if "missing" in standings else "void"
+    if "included" in standings:
+        return "included"
+    return "excluded" if "excluded" in standings else "abstained"
+
+
+def _windows(combined: Combined, kind: str) -> Json:
+    texts = [window.text for window in combined.windows]
+    return {
+        "kind": kind,
+        "count": len(texts),
+        "first": texts[0] if texts else None,
+        "last": texts[-1] if texts else None,
+    }
+
+
+def _kinds(combined: Combined) -> list[Json]:
+    """The person-key kinds of all releases, sorted."""
+    kinds: list[Json] = []
+    kinds.extend(sorted({kind for of_node in combined.units.values() for kind in of_node}))
+    return kinds
+
+
+def _counts(word: str, combined: Combined) -> str:
+    """What the numbers count, in words."""
+    if word != "people":
+        return "events"
+    kinds = {kind for of_node in combined.units.values() for kind in of_node}
+    if len(combined.windows) > 1:
+        return f"person-{combined.windows[0].kind}s"
+    return _ONE_PERSON.get(kinds.pop(), "person keys") if len(kinds) == 1 else "person keys"
+
+
+def _notes(query: Query, combined: Combined) -> list[Json]:
+    """Codes for what a reader must know beside the numbers."""
+    notes: list[Json] = []
+    definition = query.row.definition
+    if definition.measure.word == "people":
+        if definition.max_cells > 1 and definition.by:
+            notes.append("people_per_cell")
+        if len(combined.windows) > 1:
+            notes.append("people_per_window")
+        if len(combined.units) > 1:
+            notes.append("people_per_platform")
+    if combined.sampled:
+        notes.append("sampled")
+    return notes
+
+
+def _worth(block: BlockSum) -> list[Estimate]:
+    """The cells in the measure's unit."""
+    if block.quantum == 1:
+        return list(block.cells)
+    return [cell.times(block.quantum) for cell in block.cells]
+
+
+def _keys(axes: Sequence[Dimension]) -> list[Mapping[str, Json]]:
+    keys: list[dict[str, Json]] = [{}]
+    for axis in axes:
+        keys = [{**key, axis.name: label} for key in keys for label in axis.labels]
+    return list(keys)
+
+
+def _digits_of(quantum: Fraction) -> int:
+    """Decimals needed to write multiples of a decimal quantum."""
+    digits = 0
+    while (quantum * 10**digits).denominator != 1:
+        digits += 1
+        if digits > SIGMA_DIGITS:
+            return SIGMA_DIGITS
+    return digits
+
+
+def _hexes(ids: Iterable[bytes]) -> list[Json]:
+    return [one.hex() for one in ids]
+
+
+def _check_exact(value: object) -> None:
+    if value is None or isinstance(value, (str, bool, int)):
+        return
+    if isinstance(value, list):
+        for item in value:
+            _check_exact(item)
+        return
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        for item in value.values():
+            _check_exact(item)
+        return
+    raise TypeError(f"an answer holds no {type(value).__name__}: only text, whole numbers, lists and maps")
