@@ -201,15 +201,18 @@ def _decode(plaintext: bytes, slots: int) -> DecodedFrame:
         raise FrameError("row count")
     position = _HEAD.size
     plan: list[tuple[int, int]] = []
-    for _ in columns_of(slots):
+    for column in columns_of(slots):
         if plaintext[position] == _ABSENT:
+            if not column.nullable:
+                raise FrameError(f"column {column.name} is absent")
             plan.append((_ABSENT, 0))
             position += 1
-        else:
-            plan.append(_COLUMN.unpack_from(plaintext, position))
-            position += _COLUMN.size
-    if any(code >= _VARYING + len(_WIDTHS) for code, _ in plan):
-        raise FrameError("column code")
+            continue
+        code, base = _COLUMN.unpack_from(plaintext, position)
+        if code >= _VARYING + len(_WIDTHS) or base > _LARGEST.get(column.type, base):
+            raise FrameError(f"column {column.name}")
+        plan.append((code, base))
+        position += _COLUMN.size
     varying = iter(_read_message(plaintext, position, rows, [c - _VARYING for c, _ in plan if c >= _VARYING]))
     columns: list[DecodedColumn | None] = []
     for code, base in plan:
