@@ -54,6 +54,10 @@ _TOP: Final = msgspec.json.Decoder(_Top)
 _ONE_PROBE: Final = msgspec.json.Decoder(Probe)
 _PROBES: Final = msgspec.json.Decoder(list[Probe])
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+# An escape of any kind, so that an escaped backslash is never taken for the start of one; group 1: a lone half.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
 _PATH: Final = re.compile(r" - at `\$((?:\.[a-z_]{1,32}|\[[0-9]{1,9}\])+)`$")
 
 
@@ -64,6 +68,7 @@ def decode_body(body: bytes, declared: Declared, *, is_ndjson: bool = False) -> 
         MalformedBody: no JSON, nested too deep, no list or object, or no event in it.
         TooManyEvents: more than MAX_EVENTS.
     """
+    body = mend_surrogates(body)
     if is_ndjson:
         return _read_lines(body, declared)
     try:
@@ -73,6 +78,16 @@ def decode_body(body: bytes, declared: Declared, *, is_ndjson: bool = False) -> 
     except UNREADABLE:
         raise _malformed() from None
     return [_read_one(body, declared)] if top.batch is UNSET else _read_list(top.batch, declared)
+
+
+def mend_surrogates(body: bytes) -> bytes:
+    """The body with each escaped half of a character (a text cut inside an emoji) as U+FFFD.
+
+    JSON allows such halves and browsers send them, but the decoder refuses the whole body for one.
+    """
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return body
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], body)
 
 
 def _read_list(array: bytes | msgspec.Raw, declared: Declared) -> list[Sent]:
