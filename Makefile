@@ -10,7 +10,7 @@ bin := $(VENV)/bin
 pytest = $(bin)/python -m pytest -p no:cacheprovider
 export VENV PYTHON
 
-.PHONY: help demo test test-slow check format bench lock clean runtime tools
+.PHONY: help demo test test-slow check format bench docs lock clean runtime tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ format: tools ## let ruff lay out the code
 
 bench: tools ## the benchmarks of tests/bench, one after the other
 	@set -e; for script in tests/bench/bench_*.py; do echo "== $$script"; $(bin)/python $$script $(ARGS); done
+
+docs: tools ## write docs/reference anew from the code
+	$(bin)/python docs/generate.py
 
 lock: ## write the locks anew; ARGS=--upgrade takes newer versions
 	.ci/lock $(ARGS)

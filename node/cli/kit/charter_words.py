@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Final
 
+from federation.definitions import parse_definition_bytes
 from node.cli.kit.fingerprint import fingerprint
 from node.cli.kit.table import harmless
 from privacy.accounting import epsilon_of_rho
-from protocol import canonical
+from privacy.definition import Definition
+from privacy.errors import PrivacyError
 from protocol.bundle import Bundle
 from protocol.charter import Charter, Organisation
 from protocol.charter_document import verify_approval
@@ -24,7 +27,7 @@ def charter_lines(bundle: Bundle) -> list[str]:
     charter = bundle.charter
     voices = len(charter.organisations)
     signed = signed_by(bundle)
-    questions = _questions(bundle)
+    definitions = _read(bundle)
     lines = [
         f'Charter {charter.version} of "{harmless(charter.name)}"',
         f"  fingerprint  {fingerprint(bundle.document.hash)}",
@@ -47,8 +50,9 @@ def charter_lines(bundle: Bundle) -> list[str]:
     lines += ["", "What every member releases"]
     for row in charter.catalogue:
         until = f" until {hour_text(row.until_hour)}" if row.until_hour is not None else ""
-        lines.append(f"  {row.name}  {questions.get(row.definition, '')}")
-        lines.append(f"    from {hour_text(row.from_hour)} UTC{until}")
+        known = definitions.get(row.definition)
+        lines.append(f"  {row.name}  {harmless(known.question) if known else 'written for a later version of murmur'}")
+        lines.append(f"    {_price(known) + ', ' if known else ''}from {hour_text(row.from_hour)} UTC{until}")
     lines += ["", "Privacy budget of one person at one member"]
     for epoch, cap in charter.caps.items():
         lines.append(f"  per {epoch:<6} rho {cap}, epsilon {_epsilon(cap)} at delta 1e-6")
@@ -59,7 +63,7 @@ def charter_fields(bundle: Bundle) -> dict[str, Any]:
     """The charter for `--json` (schema `murmur.charter/1`)."""
     charter = bundle.charter
     signed = signed_by(bundle)
-    questions = _questions(bundle)
+    definitions = _read(bundle)
     return {
         "name": charter.name,
         "version": charter.version,
@@ -84,7 +88,8 @@ def charter_fields(bundle: Bundle) -> dict[str, Any]:
         ],
         "catalogue": [
             {
-                "metric": row.name, "definition": row.definition.hex(), "question": questions.get(row.definition, ""),
+                "metric": row.name, "definition": row.definition.hex(),
+                "question": definitions[row.definition].question if row.definition in definitions else None,
                 "from": hour_text(row.from_hour),
                 "until": None if row.until_hour is None else hour_text(row.until_hour),
             }
@@ -114,15 +119,21 @@ def missing_signatures(charter: Charter, signed: set[str]) -> list[str]:
     return [organisation.id for organisation in charter.organisations if organisation.id not in signed]
 
 
-def _questions(bundle: Bundle) -> dict[bytes, str]:
-    """Each definition's question by its hash; a definition this version cannot show has none."""
-    questions: dict[bytes, str] = {}
+def _read(bundle: Bundle) -> dict[bytes, Definition]:
+    """Each definition by its hash; those that this version cannot compute are left out."""
+    definitions: dict[bytes, Definition] = {}
     for hash_, body in bundle.definitions_by_hash().items():
-        tree = canonical.decode(body)
-        question = tree.get("question") if isinstance(tree, dict) else None
-        text = question.decode("utf-8", "replace") if isinstance(question, bytes) else question
-        questions[hash_] = harmless(text)[:300] if isinstance(text, str) else ""
-    return questions
+        with contextlib.suppress(PrivacyError, ProtocolError):
+            definitions[hash_] = parse_definition_bytes(body)
+    return definitions
+
+
+def _price(definition: Definition) -> str:
+    """What one release takes from whom: `count per day, rho 1/400, at most 5 in each of 3 cells a person`."""
+    bound = f"at most {definition.max_per_cell} in each of {definition.max_cells} cells a person"
+    if definition.max_per_cell == 1:
+        bound = f"at most {definition.max_cells} cell{'s' if definition.max_cells > 1 else ''} a person"
+    return f"{definition.measure.word} per {definition.window}, rho {definition.rho}, {bound}"
 
 
 def _named(organisation: Organisation) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from federation.definitions import definition_bytes
-
 from node.cli.kit import exits
 from node.cli.kit.failures import CommandRefused
 from node.cli.kit.files import read_bounded, read_text

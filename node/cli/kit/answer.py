@@ -1,0 +1,158 @@
+"""An answer (`federation/answers`, schema `murmur.answer/1`) as a table for people and as CSV for programs.
+
+The table rounds nothing anew: the node has rounded to the noise. It clamps the lower end of an interval at
+zero and says so; CSV and JSON keep what was computed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+from node.cli.kit.table import Column, harmless, render_table
+
+_NUMBERS: Final = ("estimate", "lower", "upper", "sigma")
+_LAST: Final = {"other": 1, "none": 2}  # implicit values stand after the named ones
+_NOTES: Final[Mapping[str, str]] = {
+    "people_per_cell": "A person counts once in every row they were kept in, so the rows may add up to more than all.",
+    "people_per_window": "A person active in several windows counts once in each.",
+    "people_per_platform": "Sum over platforms: a person active on two platforms counts twice.",
+    "sampled": "Some nodes count a sample of their people; the intervals are wider for it.",
+}
+_STANDINGS: Final[Mapping[str, str]] = {
+    "missing": "missing", "abstained": "abstained", "excluded": "excluded", "void": "not counted",
+}  # fmt: skip
+
+
+def answer_lines(data: Mapping[str, Any], width: int) -> list[str]:
+    """The whole answer in lines no wider than `width` where its numbers allow."""
+    lines = [_headline(data), harmless(str(data["question"])), ""]
+    if not data["cells"] and data["total"] is None:
+        return [*lines, "Nothing has been released for these windows yet.", *_members(data)]
+    lines += _cell_table(data, width)
+    if data["medians"]:
+        lines += ["", *_median_table(data, width)]
+    lines.append("")
+    lines += _members(data)
+    lines += [_NOTES.get(note, str(note)) for note in data["notes"]]
+    if any(_is_negative(cell["lower"]) for cell in _rows(data)):
+        lines.append("Noise can go below zero; the table stops at 0, -o json and -o csv keep the number.")
+    lines.append("The privacy interval explains the noise and nothing else.")
+    return lines
+
+
+def answer_csv(data: Mapping[str, Any]) -> str:
+    """One row per cell, then the hidden cells together and the total; the first column says which."""
+    axes = [axis["name"] for axis in data["dimensions"]]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", *axes, *_NUMBERS])
+    for cell in data["cells"]:
+        writer.writerow(["cell", *(cell["key"].get(axis, "") for axis in axes), *(cell[name] for name in _NUMBERS)])
+    for row in ("hidden", "total"):
+        if data[row] is not None:
+            writer.writerow([row, *([""] * len(axes)), *(data[row][name] for name in _NUMBERS)])
+    return text.getvalue()
+
+
+def _headline(data: Mapping[str, Any]) -> str:
+    return f"{data['metric']}  {_period(data['windows'])}  {data['reporting']} nodes"
+
+
+def _period(windows: Mapping[str, Any]) -> str:
+    first, last = (str(windows[end]).partition("/")[0] if windows[end] else "" for end in ("first", "last"))
+    if not first:
+        return "no window"
+    if first == last:
+        return first if windows["kind"] in ("day", "hour") else f"{windows['kind']} of {first}"
+    return f"{first} … {last} ({windows['count']} {windows['kind']}s)"
+
+
+def _cell_table(data: Mapping[str, Any], width: int) -> list[str]:
+    axes = [axis["name"] for axis in data["dimensions"]]
+    columns = [
+        *(Column(axis) for axis in axes or ["all"]),
+        Column(str(data["counts"]), is_number=True),
+        Column(f"{_percent(data['level'])} privacy interval", is_number=True),
+        Column("±", is_number=True),
+        Column("", is_optional=True),
+    ]
+    cells = [cell for cell in data["cells"] if cell["shown"] or data["raw"]]
+    if len(axes) == 1 and axes[0] not in ("bin", "hour"):
+        cells = sorted(cells, key=lambda cell: (_LAST.get(cell["key"][axes[0]], 0), -_exact(cell["estimate"])))
+    rows = [[*(str(cell["key"][axis]) for axis in axes or []), *_figures(cell)] for cell in cells if axes]
+    if not axes and cells:
+        return render_table(columns, [["all", *_figures(cells[0])]], width)
+    blanks = [""] * (len(axes or ["all"]) - 1)
+    hidden = data["hidden"]
+    if hidden is not None:
+        together = "1 row" if hidden["cells"] == 1 else f"{hidden['cells']} rows"
+        rows.append(["hidden", *blanks, *_figures(hidden)[:3], f"{together} too small to tell from noise, together"])
+    if data["total"] is not None and axes and not data["raw"]:
+        rows.append(["total", *blanks, *_figures(data["total"])])
+    return render_table(columns, rows, width)
+
+
+def _median_table(data: Mapping[str, Any], width: int) -> list[str]:
+    axes = [axis["name"] for axis in data["dimensions"] if axis["name"] != "bin"]
+    columns = [
+        *(Column(axis) for axis in axes or ["all"]),
+        Column("median", is_number=True), Column("privacy interval", is_number=True), Column("", is_optional=True),
+    ]  # fmt: skip
+    rows = []
+    for median in data["medians"]:
+        low, high = (median[end] if median[end] is not None else "open" for end in ("lower", "upper"))
+        status = "" if median["status"] == "ok" else str(median["status"]).replace("_", " ")
+        group = [str(median["key"][axis]) for axis in axes] or ["all"]
+        value = "-" if median["estimate"] is None else str(median["estimate"])
+        rows.append([*group, value, f"{low} – {high}", status])
+    return render_table(columns, rows, width)
+
+
+def _figures(cell: Mapping[str, Any]) -> list[str]:
+    """Estimate, interval, relative half-width and a tag."""
+    low = "0" if _is_negative(cell["lower"]) else _number(cell["lower"])
+    estimate = _exact(cell["estimate"])
+    half = (_exact(cell["upper"]) - _exact(cell["lower"])) / 2
+    share = f"{float(100 * half / estimate):.1f} %" if estimate > 0 and half < 10 * estimate else "-"
+    return [_number(cell["estimate"]), f"{low} – {_number(cell['upper'])}", share, "wide" if cell["wide"] else ""]
+
+
+def _members(data: Mapping[str, Any]) -> list[str]:
+    """One line for each member that is not wholly in, with its reasons."""
+    lines = []
+    for member in data["members"]:
+        for part in member["without"]:
+            windows: Sequence[str] = part["windows"]
+            span = windows[0] if len(windows) == 1 else f"{len(windows)} windows, {windows[0]} … {windows[-1]}"
+            word = _STANDINGS.get(part["standing"], str(part["standing"]))
+            reason = f" ({str(part['reason']).replace('_', ' ')})" if part["reason"] else ""
+            lines.append(f"{harmless(str(member['name']))}: {word}{reason}, {span}")
+    return lines
+
+
+def _rows(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*data["cells"], *(data[row] for row in ("hidden", "total") if data[row] is not None)]
+
+
+def _exact(value: int | str) -> Fraction:
+    return Fraction(value)
+
+
+def _is_negative(value: int | str) -> bool:
+    return _exact(value) < 0
+
+
+def _number(value: int | str) -> str:
+    """With thousands separators; decimals stay as the node gave them."""
+    sign = "-" if str(value).startswith("-") else ""
+    whole, point, rest = str(value).removeprefix("-").partition(".")
+    return f"{sign}{int(whole):,}{point}{rest}"
+
+
+def _percent(level: str) -> str:
+    """`0.95` as `95 %`."""
+    return f"{float(100 * Fraction(level)):g} %"
