@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from protocol.canonical import Encodable, Value
 from protocol.errors import MalformedMessage
@@ -19,8 +19,23 @@ from protocol.fields import Fields, without_none
 
 MAX_URL_CHARACTERS: Final = 255
 
-_URL: Final = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([1-9][0-9]{0,4}))?", re.ASCII)
+_URL: Final = re.compile(r"(https?)://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(?::([1-9][0-9]{0,4}))?", re.ASCII)
+# Our own lists: what `ipaddress` calls private differs between Python versions, and every node must agree.
+_PRIVATE_V4: Final = tuple(
+    map(
+        ipaddress.IPv4Network,
+        (
+            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+            "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+            "224.0.0.0/4", "240.0.0.0/4",
+        ),
+    )
+)  # fmt: skip
+_GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
+_PRIVATE_V6: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16")))
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+
+_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +87,16 @@ def check_url(url: str, what: str = "endpoint") -> str:
     return url
 
 
-def _address(match: re.Match[str]) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _address(match: re.Match[str]) -> _Address | None:
+    """The literal address, when the host is one in its only spelling; IPv4 inside IPv6 has none."""
     host = match[2]
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return None
-    written = f"[{address}]" if address.version == 6 else str(address)
-    return address if written == host else None
+    if isinstance(address, ipaddress.IPv6Address):
+        return address if host == f"[{address}]" and address.ipv4_mapped is None else None
+    return address if host == str(address) else None
 
 
 def _is_host_name(host: str) -> bool:
@@ -95,7 +112,11 @@ def _is_loopback(match: re.Match[str]) -> bool:
 
 def _is_private(match: re.Match[str] | None) -> bool:
     address = _address(match) if match else None
-    return address is not None and not address.is_global
+    if isinstance(address, ipaddress.IPv4Address):
+        return any(address in network for network in _PRIVATE_V4)
+    if isinstance(address, ipaddress.IPv6Address):
+        return address not in _GLOBAL_V6 or any(address in network for network in _PRIVATE_V6)
+    return False
 
 
 def _refused(what: str, url: str, why: str) -> MalformedMessage:

@@ -1,8 +1,7 @@
 """Arithmetic on edwards25519 in plain integers, for making hostile keys and signatures.
 
 Slow, not constant-time, and independent of every library: what the vectors say about a point was computed here.
-Source: RFC 8032,
-sections 5.1 and 5.1.3.
+Source: RFC 8032, sections 5.1 and 5.1.3.
 """
 
 from __future__ import annotations

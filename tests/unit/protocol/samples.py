@@ -54,7 +54,7 @@ class Cast:
         return self.inception.node_id
 
 
-def cast(name: str, **changes: object) -> Cast:
+def cast(name: str, /, **changes: object) -> Cast:
     """The node of a name. `changes` go into its join request."""
     root, signing, next_, governance = (key(f"{name} {use}") for use in ("root", "signing", "next", "governance"))
     nonce = hashlib.sha256(name.encode()).digest()[:16]

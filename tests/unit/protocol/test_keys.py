@@ -1,8 +1,7 @@
 """Keys and signatures: the one verification rule, tried with hostile points.
 
 The points come from arithmetic of our own (specs/vectors/v1/edwards.py), not from the library under test. Which of
-the checks
-libsodium makes is thereby asserted too: a release of it that drops one fails here.
+the checks libsodium makes is thereby asserted too: a release of it that drops one fails here.
 """
 
 from __future__ import annotations
