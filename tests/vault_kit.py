@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -87,20 +89,62 @@ def rows_in(table: pa.Table) -> list[Row]:
 
 
 class Faults:
-    """A disk that counts its calls and fails or dies where it is told to."""
+    """A disk that records its calls, fails where it is told to, and can lose its power.
 
-    def __init__(self) -> None:
+    Losing power drops what was not synced: bytes after the last sync of their file, names after the last sync of
+    their folder (new and renamed ones vanish, removed ones come back). SQLite is left to look after itself.
+    """
+
+    def __init__(self, *, fdatasync: bool = True, fsync: bool = True) -> None:
         self.points: list[str] = []
         self.synced = 0
-        self.act: Callable[[str], None] = lambda point: None
-        real = Disk()
-        self.disk = replace(real, hook=self._hook, fdatasync=self._fdatasync)
-        self._real = real
+        self.act: Callable[[str, Path], None] = lambda action, path: None
+        self._does_fdatasync = fdatasync
+        self._does_fsync = fsync
+        self._real = Disk()
+        self.disk = replace(self._real, hook=self._hook, fdatasync=self._fdatasync, fsync=self._fsync)
+        self._durable: dict[Path, int] = {}  # bytes of each file that would survive, by present name
+        self._new: set[Path] = set()  # names that would not
+        self._removed: dict[Path, bytes] = {}  # names that would come back
 
-    def _hook(self, point: str) -> None:
-        self.points.append(point)
-        self.act(point)
+    def lose_power(self) -> None:
+        """Leave on disk only what a machine would find after its power came back."""
+        for path in self._new:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        for path, content in self._removed.items():
+            path.write_bytes(content)
+        for path, size in self._durable.items():
+            if path.exists() and path.stat().st_size > size:
+                os.truncate(path, size)
+
+    def _hook(self, action: str, path: Path) -> None:
+        self.points.append(f"{action}:{path.name}")
+        self.act(action, path)
+        if action in ("create", "mkdir"):
+            self._new.add(path)
+            self._removed.pop(path, None)
+            if action == "create":
+                self._durable[path] = 0
+        elif action == "rename":
+            temporary = path.with_name(path.name + ".tmp")
+            self._durable[path] = self._durable.pop(temporary)
+            self._new.add(path)
+            self._new.discard(temporary)
+        elif action == "remove" and path.exists():
+            if path not in self._new:
+                self._removed[path] = path.read_bytes()
+            self._new.discard(path)
 
     def _fdatasync(self, descriptor: int) -> None:
         self.synced += 1
-        self._real.fdatasync(descriptor)
+        if self._does_fdatasync:
+            self._durable[Path(f"/proc/self/fd/{descriptor}").readlink()] = os.fstat(descriptor).st_size
+
+    def _fsync(self, descriptor: int) -> None:
+        if self._does_fsync:
+            folder = Path(f"/proc/self/fd/{descriptor}").readlink()
+            self._new = {path for path in self._new if path.parent != folder}
+            self._removed = {path: kept for path, kept in self._removed.items() if path.parent != folder}

@@ -21,7 +21,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has none
 
 
-def _no_hook(point: str) -> None:
+def _no_hook(action: str, path: Path) -> None:
     """Production: nothing happens between two calls."""
 
 
@@ -31,19 +31,18 @@ class Disk:
 
     Attributes:
         fdatasync, fsync, write: as in `os`.
-        hook: called with the name of the point just before each call that changes the disk; tests raise or
-            exit there. Points are `<action>:<name of the file>`.
+        hook: called with the action and the path just before each call that changes the disk; tests raise there.
     """
 
     fdatasync: Callable[[int], None] = _fdatasync
     fsync: Callable[[int], None] = os.fsync
     write: Callable[[int, bytes], int] = os.write
-    hook: Callable[[str], None] = _no_hook
+    hook: Callable[[str, Path], None] = _no_hook
 
     def create(self, path: Path) -> int:
         """Create a new file, mode 0600, opened for writing; its name is not durable yet."""
         try:
-            self.hook(f"create:{path.name}")
+            self.hook("create", path)
             return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _failed("create", path, error) from error
@@ -51,7 +50,7 @@ class Disk:
     def append(self, descriptor: int, data: bytes, path: Path) -> None:
         """Write all of `data` at the end. After an error some of it may stand in the file."""
         try:
-            self.hook(f"write:{path.name}")
+            self.hook("write", path)
             rest = memoryview(data)
             while rest:
                 rest = rest[self.write(descriptor, bytes(rest) if len(rest) < len(data) else data) :]
@@ -61,7 +60,7 @@ class Disk:
     def sync(self, descriptor: int, path: Path) -> None:
         """Make the file's content durable."""
         try:
-            self.hook(f"sync:{path.name}")
+            self.hook("sync", path)
             self.fdatasync(descriptor)
         except OSError as error:
             raise _failed("sync", path, error, fatal=True) from error
@@ -69,7 +68,7 @@ class Disk:
     def sync_folder(self, folder: Path) -> None:
         """Make the names in the folder durable."""
         try:
-            self.hook(f"sync-folder:{folder.name}")
+            self.hook("sync-folder", folder)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 self.fsync(descriptor)
@@ -83,7 +82,7 @@ class Disk:
         if folder.is_dir():
             return
         try:
-            self.hook(f"mkdir:{folder.name}")
+            self.hook("mkdir", folder)
             folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise _failed("create", folder, error) from error
@@ -100,7 +99,7 @@ class Disk:
         finally:
             os.close(descriptor)
         try:
-            self.hook(f"rename:{path.name}")
+            self.hook("rename", path)
             temporary.replace(path)
         except OSError as error:
             raise _failed("rename", path, error) from error
@@ -130,7 +129,7 @@ class Disk:
     def remove(self, path: Path) -> None:
         """Unlink the file; nothing happens if it is gone. The caller syncs the folder."""
         try:
-            self.hook(f"remove:{path.name}")
+            self.hook("remove", path)
             path.unlink(missing_ok=True)
         except OSError as error:
             raise _failed("remove", path, error) from error
@@ -138,7 +137,7 @@ class Disk:
     def remove_folder(self, folder: Path) -> None:
         """Remove an empty folder, durably."""
         try:
-            self.hook(f"rmdir:{folder.name}")
+            self.hook("rmdir", folder)
             folder.rmdir()
         except OSError as error:
             raise _failed("remove", folder, error) from error

@@ -18,6 +18,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NewType
@@ -148,7 +149,8 @@ class SegmentWriter:
             disk.sync_folder(path.parent)
         except BaseException:
             os.close(self._descriptor)
-            path.unlink(missing_ok=True)
+            with suppress(StorageError):  # on a failing disk the file may stay; it has no row, so it is a stray
+                disk.remove(path)
             raise
 
     @property

@@ -365,14 +365,14 @@ def test_a_failed_write_ends_the_segment_and_keeps_its_frames(tmp_path: Path) ->
     writer = SegmentWriter(faults.disk, path, SEGMENT, KEY)
     writer.append(encode_rows(GROUPS[0], SLOTS), 3)
 
-    def full_disk(point: str) -> None:
+    def full_disk(action: str, path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     faults.act = full_disk
     with pytest.raises(StorageError) as caught:
         writer.append(encode_rows(GROUPS[1], SLOTS), 5)
     assert (caught.value.code, caught.value.fatal) == ("disk_full", False)
-    faults.act = lambda point: None
+    faults.act = lambda action, path: None
     with pytest.raises(RuntimeError):
         writer.append(encode_rows(GROUPS[1], SLOTS), 5)
     assert read(path, writer.extent) == wanted(GROUPS[:1])

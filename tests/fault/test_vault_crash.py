@@ -1,0 +1,206 @@
+"""A crash at every point of a vault's life: nothing acknowledged is lost, nothing destroyed comes back.
+
+The life below runs once to count its points (each write, sync, rename, unlink and transaction), then once for each
+point, where it dies: as by kill -9 (the disk stays as it is) and as by a power cut (what was not synced is gone).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tests.vault_kit as kit
+from node.errors import StorageError
+from node.state.database import StateDatabase
+from node.vault.calendar import EpochAccess, Refusal
+from node.vault.vault import EpochClosed, Vault
+from privacy.units import Window
+from tests.vault_kit import HISTORY, NOW, Faults, full, rows_in, rows_of
+
+HOUR_S = 3600
+DAYS = {offset: Window("day", HISTORY + (offset + 15) * 24) for offset in range(-15, 1)}
+LATER = NOW + 100 * 24
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Life:
+    """What one process was told had happened, and whether it still lives."""
+
+    folder: Path
+    faults: Faults
+    dies_at: int = 10**9
+    points: int = 0
+    rows: dict[Window, list[Any]] = field(default_factory=dict)
+    keys: dict[Window, bytes] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+
+    def point(self, *_: object) -> None:
+        """One place to die; once dead, nothing else reaches the disk."""
+        self.points += 1
+        if self.points > self.dies_at:
+            raise Died
+
+    def run(self) -> None:
+        """A vault's life in small: rows in three epochs, rotation, a closed window, finished history, dead keys."""
+        self.faults.act = self.point
+        database = MortalDatabase(self.folder / "state.db", self)
+        vault = vault_on(database, self.folder, disk=self.faults.disk)
+        vault._shelf._rotate_bytes = 1
+        vault._shelf._max_open = 2
+        vault.recover(NOW * HOUR_S)
+        for hour in (NOW, NOW - 24, NOW, HISTORY):
+            self.store(vault, hour)
+        vault.close_window(DAYS[-1], (NOW + 20) * HOUR_S)
+        self.done.append("closed")
+        vault.finish_backfill(DAYS[-14], NOW * HOUR_S)
+        self.done.append("finished")
+        vault.destroy_due_keys((NOW + 80) * HOUR_S)
+        self.done.append("pseudonym")
+        vault.destroy_due_keys(LATER * HOUR_S)
+        self.done.append("data")
+        vault.close()
+
+    def store(self, vault: Vault, hour: int) -> None:
+        answer = vault.admit_hour(hour, NOW, backfill=True)
+        assert isinstance(answer, EpochAccess)
+        self.keys[answer.epoch] = answer.pseudonym_key
+        rows = rows_of(2, hour, seed=len(self.done))
+        vault.append({answer.epoch: rows}, 4)
+        self.rows.setdefault(answer.epoch, []).extend(map(full, rows))
+        self.done.append(f"stored {hour}")
+
+
+class MortalDatabase(StateDatabase):
+    """Dies before or after a transaction; in the middle is the same as before."""
+
+    def __init__(self, path: Path, life: Life) -> None:
+        self._life = life
+        self._counts = False
+        super().__init__(path)
+        self._counts = True
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._counts:
+            self._life.point()
+        with super().transaction() as connection:
+            yield connection
+        if self._counts:
+            self._life.point()
+
+
+def vault_on(database: StateDatabase, folder: Path, **settings: Any) -> Vault:
+    return Vault(
+        folder,
+        database,
+        master_key=kit.MASTER,
+        node_id=kit.NODE,
+        length="day",
+        caps=lambda epoch: (25_000_000, 10**10),
+        rng=kit.seeded(3),
+        backfill_from_hour=HISTORY,
+        window_kinds=("day",),
+        **settings,
+    )
+
+
+def check_after(life: Life) -> None:
+    """A new process finds what the dead one was told, and is of one mind about each epoch."""
+    database = StateDatabase(life.folder / "state.db")
+    vault = vault_on(database, life.folder)
+    vault._keys._rng = vault._shelf._rng = kit.seeded(life.dies_at + 4)
+    vault.recover(NOW * HOUR_S)
+    for epoch in DAYS.values():
+        check_epoch(life, vault, epoch)
+    assert "closed" not in life.done or vault.is_closed(DAYS[-1])
+    if "finished" in life.done:
+        assert vault.admit_hour(HISTORY, NOW, backfill=True) == Refusal("epoch_closed")
+        assert vault.admit_hour(HISTORY + 24, NOW, backfill=True) == Refusal("epoch_closed")
+        assert vault.due_windows(["day"], NOW * HOUR_S)[:2] == [DAYS[-15], DAYS[-14]]
+    answer = vault.admit_hour(HISTORY + 60, NOW, backfill=True)  # and life goes on
+    assert isinstance(answer, EpochAccess)
+    vault.append({answer.epoch: rows_of(3, HISTORY + 60)}, 4)
+    assert vault.read(answer.epoch).num_rows == 3
+    vault.close()
+    database.close()
+
+
+def check_epoch(life: Life, vault: Vault, epoch: Window) -> None:
+    record = vault.epoch_record(epoch)
+    keys = {path.name.split(".")[1] for path in (life.folder / "epochs").glob(f"{epoch.text[:10]}*.key*")}
+    if record is None:
+        assert epoch not in life.rows
+        assert keys == set()
+        return
+    living = set() if record.is_keyless else {"pseudonym", "data"}
+    if record.pseudonym_destroyed_at is not None:
+        living.discard("pseudonym")
+        assert vault.admit_hour(epoch.start_hour, epoch.start_hour, backfill=True) == Refusal("epoch_closed")
+    if record.data_destroyed_at is not None:
+        living.discard("data")
+        assert not (life.folder / "segments" / epoch.text.replace("/", "_")).exists()
+        with pytest.raises(EpochClosed):
+            vault.read(epoch)
+    assert keys == living
+    had_keys = epoch in life.keys
+    assert "pseudonym" not in life.done or not had_keys or record.pseudonym_destroyed_at is not None
+    assert "data" not in life.done or not had_keys or record.data_destroyed_at is not None
+    if "pseudonym" in living and had_keys:
+        assert vault._keys.load(epoch.text, "pseudonym") == life.keys[epoch]
+    if record.data_destroyed_at is None:
+        found = rows_in(vault.read(epoch))
+        assert len({row[3] for row in found}) == len(found)  # none twice, by event key
+        assert {row[3] for row in life.rows.get(epoch, [])} <= {row[3] for row in found}
+
+
+def lives(folder: Path, **faults: bool) -> Life:
+    folder.mkdir()
+    return Life(folder, Faults(**faults))
+
+
+def points_of_a_life(folder: Path) -> int:
+    life = lives(folder / "whole")
+    life.run()
+    check_after(life)
+    return life.points
+
+
+@pytest.mark.parametrize("power", ["stays", "cut"])
+def test_a_crash_at_any_point_loses_and_resurrects_nothing(tmp_path: Path, power: str) -> None:
+    """Every point of the life, one after the other."""
+    points = points_of_a_life(tmp_path)
+    assert points > 100
+    for point in range(points):
+        life = lives(tmp_path / f"{point}")
+        life.dies_at = point
+        with pytest.raises(Died):
+            life.run()
+        if power == "cut":
+            life.faults.lose_power()
+        try:
+            check_after(life)
+        except (AssertionError, StorageError) as error:
+            raise AssertionError(f"dead after {life.faults.points[-1:]}, told {life.done[-1:]}") from error
+
+
+@pytest.mark.parametrize("missing", ["fdatasync", "fsync"])
+def test_the_test_above_notices_a_missing_sync(tmp_path: Path, missing: str) -> None:
+    """With the sync taken out, a power cut after acknowledged rows loses them, and the check says so."""
+    life = lives(tmp_path / "life", **{missing: False})
+    life.dies_at = points_of_a_life(tmp_path) // 2
+    with pytest.raises(Died):
+        life.run()
+    assert life.rows
+    life.faults.lose_power()
+    with pytest.raises((AssertionError, StorageError)):
+        check_after(life)
