@@ -27,9 +27,7 @@ EPOCH_LENGTHS: Final[tuple[EpochLength, ...]] = ("day", "week", "month")
 
 HOURS_PER_DAY: Final = 24
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
-_END_HOUR: Final = (
-    date(9999, 12, 1).toordinal() - _EPOCH_ORDINAL
-) * HOURS_PER_DAY  # the calendar ends soon after
+_END_HOUR: Final = (date(9999, 12, 1).toordinal() - _EPOCH_ORDINAL) * HOURS_PER_DAY  # the calendar ends soon after
 
 _DURATIONS: Final[dict[str, WindowKind]] = {"PT1H": "hour", "P1D": "day", "P1W": "week", "P1M": "month"}
 _DURATION_OF: Final[dict[str, str]] = {kind: text for text, kind in _DURATIONS.items()}
@@ -65,9 +63,7 @@ class Window:
         if isinstance(self.start_hour, bool) or not isinstance(self.start_hour, int):
             raise _bad(self.kind, "its start is not a whole number of hours")
         if _start_of(self.kind, self.start_hour) != self.start_hour:
-            raise _bad(
-                f"{self.kind} from hour {self.start_hour}", f"no {self.kind} starts at this hour (UTC)"
-            )
+            raise _bad(f"{self.kind} from hour {self.start_hour}", f"no {self.kind} starts at this hour (UTC)")
 
     @classmethod
     def parse(cls, text: str) -> Window:
@@ -79,9 +75,7 @@ class Window:
         """
         match = _TEXT.fullmatch(text) if len(text) <= _MAX_TEXT else None
         if match is None:
-            raise _bad(
-                text[:_MAX_TEXT], "expected START/DURATION such as 2026-11-01/P1D or 2026-11-01T05/PT1H"
-            )
+            raise _bad(text[:_MAX_TEXT], "expected START/DURATION such as 2026-11-01/P1D or 2026-11-01T05/PT1H")
         year, month, day, hour, duration = match.groups()
         kind = _DURATIONS[duration]
         if (hour is not None) != (kind == "hour") or (hour is not None and int(hour) >= HOURS_PER_DAY):
