@@ -1,0 +1,99 @@
+"""What the core asks of the shell. The shell carries the effects of one call out in order.
+
+`StoreEntries`, `StoreEvidence` and `StoreDefinition` must be durable before any later effect is carried out, and
+before the effects of any later call: a reply that says "I have it" is a promise. If storing fails, the process
+ends; the core has already moved on and must be built again from what the disk holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from federation.verdicts import Verdict
+from protocol.entries import ParsedEntry
+from protocol.ids import DefinitionHash, EntryId, NodeId
+
+Fields = tuple[tuple[str, str | int], ...]
+"""Details of an alarm or log line, as (name, value)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEntries:
+    """Save these entries; they are admitted, in order, and never stored before."""
+
+    entries: tuple[ParsedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEvidence:
+    """Save the proof that an author signed twice; replaces the author's earlier one."""
+
+    author: NodeId
+    seq: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDefinition:
+    """Save a definition's canonical bytes, fetched by hash."""
+
+    hash: DefinitionHash
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """POST `body` to `url` + `/mesh/v1/` + `op`; give the answer, or the failure, to `Core.on_response(token, …)`."""
+
+    token: int
+    peer: NodeId
+    url: str
+    tls_pin: bytes | None
+    op: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the request being received. The last effect of every `Core.receive`."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry's verdict is new or different."""
+
+    author: NodeId
+    generation: int
+    seq: int
+    entry: EntryId
+    kind: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Verdicts that changed, so that projections follow. Always after the entries are stored."""
+
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something an operator must see: a fork, an own entry from elsewhere, a different charter."""
+
+    code: str
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One line for the log."""
+
+    event: str
+    fields: Fields
+
+
+Effect = StoreEntries | StoreEvidence | StoreDefinition | SendRequest | Reply | Judged | Alarm | Log

@@ -1,0 +1,134 @@
+"""The gate: which requests are let in.
+
+In order, cheapest first: form, federation, a named member, its key, its signature; only then what a member may be
+told about: addressee, freshness, replay, charter. Until the signature is good the sender is a stranger and gets one
+constant answer, so that nobody learns who is a member or whose keys are known here (PROTOCOL 4).
+
+A `hello` brings its own keys: the inception record hashes to the sender's id, so it proves itself.
+
+A request dated more than ten minutes away is refused with a challenge; echoing it excuses the next request's date. A
+wrong clock is reported and never stops sync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from federation.errors import Busy, Replay
+from federation.logs import Logs
+from federation.peers import Peer, RefusedItem
+from federation.ports import Rng
+from federation.settings import Settings
+from protocol.errors import ProtocolError
+from protocol.identity import node_id
+from protocol.ids import NodeId
+from protocol.objects import INCEPTION, parse_object
+from protocol.ops import Refusal, parse_hello
+from protocol.requests import (
+    CHALLENGE_BYTES,
+    DOCS,
+    HELLO,
+    ParsedRequest,
+    Request,
+    parse_request,
+    verify_request,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An authentic, fresh, first-time request of a member."""
+
+    peer: Peer
+    asked: ParsedRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A member's authentic request that is not granted; the answer is signed."""
+
+    peer: Peer
+    asked: ParsedRequest
+    status: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Bytes from nobody in particular. `claimed` is whom they say they are from, when a member."""
+
+    claimed: Peer | None
+    code: str
+    why: str
+
+
+class Gate:
+    """Decides about requests; remembers nonces and challenges in the peers."""
+
+    def __init__(self, me: NodeId, logs: Logs, peers: Mapping[NodeId, Peer], settings: Settings) -> None:
+        self._me = me
+        self._logs = logs
+        self._peers = peers
+        self._settings = settings
+
+    def open(self, message: bytes, now_ms: int, rng: Rng) -> Question | Turned | Stranger:
+        """What to make of the bytes of a request."""
+        claimed: Peer | None = None
+        try:
+            asked = parse_request(message)
+            request = asked.request
+            claimed = self._peers.get(request.sender)
+            if claimed is None or request.federation != self._logs.rules.federation:
+                return Stranger(None, "not-a-member", "no charter names the sender, or another federation")
+            key = self._key(request)
+            if key is None:
+                return Stranger(claimed, "unknown-key", "its keys are not known here yet; it says hello first")
+            verify_request(asked, key)
+        except ProtocolError as error:
+            return Stranger(claimed, error.code, f"request: {error.why}")
+        return self._admit(claimed, asked, now_ms, rng)
+
+    def _key(self, request: Request) -> bytes | None:
+        """The sender's key, from its log, or from the record a hello carries."""
+        key = self._logs.key_of(request.sender)
+        if key is None and request.op == HELLO:
+            record = parse_hello(request.payload).inception
+            if node_id(parse_object(record, INCEPTION).body) == request.sender:
+                self._logs.learn_inception(record, request.sender)
+                key = self._logs.key_of(request.sender)
+        return key
+
+    def _admit(self, peer: Peer, asked: ParsedRequest, now_ms: int, rng: Rng) -> Question | Turned:
+        request = asked.request
+        if request.recipient != self._me:
+            return Turned(peer, asked, "failed", Refusal("wrong-addressee"))
+        peer.skew_ms = request.at_ms - now_ms
+        if abs(peer.skew_ms) > self._settings.fresh_ms and not self._excused(peer, request):
+            peer.challenge = rng(CHALLENGE_BYTES)
+            return Turned(peer, asked, "clock-skew", Refusal("clock-skew", challenge=peer.challenge))
+        try:
+            peer.nonces.remember(request.nonce, now_ms)
+        except Replay as error:
+            return Turned(peer, asked, "replayed", Refusal(error.code))
+        except Busy as error:
+            return Turned(peer, asked, "busy", Refusal(error.code, retry_after_ms=self._settings.backoff_most_ms))
+        stamp = self._logs.rules.stamp
+        same = (request.charter_version, request.attempt, request.charter_hash) == (
+            stamp.version, stamp.attempt, stamp.hash,
+        )  # fmt: skip
+        if not same and request.op not in (HELLO, DOCS):
+            return Turned(peer, asked, "unknown-charter", Refusal("charter-differs"))
+        return Question(peer, asked)
+
+    def _excused(self, peer: Peer, request: Request) -> bool:
+        """A challenge made for this peer excuses one request's date."""
+        if request.challenge is None or request.challenge != peer.challenge:
+            return False
+        peer.challenge = None
+        return True
+
+
+def refused_request(stranger: Stranger, now_ms: int) -> RefusedItem:
+    """What an operator is shown of a request nobody can be blamed for."""
+    return RefusedItem(now_ms, "request", stranger.code, stranger.why)

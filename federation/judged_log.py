@@ -1,0 +1,126 @@
+"""One author's log as judged: a verdict per entry, and what each slot says.
+
+The fold is incremental and gives what judging the whole log at once would give: an opinion per entry from its
+prefix, then the rules of slots over all claims of a slot. A later entry can change an earlier verdict (a second
+release voids the first), and so can a definition that arrives or a fork that shows; every call returns the
+verdicts that changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from federation.judgement import Opinion, Prefix, judge
+from federation.rules import Rules
+from federation.slots import Claim, SlotKey, SlotOutcome, resolve
+from federation.verdicts import Opaque, Verdict, Void, Waiting
+from protocol.endpoints import Endpoint
+from protocol.entries import KINDS, ParsedEntry
+from protocol.ids import DefinitionHash
+
+FORKED: Final = Void("forked")
+_KINDS: Final = {kind: kind for kind in KINDS}  # one string per kind, not one per entry
+
+
+class JudgedLog:
+    """Verdicts by seq, slots by (definition, window), and the endpoints the log last named."""
+
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+        self.kinds: list[str] = []
+        self.endpoints: tuple[Endpoint, ...] | None = None
+        self._prefix = Prefix()
+        self._claims: dict[SlotKey, list[Claim]] = {}
+        self._outcomes: dict[SlotKey, SlotOutcome] = {}
+        self._void: dict[SlotKey, list[tuple[int, Void]]] = {}
+        self._endpoint_history: list[tuple[int, tuple[Endpoint, ...]]] = []
+
+    def fold(self, parsed: ParsedEntry, rules: Rules) -> list[tuple[int, Verdict]]:
+        """Take the next entry; (seq, verdict) of it and of every earlier entry whose verdict changed."""
+        seq = parsed.header.seq
+        if seq != len(self.verdicts):
+            raise ValueError(f"expected entry {len(self.verdicts)} of the log, got {seq}")
+        opinion = judge(parsed, self._prefix, rules)
+        self.verdicts.append(opinion.verdict)
+        self.kinds.append(_KINDS.get(parsed.header.kind, parsed.header.kind))
+        if opinion.endpoints is not None:
+            self._endpoint_history.append((seq, opinion.endpoints))
+            self.endpoints = opinion.endpoints
+        changes = [] if opinion.slot is None else self._claim(opinion.slot, seq, opinion)
+        return [(seq, self.verdicts[seq]), *((at, verdict) for at, verdict in changes if at != seq)]
+
+    def settle(self, slot: SlotKey, seq: int, verdict: Verdict) -> list[tuple[int, Verdict]]:
+        """The summary at `seq` no longer waits for its definition."""
+        claims = self._claims[slot]
+        place = next(index for index, claim in enumerate(claims) if claim.seq == seq)
+        if isinstance(verdict, Void | Opaque):
+            del claims[place]
+            self.verdicts[seq] = verdict
+            if isinstance(verdict, Void):
+                self._void.setdefault(slot, []).append((seq, verdict))
+            return [(seq, verdict), *self._resolve(slot)]
+        claims[place] = Claim(seq, claims[place].entry, claims[place].release, "", waiting=False)
+        return self._resolve(slot)
+
+    def fork_from(self, seq: int) -> list[tuple[int, Verdict]]:
+        """Everything from `seq` on is void and leaves the log: the author signed twice there."""
+        changes: dict[int, Verdict] = dict.fromkeys(range(seq, len(self.verdicts)), FORKED)
+        del self.verdicts[seq:], self.kinds[seq:]
+        for slot, claims in self._claims.items():
+            kept = [claim for claim in claims if claim.seq < seq]
+            if len(kept) < len(claims):
+                self._claims[slot] = kept
+                changes.update(self._resolve(slot))
+        for voids in self._void.values():
+            voids[:] = [item for item in voids if item[0] < seq]
+        self._endpoint_history = [item for item in self._endpoint_history if item[0] < seq]
+        self.endpoints = self._endpoint_history[-1][1] if self._endpoint_history else None
+        return sorted(changes.items())
+
+    def waiting_for(self, definition: DefinitionHash) -> list[tuple[SlotKey, int]]:
+        """(slot, seq) of the summaries that wait for this definition."""
+        return [
+            (slot, claim.seq)
+            for slot, claims in self._claims.items()
+            for claim in claims
+            if slot[0] == definition and claim.waiting
+        ]
+
+    def slot(self, slot: SlotKey) -> SlotOutcome | None:
+        """What a slot says, None when no good claim was ever made on it."""
+        return self._outcomes.get(slot)
+
+    def slots(self) -> Iterator[tuple[SlotKey, SlotOutcome]]:
+        """Every slot with a claim, in the order of the first claim."""
+        return iter(self._outcomes.items())
+
+    def void_in(self, slot: SlotKey) -> list[tuple[int, Void]]:
+        """(seq, verdict) of the summaries and abstains of a slot that are void, for whatever reason."""
+        by_slot = [(claim.seq, self.verdicts[claim.seq]) for claim in self._claims.get(slot, ())]
+        found = [(seq, verdict) for seq, verdict in by_slot if isinstance(verdict, Void)]
+        return sorted(found + self._void.get(slot, []), key=lambda item: item[0])
+
+    def is_waiting(self) -> bool:
+        """Whether any entry waits for a definition."""
+        return any(isinstance(verdict, Waiting) for verdict in self.verdicts)
+
+    def _claim(self, slot: SlotKey, seq: int, opinion: Opinion) -> list[tuple[int, Verdict]]:
+        if opinion.claim is None:
+            if isinstance(opinion.verdict, Void):
+                self._void.setdefault(slot, []).append((seq, opinion.verdict))
+            return []
+        self._claims.setdefault(slot, []).append(opinion.claim)
+        return self._resolve(slot)
+
+    def _resolve(self, slot: SlotKey) -> list[tuple[int, Verdict]]:
+        """Apply the rules of slots anew; the verdicts that changed."""
+        claims = self._claims[slot]
+        outcome = self._outcomes[slot] = resolve(slot[0], claims)
+        return list(self._changed(zip((claim.seq for claim in claims), outcome.verdicts, strict=True)))
+
+    def _changed(self, verdicts: Iterable[tuple[int, Verdict]]) -> Iterator[tuple[int, Verdict]]:
+        for seq, verdict in verdicts:
+            if self.verdicts[seq] != verdict:
+                self.verdicts[seq] = verdict
+                yield seq, verdict

@@ -1,0 +1,197 @@
+"""Judgement: does an admitted entry count?
+
+Pure: an opinion follows from the entry, its author's prefix (`Prefix`), the charter and the definitions
+(`Rules`). Nothing found here ever refuses an entry or holds up its log; the worst it says is `Void(reason)`.
+`federation.judged_log` folds opinions over a log and applies the rules of slots.
+
+A summary counts when, in this order:
+
+1. its author's charter version never fell,                        `charter_version_fell`
+2. its data has the form of its version (a newer one is opaque),   `malformed`
+3. its window lies in a catalogue row of its definition,           `not_in_catalogue`, `outside_catalogue_row`
+4. and not before the window its author counts from,               `before_counts_from`
+5. it charges the one capped epoch its window lies in,             `not_one_epoch`
+6. its running total follows from the log and stays under the cap, `total_mismatch`, `over_cap`, `epoch_overlap`
+7. its cells are the vector that was signed, in its smallest form, `bad_cells`
+8. and window, blocks, charge and person key are exactly what the definition demands:
+   `window_mismatch`, `cells_mismatch`, `mechanism_mismatch`, `quantum_mismatch`, `sigma_mismatch`,
+   `charge_mismatch`, `unit_too_weak`.
+
+A definition whose body is not known makes its summaries wait; one this version cannot compute makes them opaque. The
+release id was recomputed when the data was parsed; another one is `malformed`. An abstain needs 1 to 3 and a
+reason of the closed list. Which charter version an author names governs nothing (PROTOCOL 6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from federation.charges import ChargeBook
+from federation.rules import Demand, Rules
+from federation.slots import Claim, SlotKey
+from federation.verdicts import COUNTED, OPAQUE, Opaque, Verdict, Void, Waiting
+from privacy.units import Window, window_lies_in_one_epoch
+from protocol.endpoints import Endpoint
+from protocol.entries import ABSTAIN, ENDPOINT, INCEPTION, SUMMARY, ParsedEntry
+from protocol.errors import ProtocolError, UnknownVersion
+from protocol.ids import DefinitionHash, NodeId
+from protocol.kind_data import parse_abstain, parse_endpoint_data
+from protocol.summaries import UNITS, BlockData, SummaryData, parse_summary, read_cells
+from protocol.windows import WindowSpan, parse_window
+
+MALFORMED: Final = Void("malformed")
+_STRENGTH: Final = {unit: len(UNITS) - place for place, unit in enumerate(UNITS)}  # user > session > address
+
+
+@dataclass(slots=True)
+class Prefix:
+    """What earlier entries of one log mean for the next: grows with every entry, void ones included."""
+
+    charter_version: int = 0
+    charges: ChargeBook = field(default_factory=ChargeBook)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one entry is worth before its slot is looked at.
+
+    Args:
+        verdict: Of the entry for itself.
+        slot: The slot it speaks of, for summaries and abstains in form, void ones included.
+        claim: Its claim on that slot when it is not void.
+        endpoints: What a counted endpoint entry says, else None.
+    """
+
+    verdict: Verdict
+    slot: SlotKey | None = None
+    claim: Claim | None = None
+    endpoints: tuple[Endpoint, ...] | None = None
+
+
+def judge(parsed: ParsedEntry, prefix: Prefix, rules: Rules) -> Opinion:
+    """The opinion of one admitted entry; takes the entry into its author's prefix."""
+    header = parsed.header
+    fell = header.charter_version < prefix.charter_version
+    prefix.charter_version = max(prefix.charter_version, header.charter_version)
+    try:
+        if header.kind == SUMMARY:
+            return _judge_summary(parsed, prefix, rules, fell)
+        opinion = _judge_small(parsed, rules)
+    except UnknownVersion:
+        opinion = Opinion(OPAQUE)
+    except ProtocolError:
+        opinion = Opinion(MALFORMED)
+    return Opinion(Void("charter_version_fell"), opinion.slot) if fell and opinion.verdict != OPAQUE else opinion
+
+
+def judge_again(parsed: ParsedEntry, rules: Rules) -> Verdict:
+    """The verdict of a summary that waited only for its definition; its prefix was found good before."""
+    summary = parse_summary(parsed.entry.data, parsed.header.author)
+    return _against_definition(summary, parse_window(summary.window), rules)
+
+
+def _judge_small(parsed: ParsedEntry, rules: Rules) -> Opinion:
+    """Every kind but summaries; kinds of later versions are opaque."""
+    kind, data = parsed.header.kind, parsed.entry.data
+    if kind == INCEPTION:
+        return Opinion(COUNTED)
+    if kind == ENDPOINT:
+        endpoints = parse_endpoint_data(data).endpoints
+        if not rules.charter.allow_private and any(endpoint.needs_private for endpoint in endpoints):
+            return Opinion(Void("private_endpoint"))
+        return Opinion(COUNTED, endpoints=endpoints)
+    if kind == ABSTAIN:
+        abstain = parse_abstain(data)
+        if reason := _outside_catalogue(abstain.definition, parse_window(abstain.window), rules):
+            return Opinion(Void(reason), (abstain.definition, abstain.window))
+        claim = Claim(parsed.header.seq, parsed.id, None, abstain.reason, waiting=False)
+        return Opinion(COUNTED, (abstain.definition, abstain.window), claim)
+    return Opinion(OPAQUE)
+
+
+def _judge_summary(parsed: ParsedEntry, prefix: Prefix, rules: Rules, fell: bool) -> Opinion:
+    author = parsed.header.author
+    summary = parse_summary(parsed.entry.data, author)
+    caps = {charge.epoch: rules.cap_of(parse_window(charge.epoch)) for charge in summary.charges}
+    charged = prefix.charges.fold(summary, caps)  # first: a void summary was released and charges all the same
+    window = parse_window(summary.window)
+    reason = (
+        ("charter_version_fell" if fell else None)
+        or _outside_catalogue(summary.definition, window, rules)
+        or _not_counting(author, window, rules)
+        or _outside_epoch(summary, window)
+        or charged
+        or _bad_cells(summary, parsed.entry.cells)
+    )
+    verdict = Void(reason) if reason else _against_definition(summary, window, rules)
+    slot = summary.definition, summary.window
+    if isinstance(verdict, Void | Opaque):
+        return Opinion(verdict, slot)
+    claim = Claim(parsed.header.seq, parsed.id, summary.release, "", isinstance(verdict, Waiting))
+    return Opinion(verdict, slot, claim)
+
+
+def _outside_catalogue(definition: DefinitionHash, window: WindowSpan, rules: Rules) -> str | None:
+    if not rules.rows(definition):
+        return "not_in_catalogue"
+    return None if rules.has_window(definition, window) else "outside_catalogue_row"
+
+
+def _not_counting(author: NodeId, window: WindowSpan, rules: Rules) -> str | None:
+    member = rules.member(author)
+    return "before_counts_from" if member is None or window.start_hour < member.counts_from else None
+
+
+def _outside_epoch(summary: SummaryData, window: WindowSpan) -> str | None:
+    """A window lies in one epoch and charges exactly that epoch (PRIVACY 1)."""
+    if len(summary.charges) != 1:
+        return "not_one_epoch"
+    epoch = Window.parse(summary.charges[0].epoch)
+    fits = (
+        epoch.kind != "hour"
+        and epoch.start_hour <= window.start_hour
+        and window.end_hour <= epoch.end_hour
+        and window_lies_in_one_epoch(Window.parse(window.text), epoch.kind)
+    )
+    return None if fits else "not_one_epoch"
+
+
+def _bad_cells(summary: SummaryData, cells: bytes | None) -> str | None:
+    try:
+        read_cells(summary, cells)
+    except ProtocolError:
+        return "bad_cells"
+    return None
+
+
+def _against_definition(summary: SummaryData, window: WindowSpan, rules: Rules) -> Verdict:
+    demand = rules.demand(summary.definition)
+    if demand is None:
+        return OPAQUE if rules.knows(summary.definition) else Waiting(summary.definition)
+    reason = _mismatch(summary, window, demand)
+    return Void(reason) if reason else COUNTED
+
+
+def _mismatch(summary: SummaryData, window: WindowSpan, demand: Demand) -> str | None:
+    if window.kind != demand.window_kind:
+        return "window_mismatch"
+    if summary.blocks != demand.blocks:
+        return _block_mismatch(summary.blocks, demand.blocks)
+    charge = summary.charges[0]
+    if charge.rho_nano != demand.rho_nano or charge.delta_atto != 0:
+        return "charge_mismatch"
+    if demand.unit is not None and _STRENGTH[summary.unit] < _STRENGTH[demand.unit]:
+        return "unit_too_weak"
+    return None
+
+
+def _block_mismatch(found: tuple[BlockData, ...], demanded: tuple[BlockData, ...]) -> str:
+    if [block.cells for block in found] != [block.cells for block in demanded]:
+        return "cells_mismatch"
+    pairs = list(zip(found, demanded, strict=True))
+    if any(one.mechanism != other.mechanism for one, other in pairs):
+        return "mechanism_mismatch"
+    if any(one.quantum != other.quantum for one, other in pairs):
+        return "quantum_mismatch"
+    return "sigma_mismatch"

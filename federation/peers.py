@@ -1,0 +1,199 @@
+"""What this node knows of each peer it exchanges with: when it last spoke, what failed, how far apart the logs are.
+
+Shown to operators by `GET /v1/peers`, and used to decide when to ask whom. None of it is a judgement about a member:
+liveness never removes anybody (PROTOCOL 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from federation.backoff import Backoff
+from federation.replay import NonceMemory
+from federation.settings import Settings
+from protocol.entries import ParsedEntry
+from protocol.ids import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedItem:
+    """The last thing a peer sent that was not taken.
+
+    Args:
+        at_ms: When.
+        what: "entry" or "request". A request that is not authentic only claims to be the peer's.
+        code, why: The rule it broke.
+        author, seq: Of the entry, as far as it could be read.
+    """
+
+    at_ms: int
+    what: str
+    code: str
+    why: str
+    author: NodeId | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """One peer as `GET /v1/peers` shows it. Times in Unix milliseconds, None for never.
+
+    Args:
+        node: Node id.
+        url: Where it is called, None when it publishes no endpoint.
+        last_success_ms: Last authentic word of it, asked or answered.
+        last_failure_ms, last_failure: Last request to it that failed, and why.
+        missing_here: Entries it held, when last compared, that this node did not.
+        missing_there: Entries this node held then that it did not.
+        bytes_in, bytes_out: Bodies of requests and answers exchanged with it.
+        skew_ms: Its clock minus ours, as last seen.
+        in_step: Whether its heads were equal to ours at its last word.
+        paused_until_ms: Left alone until then after failures; 0 for not.
+        refused: The last thing of it that was not taken.
+    """
+
+    node: NodeId
+    url: str | None
+    last_success_ms: int | None
+    last_failure_ms: int | None
+    last_failure: str | None
+    missing_here: int
+    missing_there: int
+    bytes_in: int
+    bytes_out: int
+    skew_ms: int | None
+    in_step: bool
+    paused_until_ms: int
+    refused: RefusedItem | None
+
+
+@dataclass(slots=True)
+class Peer:
+    """The working state of one peer.
+
+    Args:
+        node: Node id.
+        nonces: Nonces of its requests.
+        backoff: How long to leave it alone.
+        greeted: True once hello was answered and its keys are known.
+        asked_ms: When it last sent us an authentic request.
+        digest: Heads digest of its last word.
+        unequal_since_ms: Since when that digest differs from ours; None while equal or never heard.
+        settled: (our digest, its digest) after a session that could do no more; not asked again until one changes.
+        sync_due_ms: A session is wanted from then on; None for not.
+        challenge: What it may echo to be excused from a wrong date.
+        push_queue: Entries that wait for the push in flight.
+        pushing: True while a push is in flight.
+    """
+
+    node: NodeId
+    nonces: NonceMemory
+    backoff: Backoff
+    greeted: bool = False
+    asked_ms: int | None = None
+    digest: bytes | None = None
+    word_ms: int = 0
+    unequal_since_ms: int | None = None
+    settled: tuple[bytes, bytes] | None = None
+    sync_due_ms: int | None = None
+    challenge: bytes | None = None
+    push_queue: list[bytes] = field(default_factory=list)
+    pushing: bool = False
+    early: dict[tuple[NodeId, int], ParsedEntry] = field(default_factory=dict)
+    charter_alarm: bytes | None = None
+    skew_alarm: bool = False
+    last_success_ms: int | None = None
+    last_failure_ms: int | None = None
+    last_failure: str | None = None
+    missing_here: int = 0
+    missing_there: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    skew_ms: int | None = None
+    refused: RefusedItem | None = None
+
+    @classmethod
+    def new(cls, node: NodeId, settings: Settings) -> Peer:
+        """A peer never heard of; a session with it is due at once."""
+        return cls(
+            node,
+            NonceMemory(settings.nonce_memory_ms, settings.nonces_per_peer),
+            Backoff(settings.backoff_first_ms, settings.backoff_most_ms),
+            sync_due_ms=0,
+        )
+
+    def spoke(self, now_ms: int, digest: bytes, own_digest: bytes) -> None:
+        """An authentic word came, carrying this digest."""
+        self.last_success_ms = self.word_ms = now_ms
+        self.backoff.reset()
+        self.digest = digest
+        self.compare(now_ms, own_digest)
+
+    def compare(self, now_ms: int, own_digest: bytes) -> None:
+        """Our heads, or its, may have moved."""
+        if self.digest is None or self.digest == own_digest:
+            self.unequal_since_ms = None
+        elif self.unequal_since_ms is None:
+            self.unequal_since_ms = now_ms
+
+    def failed(self, now_ms: int, reason: str) -> None:
+        """A request to it failed."""
+        self.last_failure_ms = now_ms
+        self.last_failure = reason
+        self.backoff.failed(now_ms)
+        self.push_queue.clear()
+
+    def wants_sync_at(self, own_digest: bytes, settings: Settings) -> int | None:
+        """When a session with it should start: at a wanted time, or once unequal digests have not healed by themselves.
+
+        Pushes heal most differences within a moment, so we wait until it has been silent for `settle_ms`, at most ten
+        times that, and never before the pause after a failure is over.
+        """
+        due = self.sync_due_ms
+        if self.unequal_since_ms is not None and self.settled != (own_digest, self.digest):
+            settled = min(self.word_ms, self.unequal_since_ms + 9 * settings.settle_ms) + settings.settle_ms
+            due = settled if due is None else min(due, settled)
+        return None if due is None else max(due, self.backoff.until_ms)
+
+    def reaches_us(self, now_ms: int, settings: Settings) -> bool:
+        """Whether it lately asked us something, so that it can fetch for itself what it lacks."""
+        return self.asked_ms is not None and now_ms - self.asked_ms < 2 * settings.sync_interval_ms
+
+    def status(self, url: str | None, own_digest: bytes) -> PeerStatus:
+        return PeerStatus(
+            self.node,
+            url,
+            self.last_success_ms,
+            self.last_failure_ms,
+            self.last_failure,
+            self.missing_here,
+            self.missing_there,
+            self.bytes_in,
+            self.bytes_out,
+            self.skew_ms,
+            self.digest == own_digest,
+            self.backoff.until_ms,
+            self.refused,
+        )
+
+
+class Early:
+    """Verified entries that came before the ones they follow: a bounded number for each pusher."""
+
+    def __init__(self, peers: Mapping[NodeId, Peer], per_peer: int) -> None:
+        self._peers = peers
+        self._per_peer = per_peer
+
+    def keep(self, pusher: NodeId, parsed: ParsedEntry) -> None:
+        """Keep the entry when the pusher has room; else it will come again by sync."""
+        early = self._peers[pusher].early
+        if len(early) < self._per_peer:
+            early[parsed.header.author, parsed.header.seq] = parsed
+
+    def take(self, author: NodeId, seq: int) -> ParsedEntry | None:
+        """An entry kept for this position, from whichever pusher; it is forgotten here."""
+        for peer in self._peers.values():
+            if (found := peer.early.pop((author, seq), None)) is not None:
+                return found
+        return None

@@ -1,0 +1,295 @@
+"""One session of anti-entropy with one peer: greet, compare heads, fetch what is missing here, send what is there.
+
+A session is a queue of steps with one request in flight. It asks the shell for nothing itself: `next_request` gives
+the next question, `absorb` takes the answer. It ends when the queue is empty.
+
+- A log is fetched by one session at a time (`claims`), so that several peers are not asked for the same bodies.
+- Where two logs part, the lowest such position is found by halving (`Dig`) and both branches are fetched.
+- What the peer lacks is sent when it is our own log or a fork, or when the peer does not reach us; else it fetches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from federation.admission import PREV_MISMATCH, Admitted, Forked, Refused
+from federation.batch import Batch
+from federation.documents import Documents, read_definition
+from federation.effects import StoreDefinition
+from federation.log_state import GENERATION
+from federation.logs import Logs
+from federation.peers import Peer
+from federation.ports import EntrySource
+from federation.service import Service
+from federation.settings import Settings
+from federation.sync import Dig, Pull, Send, Todo, compare, marks_of
+from protocol.entries import parse_entry, parse_header
+from protocol.errors import MalformedMessage
+from protocol.ids import DefinitionHash, NodeId
+from protocol.ops import (
+    DEFINITION_DOCUMENT,
+    MAX_DOCUMENTS,
+    DocsRequest,
+    PushRequest,
+    RangeRequest,
+    entries_that_fit,
+    parse_docs_reply,
+    parse_heads,
+    parse_hello,
+    parse_push_reply,
+    parse_range_reply,
+)
+from protocol.requests import DOCS, HEADS, HELLO, MAX_PAYLOAD_BYTES, PUSH, RANGE
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """Say hello: exchange key chains, learn the peer's digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Exchange heads; with whole ids when digests differ though tags agree."""
+
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Ask for definitions by hash."""
+
+    hashes: tuple[DefinitionHash, ...]
+
+
+Step = Greet | Compare | Fetch | Todo
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every session works with.
+
+    Args:
+        claims: Which session's peer is fetching which author's log.
+    """
+
+    me: NodeId
+    logs: Logs
+    source: EntrySource
+    service: Service
+    documents: Documents
+    settings: Settings
+    claims: dict[NodeId, NodeId]
+
+
+@dataclass(slots=True)
+class Session:
+    """A session with one peer.
+
+    Args:
+        steps: What is left to do.
+        step: What the request in flight is for.
+        dug: Authors whose logs were searched already: once a session is enough.
+        is_partial: True when a log was left to another session.
+        has_greeted: True once hello was said in this session.
+    """
+
+    means: Means
+    peer: Peer
+    steps: deque[Step] = field(default_factory=deque)
+    step: Step | None = None
+    dug: set[NodeId] = field(default_factory=set)
+    is_partial: bool = False
+    has_greeted: bool = False
+    _sent: int = 0
+    _more: bool = False
+
+    @classmethod
+    def start(cls, means: Means, peer: Peer) -> Session:
+        """A session that greets when that is due, and compares."""
+        session = cls(means, peer)
+        if not peer.greeted:
+            session.steps.append(Greet())
+        missing = tuple(means.logs.rules.missing_definitions())[:MAX_DOCUMENTS]
+        if missing:
+            session.steps.append(Fetch(missing))
+        session.steps.append(Compare())
+        return session
+
+    def greet_again(self) -> bool:
+        """The peer did not know us: say hello and repeat the step; False when that was tried already."""
+        if self.has_greeted or self.step is None:
+            return False
+        self.steps.extendleft((self.step, Greet()))
+        self.step = None
+        return True
+
+    def next_request(self, nonce: bytes) -> tuple[str, bytes] | None:
+        """(op, payload) of the next question; None when the session is over."""
+        while self.steps:
+            self.step = self.steps.popleft()
+            question = self._question(self.step, nonce)
+            if question is not None:
+                return question
+        self.step = None
+        return None
+
+    def question_again(self, nonce: bytes) -> tuple[str, bytes] | None:
+        """The question in flight once more, under a new nonce."""
+        return None if self.step is None else self._question(self.step, nonce)
+
+    def absorb(self, payload: bytes, nonce: bytes, now_ms: int, batch: Batch) -> None:
+        """Take the answer to the question in flight.
+
+        Raises:
+            ProtocolError: the answer has not the form of its operation.
+        """
+        step = self.step
+        match step:
+            case Greet():
+                self._greeted(payload)
+            case Fetch():
+                self._fetched(step, payload, batch)
+            case Compare():
+                self._compared(step, payload, nonce)
+            case Pull():
+                self._pulled(step, payload, now_ms, batch)
+            case Dig():
+                self._dug(step, payload)
+            case Send():
+                self._was_sent(step, payload)
+
+    def close(self) -> None:
+        """Let other sessions fetch what this one claimed."""
+        for author in [author for author, peer in self.means.claims.items() if peer == self.peer.node]:
+            del self.means.claims[author]
+
+    # -- questions
+
+    def _question(self, step: Step, nonce: bytes) -> tuple[str, bytes] | None:
+        match step:
+            case Greet():
+                self.has_greeted = True
+                return HELLO, self.means.service.hello().encode()
+            case Fetch():
+                return DOCS, DocsRequest(hashes=step.hashes).encode()
+            case Compare():
+                return HEADS, marks_of(self.means.logs.heads(), nonce, full=step.full).encode()
+            case Pull():
+                return self._range(step.author, step.seq, 0)
+            case Dig():
+                return self._range(step.author, (step.low + step.high) // 2, 2)
+            case Send():
+                return self._push(step)
+
+    def _range(self, author: NodeId, seq: int, limit: int) -> tuple[str, bytes] | None:
+        if self.means.claims.setdefault(author, self.peer.node) != self.peer.node:
+            self.is_partial = True
+            return None
+        return RANGE, RangeRequest(author, GENERATION, seq, limit=limit or self.means.settings.payload_entries).encode()
+
+    def _push(self, step: Send) -> tuple[str, bytes] | None:
+        log = self.means.logs.log(step.author)
+        if log is None:
+            return None
+        limit = self.means.settings.payload_entries
+        before = (GENERATION, step.seq - 1)
+        stored = self.means.source.entries_after(step.author, before, MAX_PAYLOAD_BYTES, limit)
+        last = log.height if log.is_frozen else log.height - 1
+        data = [entry.encode() for entry in stored if parse_header(entry.header).seq <= last]
+        self._sent = entries_that_fit(data, limit)
+        self._more = self._sent < len(data) or len(stored) == limit
+        return (PUSH, PushRequest(tuple(data[: self._sent])).encode()) if self._sent else None
+
+    # -- answers
+
+    def _greeted(self, payload: bytes) -> None:
+        parse_hello(payload)
+        self.peer.greeted = True
+        if self.peer.digest == self.means.logs.digest:
+            self.steps = deque(step for step in self.steps if not isinstance(step, Compare))
+
+    def _fetched(self, step: Fetch, payload: bytes, batch: Batch) -> None:
+        for document in parse_docs_reply(payload).documents:
+            if document.kind != DEFINITION_DOCUMENT:
+                continue
+            found = self.means.documents.keep(document.body, step.hashes)
+            if found is not None:
+                self.means.logs.rules.learn(found, read_definition(document.body))
+                batch.documents.append(StoreDefinition(found, document.body))
+                self.means.logs.definition_learnt(found, batch)
+
+    def _compared(self, step: Compare, payload: bytes, nonce: bytes) -> None:
+        theirs = parse_heads(payload)
+        authors = self.means.logs.rules.authors
+        if not theirs.marks:
+            return  # the peer found our digest equal to its own
+        if len(theirs.marks) != len(authors) or theirs.full != step.full:
+            raise MalformedMessage(what="heads refused", why=f"{len(theirs.marks)} heads for {len(authors)} authors")
+        todo: list[Todo] = []
+        for author, mark in zip(authors, theirs.marks, strict=True):
+            log = self.means.logs.log(author)
+            found = None if log is None else compare(log, mark, nonce, full=step.full)
+            todo += [] if found is None else [found]
+        self.peer.missing_here = sum(item.missing for item in todo if isinstance(item, Pull))
+        self.peer.missing_there = sum(item.missing for item in todo if isinstance(item, Send))
+        if not todo and not step.full and self.peer.digest != self.means.logs.digest:
+            self.steps.append(Compare(full=True))
+        self.steps.extend(item for item in todo if not isinstance(item, Send))
+        self.steps.extend(item for item in todo if isinstance(item, Send) and self._is_ours_to_send(item))
+
+    def _is_ours_to_send(self, item: Send) -> bool:
+        log = self.means.logs.log(item.author)
+        return (
+            item.author == self.means.me
+            or (log is not None and log.is_frozen)
+            or not self.peer.reaches_us(self.peer.word_ms, self.means.settings)
+        )
+
+    def _pulled(self, step: Pull, payload: bytes, now_ms: int, batch: Batch) -> None:
+        reply = parse_range_reply(payload)
+        log = self.means.logs.log(step.author)
+        if log is None:
+            return
+        grown = False
+        for data in reply.entries:
+            _, decision = self.means.service.take(data, self.peer, now_ms, batch)
+            grown |= isinstance(decision, Admitted | Forked)
+            if isinstance(decision, Refused):
+                if decision.code == PREV_MISMATCH and not step.is_last_try:
+                    self._dig_below(step.author, log.height - 1)
+                return
+        self.peer.missing_here = max(0, self.peer.missing_here - len(reply.entries))
+        if reply.more and grown and not log.is_frozen:
+            self.steps.appendleft(replace(step, seq=log.height))
+        else:
+            self.means.claims.pop(step.author, None)
+
+    def _dug(self, step: Dig, payload: bytes) -> None:
+        """Halve the stretch in which the logs part."""
+        log = self.means.logs.log(step.author)
+        middle = (step.low + step.high) // 2
+        found = [parse_entry(data) for data in parse_range_reply(payload).entries]
+        ids = [parsed.id for parsed in found if parsed.header.seq == middle]
+        if log is None or not ids or middle >= log.height:
+            return
+        low, high = (middle + 1, step.high) if log.ids[middle] in ids else (step.low, middle)
+        if low < high:
+            self.steps.appendleft(Dig(step.author, low, high))
+        else:
+            self.steps.appendleft(Pull(step.author, low, 1, is_last_try=True))
+
+    def _was_sent(self, step: Send, payload: bytes) -> None:
+        verdicts = parse_push_reply(payload).verdicts
+        if len(verdicts) != self._sent:
+            raise MalformedMessage(what="push reply refused", why=f"{len(verdicts)} verdicts on {self._sent} entries")
+        log = self.means.logs.log(step.author)
+        if any(verdict.code == PREV_MISMATCH for verdict in verdicts):
+            self._dig_below(step.author, min(step.seq, log.height if log else 0) - 1)
+        elif all(verdict.verdict in ("ok", "have") for verdict in verdicts) and self._more:
+            self.steps.appendleft(replace(step, seq=step.seq + self._sent))
+
+    def _dig_below(self, author: NodeId, high: int) -> None:
+        if author not in self.dug and high >= 0:
+            self.dug.add(author)
+            self.steps.appendleft(Dig(author, 0, high))

@@ -1,0 +1,26 @@
+"""Every interval and limit of the mesh, in one value. The shell takes what an operator may change from node.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Intervals in milliseconds, sizes in bytes. The defaults are those of PROTOCOL 4."""
+
+    sync_interval_ms: int = 90_000  # anti-entropy with one random peer, ± 50 %
+    push_delay_ms: int = 20  # own entries committed within this time share a request
+    settle_ms: int = 250  # unequal digests heal by themselves while pushes are under way; then we ask
+    backoff_first_ms: int = 500
+    backoff_most_ms: int = 300_000
+    request_timeout_ms: int = 30_000  # after this the core gives a request up, whatever the shell does
+    fresh_ms: int = 600_000  # a request's date may differ from ours by this much
+    nonce_memory_ms: int = 1_500_000
+    nonces_per_peer: int = 8_192  # about 1.5 MB a peer at worst, and 5 requests a second for 25 minutes
+    early_per_peer: int = 64  # verified entries that came before the ones they follow
+    sessions_at_once: int = 8
+    request_bytes: int = 1 << 20  # any proxy's default lets this through (notes/mesh.md 1.2)
+    payload_bytes: int = (1 << 20) - (16 << 10)  # what is left of a request for its payload
+    payload_entries: int = 512
+    headers_at_once: int = 512
