@@ -16,8 +16,9 @@ import msgspec
 from aiohttp import web
 
 from node.clock import Clock
-from node.errors import NodeError, RejectedInput
+from node.errors import RejectedInput
 from node.http.forms.body import MAX_BODY_BYTES
+from node.http.problems import problem
 from node.idempotency import IdempotencyMemory
 from node.ingest import IntakePlan, Submission
 from node.receipt import Receipt
@@ -89,13 +90,12 @@ class EventsEndpoint:
         return [web.post("/v1/events", self.post)]
 
     async def post(self, request: web.Request) -> web.Response:
-        try:
-            receipt = await self._take(request)
-        except NodeError as error:
-            return _problem(error)
+        """Answer 202 or 422 with a receipt; raises a NodeError for every other refusal (node/http/problems.py)."""
+        receipt = await self._take(request)
+        members = receipt.as_json()
         if receipt.is_refusal:
-            return _problem(_nothing_in_order(), receipt.as_json())
-        return web.Response(status=202, body=msgspec.json.encode(receipt.as_json()), content_type="application/json")
+            return problem(_nothing_in_order(), members)
+        return web.Response(status=202, body=msgspec.json.encode(members), content_type="application/json")
 
     async def _take(self, request: web.Request) -> Receipt:
         secret = _bearer(request)
@@ -203,18 +203,4 @@ def _nothing_in_order() -> RejectedInput:
         code="nothing_accepted",
         why="no event in it was in order",
         fix="See `rejected` for the reason of each",
-    )
-
-
-def _problem(error: NodeError, members: dict[str, object] | None = None) -> web.Response:
-    """The error as an RFC 9457 problem document, with further members."""
-    status = getattr(error, "status", 400)
-    retry_after_s = getattr(error, "retry_after_s", None)
-    document = {"type": f"urn:murmur:problem:{error.code}", "title": error.what, "status": status, "code": error.code}
-    document |= {"detail": f"{error.why}.", "hint": f"{error.fix}.", **(members or {})}
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(document),
-        content_type="application/problem+json",
-        headers={} if retry_after_s is None else {"Retry-After": str(retry_after_s)},
     )
