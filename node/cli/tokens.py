@@ -13,8 +13,6 @@ from node.cli.kit.choice import client_of, node_option
 from node.cli.kit.output import emit, emit_json, output_option, say
 from node.cli.kit.table import Column, render_table, terminal_width
 
-_DEFAULT_SCOPES = {"write": ["events"], "read": ["insights"], "admin": ["admin"]}
-
 
 @click.group(
     cls=Noun,
@@ -31,15 +29,19 @@ def command() -> None:
 
 @command.command(examples=(("murmur tokens create --write --label web > web.key", "the key alone on stdout"),))
 @node_option
-@click.option("--write", "kind", flag_value="write", default=True, help="A key to send events: mw_…  [default]")
-@click.option("--read", "kind", flag_value="read", help="A key to ask questions: mr_…")
-@click.option("--admin", "kind", flag_value="admin", help="A key to change things: ma_…")
+@click.option(
+    "--kind", type=click.Choice(["write", "read", "admin"]), default="write", show_default=True,
+    help="To send events (mw_…), to ask questions (mr_…), or to change things (ma_…).",
+)  # fmt: skip
+@click.option("--write", "kind", flag_value="write", help="The same as --kind write.")
+@click.option("--read", "kind", flag_value="read", help="The same as --kind read.")
+@click.option("--admin", "kind", flag_value="admin", help="The same as --kind admin.")
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do: events, backfill. Repeatable.")
 @click.option("--label", default="", help="A name to know it by.")
 @output_option("text", "json")
 def create(data: Path, kind: str, scopes: tuple[str, ...], label: str, output: str) -> None:
     """Make a key. It is shown once: the node keeps only a hash."""
-    wanted = {"kind": kind, "scopes": list(scopes) or _DEFAULT_SCOPES[kind], "label": label}
+    wanted = {"kind": kind, "scopes": list(scopes), "label": label}
     token = client_of(data).post("/v1/admin/tokens", wanted)
     if output == "json":
         emit_json(token.pop("schema", "murmur.token/1"), token)

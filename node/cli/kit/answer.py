@@ -36,6 +36,9 @@ def answer_lines(data: Mapping[str, Any], width: int) -> list[str]:
     if data["medians"]:
         lines += ["", *_median_table(data, width)]
     lines.append("")
+    if data["hidden"] is not None:
+        together = "1 row" if data["hidden"]["cells"] == 1 else f"{data['hidden']['cells']} rows"
+        lines.append(f"hidden: {together} too small to tell from noise, added up.")
     lines += _members(data)
     lines += [_NOTES.get(note, str(note)) for note in data["notes"]]
     if any(_is_negative(cell["lower"]) for cell in _rows(data)):
@@ -89,8 +92,7 @@ def _cell_table(data: Mapping[str, Any], width: int) -> list[str]:
     blanks = [""] * (len(axes or ["all"]) - 1)
     hidden = data["hidden"]
     if hidden is not None:
-        together = "1 row" if hidden["cells"] == 1 else f"{hidden['cells']} rows"
-        rows.append(["hidden", *blanks, *_figures(hidden)[:3], f"{together} too small to tell from noise, together"])
+        rows.append(["hidden", *blanks, *_figures(hidden)[:3], ""])
     if data["total"] is not None and axes and not data["raw"]:
         rows.append(["total", *blanks, *_figures(data["total"])])
     return render_table(columns, rows, width)

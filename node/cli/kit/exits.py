@@ -28,6 +28,7 @@ _BY_CODE: Final[dict[str, int]] = {
     "port_in_use": CONFLICT,
     "node_timeout": TRY_AGAIN,
     "node_forbidden": REFUSED,
+    "budget_exhausted": REFUSED,
 }
 _BY_CLASS: Final[dict[str, int]] = {
     "BudgetExhausted": REFUSED,
@@ -50,12 +51,12 @@ def exit_code_of(error: BaseException) -> int:
     stated = getattr(error, "exit_code", None)
     if isinstance(stated, int):
         return stated
-    status = getattr(error, "status", None)
-    if isinstance(status, int):
-        return _BY_STATUS.get(status, FAILED)
     by_code = _BY_CODE.get(str(getattr(error, "code", "")))
     if by_code is not None:
         return by_code
+    status = getattr(error, "status", None)
+    if isinstance(status, int):
+        return _BY_STATUS.get(status, FAILED)
     for base in type(error).__mro__:
         if base.__name__ in _BY_CLASS:
             return _BY_CLASS[base.__name__]
