@@ -17,7 +17,7 @@ from protocol.join_request import JoinRequest, create_join_request
 from protocol.keys import SigningKey
 from protocol.kind_data import AbstainData
 from protocol.objects import SignedObject, definition_hash
-from protocol.requests import Request
+from protocol.requests import Request, Response, request_hash, sign_request, sign_response
 from protocol.summaries import BlockData, Charge, SummaryData, build_summary
 from protocol.windows import parse_hour
 
@@ -172,6 +172,25 @@ def request(**changes: object) -> Request:
         "payload": b"payload",
     }
     return Request(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def response() -> bytes:
+    """HARMONIE's signed answer to the sample request."""
+    asked = request()
+    answer = Response(
+        federation=asked.federation,
+        sender=asked.recipient,
+        recipient=asked.sender,
+        request_hash=request_hash(sign_request(TOOLS.signing, asked)),
+        at_ms=asked.at_ms + 5,
+        status="ok",
+        charter_version=1,
+        attempt=1,
+        charter_hash=asked.charter_hash,
+        heads_digest=asked.heads_digest,
+        payload=b"answer",
+    )
+    return sign_response(HARMONIE.signing, answer)
 
 
 def some_hash(label: str) -> DefinitionHash:
