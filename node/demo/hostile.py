@@ -133,8 +133,7 @@ def _far_time(tree: Tree, fields: Fields, seed: str, markers: list[str]) -> None
 
 
 def _cut_short(tree: Tree, fields: Fields, seed: str, markers: list[str]) -> str:
-    tree["note"] = _mark(markers, f"planted-cut-{seed}")
-    return json.dumps(tree)[:-3]
+    return json.dumps({"note": _mark(markers, f"planted-cut-{seed}"), **tree})[:-3]
 
 
 def _not_an_event(tree: Tree, fields: Fields, seed: str, markers: list[str]) -> str:

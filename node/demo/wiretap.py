@@ -3,8 +3,9 @@
 A body is *innocent* when all of it is understood: a signed envelope between two members, an operation's payload in its
 one form, and inside it only entries of a known kind whose data parses, charters and definitions that the federation
 was founded with. A summary must also be a committed release: its entry stands in its author's log, up to the head that
-the author itself names, and its cells are those that were signed there. Everything else counts as raw; so does any
-body in which a needle is found.
+the author itself names, its cells are those that were signed there, and its release is among those that the nodes'
+answers are made of (an answer's identity is a hash of them). Everything else counts as raw; so does any body in which
+a needle is found.
 
 Uses `protocol/` to decode, as any outsider would; nothing of the nodes' own code.
 """
@@ -13,9 +14,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from node.demo.needles import Hit
 from node.demo.relay import Exchange
@@ -37,6 +38,7 @@ _READERS: Final[Mapping[str, Callable[[bytes], object]]] = {
 }
 
 Link = tuple[str, str]  # names of sender and receiver
+Position = tuple[int, int]  # generation and seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,31 @@ class Wiretap:
         """All bodies, end to end, for `Needles.search`."""
         return SEPARATOR.join(body.raw for body in self._bodies)
 
-    def account(self, heads: Mapping[str, EntryId], hits: Sequence[Hit]) -> Account:
+    def summaries(self) -> tuple[SentSummary, ...]:
+        """Every different summary seen so far."""
+        return tuple(self._summaries.values())
+
+    def agrees_with(self, counters: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether the nodes' own byte counters, by name, say of every link what the relay carried."""
+        ids = {name: node.hex() for node, name in self._names.items()}
+        for node, own in counters.items():
+            for peer in ids.keys() - {node}:
+                sent, received = self._sent[node, peer], self._received[peer, node]
+                if own["sent"].get(ids[peer], 0) != sent or own["received"].get(ids[peer], 0) != received:
+                    return False
+        return True
+
+    def account(self, heads: Mapping[str, Position], hits: Sequence[Hit], counted: Container[bytes]) -> Account:
         """The account.
 
         Args:
-            heads: Id of the last entry of each author's log, by name, as the author itself says.
+            heads: Position (generation, seq) of the last entry of each author's log, by name, as the author says.
             hits: What `Needles.search` found in `haystack()`.
+            counted: Ids of the releases that the nodes say are in their answers.
         """
-        committed = {name: self._committed(head) for name, head in heads.items()}
+        committed = {name: self._committed(name, head) for name, head in heads.items()}
         for entry, summary in self._summaries.items():
-            if entry not in committed.get(summary.node, ()):
+            if entry not in committed.get(summary.node, ()) or summary.data.release not in counted:
                 for body in self._carriers[entry]:
                     body.faults.append(f"a summary for {summary.data.window} that is in no log of {summary.node}")
         found = self._place(hits)
@@ -261,12 +278,18 @@ class Wiretap:
             if not known:
                 body.faults.append(f"a {document.kind} that the federation does not have")
 
-    def _committed(self, head: EntryId) -> set[EntryId]:
-        """The ids of a log, walked back from its head as far as entries were seen."""
+    def _committed(self, author: str, head: Position) -> set[EntryId]:
+        """The ids of a log, walked back from its head; empty where two entries claim the head's position."""
+        at_head = [
+            parsed
+            for parsed in self._entries.values()
+            if parsed.header.position == head and self._names[parsed.header.author] == author
+        ]
         found: set[EntryId] = set()
-        while head in self._entries and head not in found:
-            found.add(head)
-            head = self._entries[head].header.prev
+        step = at_head[0].id if len(at_head) == 1 else None
+        while step in self._entries and step not in found:
+            found.add(step)
+            step = self._entries[step].header.prev
         return found
 
     def _link(self, sender: bytes, recipient: bytes) -> Link:

@@ -1,0 +1,99 @@
+"""The check accepts the promised noise and refuses noise that is missing, halved, doubled or shifted.
+
+False alarm of each test that must accept: 5 standard deviations on two statistics, below 2e-6; draws are seeded.
+"""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from math import exp
+
+import pytest
+
+from node.demo.check import Comparison, Released, compare, judge, probability_inside
+from node.demo.truth import Counted
+
+SIGMA_SQUARED = Fraction(200)
+
+
+def _draw(source: random.Random, sigma_squared: Fraction, scale: float) -> int:
+    """Discrete enough: a rounded normal at σ ≈ 14 differs from the discrete Gaussian by less than 1e-3."""
+    return round(source.gauss(0, float(sigma_squared) ** 0.5 * scale))
+
+
+def _comparisons(scale: float, shift: int = 0, count: int = 3000) -> list[Comparison]:
+    source = random.Random(7)
+    return [
+        Comparison(truth + _draw(source, SIGMA_SQUARED, scale) + shift, truth, SIGMA_SQUARED)
+        for truth in (source.randrange(500) for _ in range(count))
+    ]
+
+
+def test_promised_noise_passes() -> None:
+    check = judge(_comparisons(1.0))
+    assert check.is_passed, check.faults()
+    assert check.level == pytest.approx(0.948, abs=0.001)
+
+
+@pytest.mark.parametrize(("scale", "what"), [(0.0, "off"), (0.5, "halved"), (2.0, "doubled"), (0.9, "a tenth less")])
+def test_wrong_noise_fails(scale: float, what: str) -> None:
+    assert not judge(_comparisons(scale)).is_passed, what
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0])
+def test_wrong_noise_fails_with_two_hundred_cells(scale: float) -> None:
+    """The least number of comparisons is enough for the gross faults."""
+    assert judge(_comparisons(1.0, count=200)).is_passed
+    assert not judge(_comparisons(scale, count=200)).is_passed
+
+
+def test_biased_noise_fails() -> None:
+    assert not judge(_comparisons(1.0, shift=10)).is_passed
+
+
+def test_too_few_comparisons_prove_nothing() -> None:
+    assert not judge(_comparisons(1.0, count=199)).is_passed
+
+
+def test_probability_is_that_of_the_discrete_law() -> None:
+    """PRIVACY 7 names 0.948 at σ 14.1 and 0.943 at 4.5."""
+    assert round(probability_inside(Fraction(200)), 3) == 0.948
+    assert round(probability_inside(Fraction(20)), 3) == 0.943  # σ = √20 = 4.47
+
+
+def test_large_sigmas_join_the_exact_sum_smoothly() -> None:
+    """Beyond the exact sum's reach the integral gives the same to six digits."""
+    from node.demo.check import _normal_inside
+
+    for sigma in (500, 5000):
+        assert probability_inside(Fraction(sigma**2)) == pytest.approx(
+            _normal_inside(int(1.95997449 * sigma), sigma), abs=1e-6
+        )
+
+
+def test_cells_with_a_hidden_truth_are_compared_as_one_sum() -> None:
+    """Each cell's noise counts once: two known cells, and the sum of the two others with twice the variance."""
+    counted = Counted(bounded=(10, None, 30, None), unbounded=(10, 25, 30, 45), lost_total=60)
+    released = Released("people", "2026-11-01/P1D", (11, 22, 29, 41), SIGMA_SQUARED)
+    comparisons, check = compare([("a", released)], {"a": {("people", "2026-11-01/P1D"): counted}})
+    assert comparisons == [
+        Comparison(11, 10, SIGMA_SQUARED),
+        Comparison(29, 30, SIGMA_SQUARED),
+        Comparison(63, 60, 2 * SIGMA_SQUARED),
+    ]
+    assert check.known == 0.5
+    assert check.kept == 1.0
+
+
+def test_a_release_with_other_cells_than_the_truth_is_refused() -> None:
+    counted = Counted((1, 2), (1, 2), None)
+    with pytest.raises(ValueError):
+        compare([("a", Released("m", "w", (1, 2, 3), SIGMA_SQUARED))], {"a": {("m", "w"): counted}})
+
+
+def test_law_weights_sum_over_all_integers() -> None:
+    """A slow, independent sum at a small σ²."""
+    weights = {x: exp(-x * x / 8) for x in range(-60, 61)}
+    inside = sum(weight for x, weight in weights.items() if x * x <= 3.8415 * 4)
+    assert probability_inside(Fraction(4)) == pytest.approx(inside / sum(weights.values()), rel=1e-12)
