@@ -1,4 +1,4 @@
-"""One round of releases: close what is due, answer each open slot of every closed window, destroy keys that are due."""
+"""One round of releases: close what is due, answer each open slot of the closed windows, destroy keys that are due."""
 
 from __future__ import annotations
 

@@ -32,12 +32,11 @@ class MeshTransport:
         """The body a peer answers with, whatever its status; its signature decides what it is worth.
 
         Raises:
-            TransportError: the peer could not be reached, its answer is too large or not of the mesh, or it pins a key.
+            TransportError: no peer there, an answer too large or not of the mesh, or a pinned key.
         """
         target = URL(url.rstrip("/") + "/mesh/v1/" + op)
         self._check(target)
         if tls_pin is not None:
-            # A pin is of the public key (SPKI); aiohttp's Fingerprint is of the certificate. Refuse, do not approximate.
             raise _failed("its endpoint pins a TLS key, which this version cannot check")
         try:
             async with self._open().post(

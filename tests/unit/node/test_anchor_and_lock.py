@@ -37,7 +37,10 @@ def test_a_broken_anchor_is_not_taken_for_an_empty_log(tmp_path: Path, text: str
 
 def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
     """One process owns a data folder, and the lock goes with the process."""
-    script = f"from node.datalock import DataLock; from pathlib import Path; DataLock(Path({str(tmp_path)!r})); print('ok', flush=True); input()"
+    script = (
+        "from node.datalock import DataLock; from pathlib import Path\n"
+        f"DataLock(Path({str(tmp_path)!r})); print('ok', flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:

@@ -1,0 +1,470 @@
+"""The one wiring function: a configuration becomes a running node (STYLE 1).
+
+Order of the start: configuration, lock, keys, charter, state, vault, core, listeners, readiness line, then release
+ticks and sync. What cannot work is refused before anything listens; what was opened is closed in reverse order.
+
+Order of the end (SIGTERM, Ctrl-C): no new requests, the group in flight is sealed and acknowledged, the slot in hand
+is finished, what is committed is pushed, segments get their footers, the state is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from federation.core import Core
+from federation.query import MetricRow
+from federation.settings import Settings
+from node import keyfiles
+from node.anchor import load_anchor
+from node.clock import Clock, SystemClock
+from node.config import Address, NodeConfig, load_config
+from node.dashboard import Dashboard
+from node.datalock import DataLock
+from node.errors import ConfigError, StorageError
+from node.http.admin import make_admin_app
+from node.http.events import EventsEndpoint
+from node.http.health import health_routes
+from node.http.research import ResearchEndpoint, read_gate
+from node.http.sites import Sites, admin_socket_path
+from node.ingest import Ingest, IntakePlan
+from node.jobs.clock_guard import ClockGuard
+from node.jobs.publishing import Identity, Publisher
+from node.jobs.releases import ReleaseRound, StandingMetric
+from node.jobs.scheduler import ReleaseWorker
+from node.live_commons import LiveCommons
+from node.logs import configure_logs
+from node.membership import Membership, load_membership
+from node.mesh.driver import MeshDriver
+from node.mesh.server import mesh_routes
+from node.mesh.transport import MeshTransport
+from node.state.database import StateDatabase
+from node.state.log import LogStore
+from node.state.plans import PlanBook
+from node.state.slots import SlotStore
+from node.state.tokens import Token, TokenBook
+from node.vault.vault import Vault
+from node.yaml import load_strings
+from privacy.ledger import DELTA_ATTO_PER_DAY, Balance, nano_rho_of_cap
+from privacy.tracking_plan import Plan, parse_plan
+from privacy.units import Window, hour_of
+from protocol.endpoints import Endpoint
+from protocol.entries import ENDPOINT, INCEPTION, ParsedEntry
+from protocol.kind_data import EndpointData
+
+log = structlog.get_logger()
+
+MAX_PLAN_CHARS: Final = 1 << 20
+VERSION: Final = "0.1.0"
+
+
+def run(config_path: Path) -> int:
+    """Run a node until it is told to stop. Returns the process's exit code: 0, or 1 after a fatal error.
+
+    Raises:
+        ConfigError, StorageError, ProtocolError: the node could not start; nothing is left running.
+    """
+    import uvloop
+
+    config = load_config(config_path)
+    configure_logs(config.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config))
+
+
+async def _serve(config: NodeConfig) -> int:
+    stopped = asyncio.Event()
+    async with running_node(config, stopped) as node:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        print("ready " + json.dumps(node.readiness()), flush=True)  # noqa: T201 - the readiness line is the interface
+        await stopped.wait()
+        log.info("node.stopping")
+    log.info("node.stopped")
+    return 0 if node.failure is None else 1
+
+
+@asynccontextmanager
+async def running_node(
+    config: NodeConfig, stopped: asyncio.Event, *, clock: Clock | None = None
+) -> AsyncIterator[Node]:
+    """A node that answers, from here to the end of the block. `stopped` is set when it must end by itself."""
+    async with AsyncExitStack() as stack:
+        node = await _start(config, stopped, clock or SystemClock(), stack)
+        yield node
+
+
+class Node:
+    """A running node: its parts, and what the operator plane asks of it."""
+
+    def __init__(self, config: NodeConfig, clock: Clock, membership: Membership, stopped: asyncio.Event) -> None:
+        self.config = config
+        self.clock = clock
+        self.membership = membership
+        self.failure: BaseException | None = None
+        self.conflict: str | None = None
+        self.restored: str | None = None
+        self._stopped = stopped
+        self._loop = asyncio.get_running_loop()
+        # Set by `_start` in this order; each needs the ones before it.
+        self.database: StateDatabase
+        self.tokens: TokenBook
+        self.logs: LogStore
+        self.vault: Vault
+        self.publisher: Publisher
+        self.guard: ClockGuard
+        self.mesh: MeshDriver
+        self.ingest: Ingest
+        self.commons: LiveCommons
+        self.socket: Path
+
+    # -- ends
+
+    def fail(self, error: BaseException) -> None:
+        """End the process: it no longer knows what is on disk. May be called from any thread."""
+        if self.failure is None:
+            self.failure = error
+            log.error("node.failed", code=getattr(error, "code", "internal"), error=type(error).__name__)
+        self._loop.call_soon_threadsafe(self._stopped.set)
+
+    def stop_signing(self, why: str) -> None:
+        """The own log elsewhere is not what this node holds (a clone, or a restored disk)."""
+        self.conflict = why
+
+    def holds_back(self) -> str | None:
+        """Why nothing may be signed now, in words; None when it may."""
+        if self.conflict is not None:
+            return "the node's own log is not what peers hold; a clone or an old backup may be running"
+        if self.restored is not None:
+            return self.restored
+        expires = self.membership.charter.expires
+        if self.clock.now_ms() // 1000 >= expires:
+            return f"the charter expired on {datetime.fromtimestamp(expires, UTC):%Y-%m-%d}; renew it"
+        return None
+
+    def committed(self, entries: Sequence[ParsedEntry]) -> None:
+        """Hand entries that are on disk, anchor included, to the mesh. Called from the release worker's thread."""
+        self._loop.call_soon_threadsafe(self.mesh.own_entries, tuple(entries))
+
+    # -- the operator plane
+
+    def readiness(self) -> dict[str, Any]:
+        listen = self.config.listen
+        return {
+            "event": "ready",
+            "name": self.config.name,
+            "node": self.membership.node.hex(),
+            "public": f"http://{listen.public}",
+            "mesh": f"http://{listen.mesh}",
+            "research": f"http://{listen.research}",
+            "socket": str(self.socket),
+            "pid": os.getpid(),
+        }
+
+    def status(self) -> dict[str, Any]:
+        """What `murmur status` shows. Exact figures: for the operator's eyes only."""
+        slots = SlotStore(self.database)
+        in_step = sum(peer.in_step for peer in self.mesh.core.peers())
+        return {
+            "name": self.config.name,
+            "version": VERSION,
+            "node": self.membership.node.hex(),
+            "federation": {
+                "name": self.membership.charter.name,
+                "id": self.membership.federation.hex(),
+                "charter_version": self.membership.charter.version,
+                "members": len(self.membership.charter.members),
+            },
+            "releases": {
+                "answered_slots": len(slots.answered()),
+                "closed_windows": len(self.vault.closed_windows()),
+                "held_back": self.holds_back(),
+                "clock": self.guard.doubt,
+            },
+            "mesh": {
+                "entries": self.mesh.core.logs.count,
+                "peers_in_step": in_step,
+                "heads_digest": self.mesh.core.logs.digest.hex(),
+                "position": self.mesh.core.logs.heads()[self._own_place()].seq,
+            },
+            "budget": {
+                epoch: f"{charge.rho_nano} of {self._cap_text(epoch)} nano-rho"
+                for epoch, charge in list(slots.charges_by_epoch().items())[-7:]
+            },
+            "pid": os.getpid(),
+        }
+
+    def mesh_bytes(self) -> dict[str, Any]:
+        return self.mesh.counters.snapshot()
+
+    def finish_backfill(self, through: date) -> dict[str, Any]:
+        day = Window("day", hour_of(datetime(through.year, through.month, through.day, tzinfo=UTC)))
+        finished = self.vault.finish_backfill(day, self.clock.now_ms() / 1000)
+        return {"finished_epochs": [epoch.text for epoch in finished]}
+
+    def create_token(self, kind: str, scopes: list[str], label: str) -> tuple[str, Token]:
+        return self.tokens.create(kind, scopes, label, now_s=self.clock.now_ms() // 1000, rng=os.urandom)
+
+    def revoke_token(self, token_id: str) -> Token:
+        return self.tokens.revoke(token_id, now_s=self.clock.now_ms() // 1000)
+
+    def is_ready(self) -> tuple[bool, dict[str, str]]:
+        """Whether the node does all its work, and what it does not, in words without counts."""
+        reasons = {"ingest": "stopped" if self.failure is not None else "ok", "mesh": "ok"}
+        held = self.holds_back()
+        reasons["releases"] = held or self.guard.doubt or "ok"
+        return all(reason == "ok" for reason in reasons.values()), reasons
+
+    def _own_place(self) -> int:
+        return list(self.membership.authors).index(self.membership.node)
+
+    def _cap_text(self, epoch: str) -> str:
+        record = self.vault.epoch_record(Window.parse(epoch))
+        return "?" if record is None else str(record.cap_rho_nano)
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    signing: keyfiles.KeyFile
+    master: keyfiles.KeyFile
+
+
+async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack: AsyncExitStack) -> Node:
+    """Everything in its order; what is opened is pushed on the stack."""
+    lock = DataLock(config.data)
+    stack.callback(lock.release)
+    plan = load_plan(config.plan)
+    keys = _Keys(
+        keyfiles.read_key(config.data / "keys" / "signing.key", "signing"),
+        keyfiles.read_key(config.data / "keys" / "master.key", "master"),
+    )
+    membership = load_membership(config.data, keys.signing)
+    node = Node(config, clock, membership, stopped)
+    now_s = clock.now_ms() // 1000
+
+    node.database = StateDatabase(config.data / "state.db")
+    stack.callback(node.database.close)
+    node.tokens = TokenBook(node.database)
+    node.logs = LogStore(node.database)
+    plans = PlanBook(node.database)
+    plan_number = plans.adopt(plan, now_s=now_s)
+    standing = _standing_metrics(membership)
+
+    node.vault = _open_vault(node, keys, standing)
+    stack.callback(node.vault.close)
+    node.vault.recover(now_s)
+    node.guard = ClockGuard(clock, node.database)
+
+    node.restored = _restored(config, node)
+    node.publisher = _make_publisher(node)
+    if node.holds_back() is None:
+        _begin_log(node)
+
+    node.mesh = _make_mesh(node)
+    node.ingest = Ingest(node.vault, IntakePlan(plan, plan_number), clock, os.urandom, node.fail)
+    node.ingest.start()
+    stack.push_async_callback(node.ingest.stop)
+    node.commons = LiveCommons(
+        core=node.mesh.core, logs=node.logs, rows=_metric_rows(standing), name=config.name, clock=clock
+    )
+
+    rounds = ReleaseRound(
+        vault=node.vault,
+        publisher=node.publisher,
+        metrics=standing,
+        counts_from=membership.member.counts_from,
+        plans=plans.plans,
+        clock=clock,
+        committed=node.committed,
+        is_clock_trusted=node.guard.is_trusted,
+        holds_back=node.holds_back,
+    )
+    worker = ReleaseWorker(tick_s=config.release_tick_s, clock=clock, work=rounds.run, on_fatal=node.fail)
+    stack.push_async_callback(node.mesh.stop)
+    stack.push_async_callback(asyncio.to_thread, worker.stop)
+
+    sites = Sites()
+    stack.push_async_callback(sites.close)
+    await sites.open(_routes(node))
+    node.socket = admin_socket_path(membership.node)
+    await sites.open_admin_socket(_admin_app(node), node.socket)
+    _write_socket_path(config.data / "socket", node.socket)
+    stack.callback(lambda: (config.data / "socket").unlink(missing_ok=True))
+
+    node.mesh.start()
+    worker.start()
+    log.info("node.ready", node=membership.node.hex()[:16], charter_version=membership.charter.version)
+    return node
+
+
+def load_plan(path: Path) -> Plan:
+    """The tracking plan at `path`.
+
+    Raises:
+        ConfigError: it cannot be read, or is not YAML of texts. PrivacyError: it breaks a rule; the message says where.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            code="plan_unreadable",
+            what=f"The tracking plan {path} cannot be read",
+            why=getattr(error, "strerror", None) or type(error).__name__,
+            fix='Mend "plan" in node.toml, or the file\'s permissions',
+        ) from error
+    return parse_plan(load_strings(text[: MAX_PLAN_CHARS + 1], str(path)))
+
+
+def _standing_metrics(membership: Membership) -> list[StandingMetric]:
+    """The catalogue in charter order; definitions this version cannot compute were refused at `charter accept`."""
+    return [
+        StandingMetric(row.name, row.definition, membership.definitions[row.definition], row.from_hour, row.until_hour)
+        for row in membership.charter.catalogue
+    ]
+
+
+def _metric_rows(standing: Sequence[StandingMetric]) -> list[MetricRow]:
+    return [MetricRow(one.name, one.hash, one.definition, one.from_hour, one.until_hour) for one in standing]
+
+
+def _cap_of(membership: Membership, epoch: Window) -> tuple[int, int]:
+    """What the charter caps an epoch at: (rho in 1e-9, delta in 1e-18)."""
+    return nano_rho_of_cap(membership.charter.caps[epoch.kind]), DELTA_ATTO_PER_DAY * (epoch.hours // 24)
+
+
+def _open_vault(node: Node, keys: _Keys, standing: Sequence[StandingMetric]) -> Vault:
+    start = node.config.backfill_from
+    return Vault(
+        node.config.data,
+        node.database,
+        master_key=keys.master.secret,
+        node_id=node.membership.node,
+        length=node.config.epoch,
+        caps=lambda epoch: _cap_of(node.membership, epoch),
+        rng=os.urandom,
+        backfill_from_hour=None if start is None else hour_of(datetime(start.year, start.month, start.day, tzinfo=UTC)),
+        window_kinds={metric.definition.window for metric in standing},
+    )
+
+
+def _make_publisher(node: Node) -> Publisher:
+    membership = node.membership
+
+    def cap_of(epoch: Window) -> Balance | None:
+        record = node.vault.epoch_record(epoch)
+        if record is None:
+            return None
+        now = Balance(*_cap_of(membership, epoch))
+        return now.with_lower_cap(record.cap_rho_nano, record.cap_delta_atto)
+
+    return Publisher(
+        database=node.database,
+        logs=node.logs,
+        identity=Identity(membership.node, membership.federation, membership.signing_key, membership.charter.version),
+        anchor=node.config.anchor,
+        epoch_length=node.config.epoch,
+        cap_of=cap_of,
+        clock=node.clock,
+        rng=os.urandom,
+    )
+
+
+def _restored(config: NodeConfig, node: Node) -> str | None:
+    """Why this disk may be older than what the node has already said; None when the anchor agrees (PROTOCOL 5)."""
+    anchor = load_anchor(config.anchor)
+    head = node.logs.head(node.membership.node)
+    position = (0, -1) if head is None else head[0].position
+    if anchor is None:
+        return f"the anchor {config.anchor} is missing, so the data may have been restored"
+    if (anchor.generation, anchor.seq) > position:
+        return "the anchor is ahead of the stored log, so the data were restored from an older copy"
+    return None
+
+
+def _begin_log(node: Node) -> None:
+    """The log's first entry, and an endpoint where the configuration names another than charter and log."""
+    last: ParsedEntry | None = None
+    if node.logs.head(node.membership.node) is None:
+        last = node.publisher.publish_other(INCEPTION, node.membership.inception)
+    advertised = node.config.mesh.advertise
+    if advertised and advertised != _known_endpoint(node):
+        data = EndpointData((Endpoint(advertised),)).encode()
+        last = node.publisher.publish_other(ENDPOINT, data)
+    if last is not None:
+        node.publisher.anchor(last)
+
+
+def _known_endpoint(node: Node) -> str | None:
+    from protocol.kind_data import parse_endpoint_data
+
+    endpoints = node.membership.member.endpoints
+    for entry in node.logs.replay(node.membership.node):
+        if entry.header.kind == ENDPOINT:
+            endpoints = parse_endpoint_data(entry.entry.data).endpoints
+    return endpoints[0].url if endpoints else None
+
+
+def _make_mesh(node: Node) -> MeshDriver:
+    membership, mesh = node.membership, node.config.mesh
+    core = Core(
+        membership.node,
+        membership.signing_key,
+        membership.document,
+        {**membership.definition_bodies, **node.logs.definitions()},
+        membership.inceptions,
+        node.logs,
+        (entry for author in membership.authors for entry in node.logs.replay(author)),
+        Settings(sync_interval_ms=round(mesh.sync_interval_s * 1000), push_delay_ms=mesh.push_delay_ms),
+    )
+    return MeshDriver(
+        core=core,
+        logs=node.logs,
+        transport=MeshTransport(lambda: membership.charter.allow_private),
+        clock=node.clock,
+        rng=os.urandom,
+        on_fatal=node.fail,
+        on_conflict=node.stop_signing,
+    )
+
+
+def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
+    """Which routes each listening address answers; one address may be all of them."""
+    listen = node.config.listen
+    events = EventsEndpoint(node.ingest, node.tokens, node.clock, os.urandom)
+    research = ResearchEndpoint(
+        node.commons,
+        read_gate(node.tokens, is_open=listen.research.is_loopback and not listen.behind_proxy),
+    )
+    routes: dict[Address, list[web.AbstractRouteDef]] = {}
+    routes.setdefault(listen.public, []).extend([*events.routes(), *health_routes(node.is_ready)])
+    routes.setdefault(listen.mesh, []).extend(mesh_routes(node.mesh.receive))
+    routes.setdefault(listen.research, []).extend([*research.routes(), *Dashboard().routes()])
+    return routes
+
+
+def _admin_app(node: Node) -> web.Application:
+    return make_admin_app(node, ResearchEndpoint(node.commons, read_gate(node.tokens, is_open=True)).routes())
+
+
+def _write_socket_path(file: Path, socket: Path) -> None:
+    try:
+        file.write_text(f"{socket}\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            code="data_unwritable",
+            what=f"The file {file} cannot be written",
+            why=error.strerror or type(error).__name__,
+            fix="Free space on the disk or mend the folder's permissions",
+        ) from error
