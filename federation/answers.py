@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -88,6 +88,8 @@ def answer(
         inputs: One for each window of the query.
         charter: The charter in force.
     """
+    if query.is_relative:
+        query, inputs = _from_first_word(query, inputs)
     definition = query.row.definition
     axes = (*definition.by, *definition.measure.axes)
     keep = (*query.by, *(axis.name for axis in definition.measure.axes))
@@ -141,6 +143,16 @@ def screen_quantum(variances: Iterable[Fraction]) -> Fraction:
                 quantum = step * scale
         scale *= 10
     return Fraction(quantum)
+
+
+def _from_first_word(query: Query, inputs: Sequence[WindowInput]) -> tuple[Query, Sequence[WindowInput]]:
+    """A span that counts back, without the windows before anybody said anything."""
+    spoken = [one.window for one in inputs if one.releases or one.abstentions or one.voided]
+    first = min(spoken, default=None)
+    if first is None:
+        return query, inputs
+    kept = tuple(pair for pair in query.windows if pair[0] >= first)
+    return replace(query, windows=kept), [one for one in inputs if one.window >= first]
 
 
 def _rows(combined: Combined, query: Query) -> dict[str, Json]:

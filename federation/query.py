@@ -6,7 +6,8 @@ changes. Rules:
 - `window` names one window of the metric's kind, or a longer one that holds several of them.
 - `from` and `to` are UTC dates (2026-11-01) or hours (2026-11-01T05); half-open, `to` is not included.
 - `last` counts back from the newest window that anybody released, not from today: equal logs give equal
-  answers. `last=7d`, `24h`, `4w`, or `last=12` for that many windows.
+  answers. `last=7d`, `24h`, `4w`, or `last=12` for that many windows. Windows at its beginning in which no
+  node released, declined or was refused are left out: they lie before the federation.
 - Without any of them: the last 30 days (`DEFAULT_LAST`).
 - The newest catalogue row that holds a window governs it. Windows of one question must be governed by
   definitions that count the same thing; only their privacy parameters and wording may differ.
@@ -115,6 +116,8 @@ class Query:
         level: Of the privacy interval, one of LEVELS.
         raw: True for released integers as they are; False for values as a screen shows them.
         row: The newest row, whose definition names the axes.
+        is_relative: True when the span counts back (`last`); it then begins with the first window in which
+            any node said anything.
     """
 
     metric: str
@@ -123,6 +126,7 @@ class Query:
     level: str
     raw: bool
     row: MetricRow
+    is_relative: bool = False
 
 
 def parse_query(metric: str, rows: Sequence[MetricRow], parameters: Mapping[str, str], newest: Window | None) -> Query:
@@ -154,6 +158,7 @@ def parse_query(metric: str, rows: Sequence[MetricRow], parameters: Mapping[str,
         level=_parse_level(given.get("level", DEFAULT_LEVEL)),
         raw=_parse_raw(given.get("raw", "0")),
         row=row,
+        is_relative=not {"window", "from"} & given.keys(),
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from privacy.errors import InvalidParameterError
@@ -56,6 +57,7 @@ class Guarantee:
     delta: Decimal
 
 
+@lru_cache(maxsize=1024)  # a millisecond each; a report asks for the same few again and again
 def epsilon_of_rho(rho: Fraction, delta: Fraction = DELTA) -> Decimal:
     """An upper bound, tight to 10⁻⁹, on the ε at which every ρ-zCDP mechanism is (ε, δ)-DP.
 

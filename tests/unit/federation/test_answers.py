@@ -167,6 +167,17 @@ def test_people_over_windows_are_person_days() -> None:
     assert data["series"][0]["estimate"] == 1440
 
 
+def test_a_span_that_counts_back_begins_with_the_first_word() -> None:
+    """Thirty days back, two of them released: everybody is in; a span with dates keeps its silent windows."""
+    inputs = [window_input(PEOPLE, day, VECTORS) for day in (DAY, DAY.next)]
+    back = ask(COUNTRIES, inputs)
+    assert back["windows"] == {"kind": "day", "count": 2, "first": DAY.text, "last": DAY.next.text}
+    assert back["reporting"] == "4 of 4"
+    dated = ask(COUNTRIES, inputs, **{"from": "2026-10-31", "to": "2026-11-03"})
+    assert (dated["windows"]["count"], dated["reporting"]) == (3, "0 of 4")
+    assert back["identity"] == ask(COUNTRIES, inputs, last="7d")["identity"]
+
+
 def test_kinds_of_person_keys_are_said() -> None:
     one = window_input(PEOPLE, DAY, VECTORS, unit="session")
     data = ask(COUNTRIES, [one], window=DAY.text)

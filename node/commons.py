@@ -1,0 +1,143 @@
+"""What the query routes need of a running node: released numbers and who stands behind them, nothing else.
+
+`Commons` has no way to reach an event, an exact cell or a key. The node fills it from its log, its charter and
+its peers' answers. What all nodes with equal logs agree on is kept apart from this node's own view (`peers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, Protocol
+
+from federation.answers import CharterView
+from federation.combine import Contributor, WindowInput
+from federation.query import MetricRow
+from privacy.units import EpochLength, Window
+
+PeerState = Literal["self", "ok", "late", "unreachable", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """A member and how far its log is known, as all nodes with equal heads see it.
+
+    Args:
+        contributor: Who it is.
+        generation: Of its last entry known; None before its first.
+        seq: Of its last entry known.
+        is_frozen: True when its log has two branches that nothing decides between.
+    """
+
+    contributor: Contributor
+    generation: int | None
+    seq: int | None
+    is_frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FederationView:
+    """The federation as the charter in force and the known logs say.
+
+    Args:
+        name: Human text; may hold anything printable.
+        id: Federation id, 32 bytes.
+        charter: Its version and hash.
+        threshold: Governance keys that must sign a change.
+        organisations: How many organisations there are.
+        caps: Rho per epoch length.
+        members: In charter order.
+    """
+
+    name: str
+    id: bytes
+    charter: CharterView
+    threshold: int
+    organisations: int
+    caps: Mapping[EpochLength, Fraction]
+    members: tuple[MemberState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """What this node knows of another's liveness. Liveness never decides anything.
+
+    Args:
+        node: Node id.
+        state: "self"; "ok" heard of lately; "late" longer ago than three sync intervals; "unreachable" the last
+            attempts failed; "unknown" not tried yet.
+        last_heard_s: Unix time of its last authenticated word here, or None.
+    """
+
+    node: bytes
+    state: PeerState
+    last_heard_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochCharge:
+    """What one node's counted summaries charged to one epoch.
+
+    Args:
+        node: Node id.
+        epoch: The epoch.
+        rho_nano: Running total in units of 10⁻⁹.
+        delta_atto: Running total in units of 10⁻¹⁸.
+        draws: Noise cells drawn for it.
+    """
+
+    node: bytes
+    epoch: Window
+    rho_nano: int
+    delta_atto: int
+    draws: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What is known of some windows of a metric.
+
+    Args:
+        windows: One for each window asked for, in the order asked.
+        newest_at_s: Claimed time of the newest entry among them (Unix seconds), or None.
+    """
+
+    windows: tuple[WindowInput, ...]
+    newest_at_s: int | None = None
+
+
+class Commons(Protocol):
+    """Everything a question can be answered from. All methods are quick reads of what is in memory or SQLite."""
+
+    @property
+    def node(self) -> bytes:
+        """This node's id."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """This node's name."""
+        ...
+
+    def federation(self) -> FederationView: ...
+
+    def rows(self) -> Sequence[MetricRow]:
+        """Catalogue rows whose definitions are known here and parse, in charter order."""
+        ...
+
+    def newest_window(self, metric: str) -> Window | None:
+        """The newest window of this metric with a release that counts."""
+        ...
+
+    def inputs(self, windows: Sequence[tuple[Window, MetricRow]]) -> Inputs:
+        """What counts, was declined or was refused in each of these windows."""
+        ...
+
+    def charges(self) -> Sequence[EpochCharge]:
+        """One for each node and epoch with counted summaries, sorted by node and epoch."""
+        ...
+
+    def peers(self) -> Sequence[PeerView]:
+        """This node's view of every member, itself included, in charter order."""
+        ...

@@ -1,0 +1,258 @@
+"""The query routes: what the federation released, to whoever may read it (specs/api/openapi.yaml).
+
+    GET /v1/metrics                       the catalogue
+    GET /v1/insights/{metric}?window=&…   one answer, summed over nodes and windows
+    GET /v1/federation                    members, charter, how far each log is known
+    GET /v1/budget                        what is promised and what was charged, in epsilon
+
+Rules:
+
+- The body is `{"status": "ok", "data": …, "metadata": …}`. `data` is the canonical JSON that every node with an
+  equal log gives, byte for byte; what belongs to this node stands in `metadata.served_by`, this node's view of
+  its peers in `metadata.peers`.
+- Everything here is made from released, noised numbers: asking costs nothing and may be repeated.
+- Reads are open where the listener is loopback only; elsewhere they need an `mr_` key (DESIGN 6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from federation.answers import Json, answer, canonical_json
+from federation.query import BadParameter, MetricRow, parse_query
+from node.commons import Commons, EpochCharge, FederationView, PeerView
+from privacy.accounting import DELTA, Guarantee, guarantees
+from privacy.definition import Definition
+from privacy.layout import compile_layout
+from privacy.ledger import ATTO, NANO
+from privacy.noise_table import ETA_TABLE
+from privacy.quantiles import decimal_text, sqrt_half_even
+from privacy.units import EpochLength, Window, datetime_of_hour
+
+PROMISED_DRAWS: Final = 2**20  # noise cells an epoch is assumed to draw at most, for the promised delta
+
+_LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+ReadGate = Callable[[web.Request], None]
+"""Lets a read pass or raises the NodeError that refuses it."""
+
+
+class ReadKeys(Protocol):
+    """The node's API keys; `check` raises a NodeError with status 401 or 403."""
+
+    def check(self, secret: str | None, kind: str, scope: str) -> object: ...
+
+
+def read_gate(keys: ReadKeys, *, is_open: bool) -> ReadGate:
+    """The gate of a listener: open on loopback and the admin socket, else for `mr_` keys of scope query."""
+
+    def gate(request: web.Request) -> None:
+        if is_open:
+            return
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        keys.check(secret.strip() or None if scheme.lower() == "bearer" else None, "read", "query")
+
+    return gate
+
+
+class ResearchEndpoint:
+    """The handlers, with what they need.
+
+    Args:
+        commons: Where answers come from.
+        gate: Who may read.
+    """
+
+    def __init__(self, commons: Commons, gate: ReadGate) -> None:
+        self._commons = commons
+        self._gate = gate
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/v1/metrics", self.metrics),
+            web.get("/v1/insights/{metric}", self.insight),
+            web.get("/v1/federation", self.federation),
+            web.get("/v1/budget", self.budget),
+        ]
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """The catalogue, one row for each definition and span of time."""
+        self._gate(request)
+        rows: list[Json] = [_metric(row, self._commons.newest_window(row.name)) for row in self._commons.rows()]
+        return self._answered(request, {"schema": "murmur.metrics/1", "metrics": rows}, {})
+
+    async def insight(self, request: web.Request) -> web.Response:
+        """One answer with its privacy intervals."""
+        self._gate(request)
+        metric = request.match_info["metric"]
+        parameters = _parameters(request)
+        rows = [row for row in self._commons.rows() if row.name == metric]
+        query = parse_query(metric, rows, parameters, self._commons.newest_window(metric))
+        inputs = self._commons.inputs(query.windows)
+        view = self._commons.federation()
+        members = [member.contributor for member in view.members]
+        result = answer(query, members, inputs.windows, view.charter)
+        metadata: dict[str, Json] = {
+            "calculated_at": _instant(inputs.newest_at_s),
+            "data_points": result.data_points,
+            "releases": result.releases,
+            "confidence": query.level,
+        }
+        return self._answered(request, result.data, metadata)
+
+    async def federation(self, request: web.Request) -> web.Response:
+        """Who is in it, and how far each log is known."""
+        self._gate(request)
+        view = self._commons.federation()
+        peers: list[Json] = [_peer(peer) for peer in self._commons.peers()]
+        return self._answered(request, _federation(view), {"peers": peers})
+
+    async def budget(self, request: web.Request) -> web.Response:
+        """Epsilon for a day, 30 and 365 days: at the cap, and as charged by each node so far."""
+        self._gate(request)
+        view = self._commons.federation()
+        data: dict[str, Json] = {
+            "schema": "murmur.budget/1",
+            "accounting": "zcdp",
+            "delta": decimal_text(DELTA, 6),
+            "promised": [_promised(length, rho) for length, rho in sorted(view.caps.items())],
+            "charged": _charged(view, self._commons.charges()),
+        }
+        return self._answered(request, data, {})
+
+    def _answered(self, request: web.Request, data: dict[str, Json], metadata: dict[str, Json]) -> web.Response:
+        metadata = {**metadata, "served_by": {"node": self._commons.node.hex(), "name": self._commons.name}}
+        body = b'{"status":"ok","data":%b,"metadata":%b}' % (canonical_json(data), canonical_json(metadata))
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = {"ETag": tag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        if request.headers.get("If-None-Match") == tag:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _parameters(request: web.Request) -> dict[str, str]:
+    for name in request.query:
+        if len(request.query.getall(name)) > 1:
+            raise BadParameter(why=f"the parameter {name[:40]!a} is given twice", fix="Give it once")
+    return dict(request.query)
+
+
+def _metric(row: MetricRow, newest: Window | None) -> dict[str, Json]:
+    definition = row.definition
+    layout = compile_layout(definition, Window.containing(definition.window, row.from_hour))
+    axes = (*definition.by, *definition.measure.axes)
+    if newest is not None and newest.kind != definition.window:
+        newest = None
+    return {
+        "metric": row.name,
+        "question": definition.question,
+        "definition": row.definition_hash.hex(),
+        "source": _source(definition),
+        "measure": definition.measure.word,
+        "window": definition.window,
+        "from": _hour(row.from_hour),
+        "until": None if row.until_hour is None else _hour(row.until_hour),
+        "newest": None if newest is None else newest.text,
+        "dimensions": [{"name": axis.name, "labels": list(axis.labels)} for axis in axes],
+        "cells": layout.cells,
+        "unit": definition.unit,
+        "privacy": {
+            "mechanism": definition.mechanism,
+            "max_cells": definition.max_cells,
+            "max_per_cell": definition.max_per_cell,
+            "rho": str(definition.rho),
+            "sigma": decimal_text(sqrt_half_even(layout.blocks[0].sigma_squared, Fraction(1, 10**6)), 6),
+        },
+    }
+
+
+def _source(definition: Definition) -> Json:
+    if definition.source.app is None:
+        return "any"
+    source: dict[str, Json] = {"app": definition.source.app}
+    if definition.source.action is not None:
+        source["action"] = definition.source.action
+    return source
+
+
+def _federation(view: FederationView) -> dict[str, Json]:
+    return {
+        "schema": "murmur.federation/1",
+        "name": view.name,
+        "federation": view.id.hex(),
+        "charter": {"version": view.charter.version, "hash": view.charter.hash.hex()},
+        "threshold": view.threshold,
+        "organisations": view.organisations,
+        "members": [
+            {
+                "node": member.contributor.node.hex(),
+                "name": member.contributor.name,
+                "organisation": member.contributor.organisation,
+                "counts_from": _hour(member.contributor.counts_from),
+                "position": None if member.generation is None else {"generation": member.generation, "seq": member.seq},
+                "frozen": member.is_frozen,
+            }
+            for member in view.members
+        ],
+    }
+
+
+def _peer(peer: PeerView) -> dict[str, Json]:
+    return {"node": peer.node.hex(), "state": peer.state, "last_heard": _instant(peer.last_heard_s)}
+
+
+def _promised(length: EpochLength, rho: Fraction) -> Json:
+    told = guarantees(length, rho, eta=ETA_TABLE * PROMISED_DRAWS)
+    return {"length": length, "rho": str(rho), "guarantees": [_guarantee(one) for one in told]}
+
+
+def _charged(view: FederationView, charges: Sequence[EpochCharge]) -> list[Json]:
+    """For each member the most it charged to one epoch, and what that means over many."""
+    rows: list[Json] = []
+    for member in view.members:
+        own = [charge for charge in charges if charge.node == member.contributor.node]
+        for length in sorted({charge.epoch.kind for charge in own}):
+            if length == "hour":
+                continue  # no epoch is an hour: judgement refuses such a charge
+            of_length = [charge for charge in own if charge.epoch.kind == length]
+            rho = Fraction(max(charge.rho_nano for charge in of_length), NANO)
+            delta = Fraction(max(charge.delta_atto for charge in of_length), ATTO)
+            eta = ETA_TABLE * max(charge.draws for charge in of_length)
+            told = guarantees(length, rho, thresholds_delta=delta, eta=eta)
+            rows.append(
+                {
+                    "node": member.contributor.node.hex(),
+                    "name": member.contributor.name,
+                    "length": length,
+                    "epochs": len(of_length),
+                    "rho": str(rho),
+                    "guarantees": [_guarantee(one) for one in told],
+                }
+            )
+    return rows
+
+
+def _guarantee(one: Guarantee) -> Json:
+    return {
+        "days": one.days,
+        "epochs": one.epochs,
+        "epsilon": f"{one.epsilon:f}",
+        "delta": f"{one.delta:f}",
+    }
+
+
+def _hour(hour: int) -> str:
+    return f"{datetime_of_hour(hour):%Y-%m-%dT%H}"
+
+
+def _instant(at_s: int | None) -> str | None:
+    """An author's claimed time as text; a time beyond the calendar is no time."""
+    if at_s is None or not 0 <= at_s <= _LAST_SECOND:
+        return None
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
