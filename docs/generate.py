@@ -1,9 +1,10 @@
-"""Writes docs/reference/commands.md and errors.md from the code; `--check` only says whether they are up to date.
+"""Writes docs/reference/commands.md and errors.md from the code; `--check` only says whether they are up to
+date.
 
     python docs/generate.py [--check]
 
-Commands come from the click tree. Errors come from the source text: every class with a `code`, and every raise that gives a
-`code=`, with its sentences; `{…}` stands for what is filled in.
+Commands come from the click tree. Errors come from the source text: every class with a `code`, and every
+raise that gives a `code=`, with its sentences; `{…}` stands for what is filled in.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def errors_page() -> str:
         "# Error codes",
         "",
         MADE_BY,
-        "Every failure says what happened, why and what to do, and carries one of these codes, the same in REST, on the",
-        "command line and in the log. `…` stands for what is filled in.",
+        "Every failure says what happened, why and what to do, and carries one of these codes, the same in REST,",
+        "on the command line and in the log. `…` stands for what is filled in.",
         "",
     ]
     for code in sorted(found):

@@ -108,7 +108,7 @@ def accept(file: Path, data: Path, output: str) -> None:
     own = _own_record(data)
     if charter.member(own.node_id) is None:
         raise CommandRefused(
-            exits.REFUSED, code="not_a_member", what="The charter was not accepted",
+            exits.REFUSED, code="charter_of_others", what="The charter was not accepted",
             why=f"it names {len(charter.members)} members, and this node, {own.node_id.hex()[:16]}…, is none of them",
             fix='Check that --config names the right node; else ask for a charter made with its request',
         )  # fmt: skip

@@ -268,7 +268,7 @@ def test_a_stranger_cannot_accept(
     for name in founders:
         murmur(*sign(name))
     said = murmur(*accept("e"))
-    assert (said.code, "not_a_member" in said.err) == (4, True)
+    assert (said.code, "charter_of_others" in said.err) == (4, True)
     assert not (tmp_path / "e/data/charter").exists()
 
 
