@@ -131,6 +131,8 @@ class Player:
 def _perform(part: Part, pipe: Connection) -> None:
     """A player's life; ends when the driver closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     gc.disable()  # millions of small values, no cycles, a short life
     try:
         play = part.make()

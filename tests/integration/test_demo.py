@@ -1,0 +1,225 @@
+"""`murmur demo` as a person runs it: four processes, one federation, checked answers, nothing left behind.
+
+One small run (2 % of the people) serves most tests. False alarm of a right node: the check's margins are 5 standard
+deviations on two statistics, below 2e-6 a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from node.demo.needles import Needles
+from node.demo.platforms import PLATFORMS
+from node.demo.play import make_play
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "specs" / "demo.schema.json").read_text())
+SCALE = 0.02
+SEED = 11
+TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run with `--once --json --keep`."""
+
+    document: dict[str, Any]
+    stdout: str
+    stderr: str
+    folder: Path
+    day: date
+
+
+def _port_base() -> int:
+    """A base whose eight ports are free now; the range is apart from the default ports."""
+    for base in range(21_000 + os.getpid() % 500 * 20, 60_000, 20):
+        try:
+            for port in [*range(base, base + 4), *range(base + 10, base + 14)]:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+    raise AssertionError("no free ports")
+
+
+def _command(*words: object, base: int | None = None) -> list[str]:
+    ports = ["--port-base", str(base or _port_base())]
+    return [sys.executable, "-P", "-m", "node", "demo", *ports, *map(str, words)]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """An empty home: the demo must need nothing from it."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MURMUR", "XDG"))}
+    return {**kept, "HOME": str(home), "TMPDIR": str(home), "NO_COLOR": "1"}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    home = tmp_path_factory.mktemp("home")
+    folder = tmp_path_factory.mktemp("kept") / "demo"
+    day = datetime.now(UTC).date()
+    finished = subprocess.run(
+        _command("--once", "--json", "--scale", SCALE, "--seed", SEED, "--keep", folder),
+        capture_output=True, text=True, timeout=TIMEOUT_S, env=_environment(home), cwd=home, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    return Run(json.loads(finished.stdout), finished.stdout, finished.stderr, folder, day)
+
+
+def test_stdout_is_one_document_of_the_schema(run: Run) -> None:
+    jsonschema.Draft202012Validator(SCHEMA).validate(run.document)
+    assert run.stdout.count("\n") == 1
+
+
+def test_every_event_has_an_answer(run: Run) -> None:
+    assert [platform["name"] for platform in run.document["platforms"]] == [platform.name for platform in PLATFORMS]
+    for platform in run.document["platforms"]:
+        assert platform["sent"] == platform["accepted"] + platform["filtered"] + platform["rejected"]
+        assert platform["accepted"] > 0
+        assert platform["filtered"] > 0
+        assert platform["rejected"] > 0
+
+
+def test_four_processes_ran_and_none_is_left(run: Run) -> None:
+    pids = {platform["pid"] for platform in run.document["platforms"]}
+    assert len(pids) == 4
+    assert not any(_is_alive(pid) for pid in pids)
+
+
+def test_nothing_raw_crossed_and_all_nodes_say_the_same(run: Run) -> None:
+    assert run.document["mesh"]["raw_events_crossed"] == 0
+    assert run.document["mesh"]["nodes"] == 4
+    assert run.document["mesh"]["bytes"] > 0
+    assert run.document["answers_equal"] is True
+
+
+def test_noise_is_what_was_promised(run: Run) -> None:
+    check = run.document["check"]
+    assert check["cells"] >= 200
+    share = check["inside"] / check["cells"]
+    assert abs(share - check["level"]) <= 5 * sqrt(check["level"] * (1 - check["level"]) / check["cells"])
+    assert abs(check["z2"] - 1) <= 5 * sqrt(2 / check["cells"])
+
+
+def test_metrics_are_the_issue_s(run: Run) -> None:
+    """Eleven metrics on each of fourteen days; three and more answered by several nodes; truths beside them."""
+    metrics = run.document["metrics"]
+    assert len({(metric["metric"], metric["window"]) for metric in metrics}) == len(metrics) == 11 * 14
+    assert {metric["window"] for metric in metrics} == {
+        f"{run.day - timedelta(days=back)}/P1D" for back in range(2, 16)
+    }
+    several = {metric["metric"] for metric in metrics if len(metric["cells"][0]["nodes"]) >= 2}
+    assert len(several) >= 3
+    cells = [cell for metric in metrics for cell in metric["cells"]]
+    assert all(cell["truth"] is None or cell["truth"] <= cell["truth_unbounded"] for cell in cells)
+    off = [abs(cell["estimate"] - cell["truth"]) / cell["sigma"] for cell in cells if cell["truth"] is not None]
+    assert max(off) < 6
+    assert all(one["reason"] == "not_in_plan" for cell in cells for one in cell["missing"])
+
+
+def test_no_file_of_a_node_holds_anything_that_was_sent(run: Run) -> None:
+    """Ids, exact times and planted markers are in no file, log or temporary file that the nodes wrote."""
+    start = (run.day - timedelta(days=15) - date(1970, 1, 1)).days
+    files = [file for file in run.folder.rglob("*") if file.is_file()]
+    assert len(files) > 40
+    for platform in PLATFORMS:
+        needles: Needles = make_play(platform, SEED, start, 14, SCALE).texts.needles()
+        for file in files:
+            assert [hit.kind for hit in needles.search(file.read_bytes())] == [], file
+
+
+def test_talk_is_on_stderr_and_says_the_two_truths(run: Run) -> None:
+    assert re.search(r"Raw events that crossed a node boundary\s+0\b", run.stderr)
+    assert re.search(r"Bytes that did\s+[\d,]+", run.stderr)
+    assert "ε" in run.stderr
+    assert "\x1b" not in run.stderr
+    assert "WRONG" not in run.stderr
+
+
+def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
+    base = _port_base()
+    process = subprocess.Popen(
+        _command("--scale", SCALE, base=base), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=_environment(tmp_path), cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        said = list(_until(process, "Everything runs until you press Ctrl-C", time.monotonic() + TIMEOUT_S))
+        pids = [int(word) for line in said if "four processes" in line for word in re.findall(r" (\d{2,})\b", line)]
+        assert len(pids) == 4
+        assert all(_is_alive(pid) for pid in pids)
+        with urllib.request.urlopen(f"http://127.0.0.1:{base}/healthz", timeout=5) as answer:
+            assert answer.status == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert not any(_is_alive(pid) for pid in pids)
+    assert [path.name for path in tmp_path.glob("murmur-demo-*")] == []
+
+
+def _until(process: subprocess.Popen[str], words: str, deadline: float) -> Iterator[str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if words in line:
+            return
+        assert time.monotonic() < deadline
+    raise AssertionError(f"the demo ended: {process.stderr.read() if process.stderr else ''}")
+
+
+def test_a_busy_port_is_one_clear_sentence(tmp_path: Path) -> None:
+    base = _port_base()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", base + 12))
+        taken.listen()
+        _refused(tmp_path, f"Port {base + 12} on 127.0.0.1 cannot be used", "--once", base=base)
+
+
+def test_a_missing_data_folder_is_one_clear_sentence(tmp_path: Path) -> None:
+    _refused(tmp_path, "--data wants the folder of the four Parquet logs", "--once", "--data", tmp_path / "nothing")
+
+
+def test_a_folder_in_use_is_never_written_to(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "mine").write_text("precious")
+    _refused(tmp_path, "is not empty", "--once", "--keep", tmp_path / "kept")
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["mine"]
+
+
+def _refused(home: Path, sentence: str, *words: object, base: int | None = None) -> None:
+    finished = subprocess.run(
+        _command(*words, base=base), capture_output=True, text=True, timeout=60, env=_environment(home), cwd=home,
+        check=False,
+    )  # fmt: skip
+    assert finished.returncode not in (0, None)
+    assert sentence in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert finished.stdout == ""
+    assert list(home.glob("murmur-demo-*")) == []
