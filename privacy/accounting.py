@@ -57,7 +57,6 @@ class Guarantee:
     delta: Decimal
 
 
-@lru_cache(maxsize=1024)  # a millisecond each; a report asks for the same few again and again
 def epsilon_of_rho(rho: Fraction, delta: Fraction = DELTA) -> Decimal:
     """An upper bound, tight to 10⁻⁹, on the ε at which every ρ-zCDP mechanism is (ε, δ)-DP.
 
@@ -74,10 +73,8 @@ def epsilon_of_rho(rho: Fraction, delta: Fraction = DELTA) -> Decimal:
         raise _refused("rho", rho, "an exact number, at least 0")
     if not isinstance(delta, Fraction) or not 0 < delta < 1:
         raise _refused("delta", delta, "an exact number between 0 and 1")
-    if rho == 0:
-        return Decimal(0).quantize(_SHOWN)
-    bound = _bound_at(Fraction(rho), delta, _best_order(Fraction(rho), delta))
-    return max(bound, Decimal(0)).quantize(_SHOWN, context=_UP)
+    # Cached behind the checks: Decimal("0.025") equals Fraction(1, 40) and would find its entry.
+    return _epsilon(Fraction(rho), delta)
 
 
 def guarantee_over(
@@ -143,6 +140,14 @@ def most_epochs(length: EpochLength, days: int) -> int:
     # A span that begins on the last day of a month touches most; four years hold every pattern of lengths.
     starts = [date(2000 + m // 12, m % 12 + 1, 1) - timedelta(days=1) for m in range(1, 49)]
     return max(_months_touched(start, days) for start in starts)
+
+
+@lru_cache(maxsize=1024)  # a millisecond each; a report asks for the same few again and again
+def _epsilon(rho: Fraction, delta: Fraction) -> Decimal:
+    if rho == 0:
+        return Decimal(0).quantize(_SHOWN)
+    bound = _bound_at(rho, delta, _best_order(rho, delta))
+    return max(bound, Decimal(0)).quantize(_SHOWN, context=_UP)
 
 
 def _months_touched(start: date, days: int) -> int:

@@ -47,7 +47,7 @@ def parse_level(text: str) -> str:
             return level
     raise InvalidParameterError(
         what="Level refused",
-        why=f"{text[:16]!r} is not one of {', '.join(LEVELS)}",
+        why=f"{text[:16]!a} is not one of {', '.join(LEVELS)}",
         fix="Ask for one of these levels",
     )
 

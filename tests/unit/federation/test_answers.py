@@ -116,7 +116,7 @@ def test_identity_covers_charter_query_and_releases() -> None:
         ask(COUNTRIES, inputs, window=DAY.text, by="total")["identity"],
         ask(COUNTRIES, inputs, window=DAY.text, level="0.8")["identity"],
         ask(COUNTRIES, fewer, window=DAY.text)["identity"],
-        ask(COUNTRIES, inputs)["identity"],
+        ask(COUNTRIES, inputs, **{"from": "2026-10-31", "to": "2026-11-02"})["identity"],
     ]
     assert len({base, *others}) == 7
     assert ask(COUNTRIES, inputs, window=DAY.text)["identity"] == base
