@@ -165,7 +165,7 @@ class Release:
         noise: Drawn for this layout; used up by this call, even when it fails.
         vector: Exact bounded cells, in layout order; an `ExactVector` is emptied.
         charges: (epoch text, nano-rho, atto-delta) for each epoch charged.
-        unit: Person-key kind of the rows counted: "user", "session", "address" or "mixed".
+        unit: Weakest person-key kind of the rows counted: "user", "session" or "address".
         sampling: Share of persons sampled, in (0, 1]; 1 is all.
 
     Raises:
