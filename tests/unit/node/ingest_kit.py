@@ -60,11 +60,30 @@ class StandingClock:
         return self.monotonic
 
 
+class Gate:
+    """A gate that knows whether it is held, and how often it was taken."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.is_held = False
+        self.times = 0
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self.is_held = True
+        self.times += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.is_held = False
+        self._lock.release()
+
+
 class MemoryVault:
     """Keeps rows in a list. Takes HOUR; refuses what it is told to; fails when told to."""
 
     def __init__(self) -> None:
-        self.gate = threading.RLock()
+        self.gate = Gate()
+        self.asked_under = 0  # the gate's count at the last admit_hour
         self.rows: list[Row] = []
         self.groups: list[int] = []  # rows of each append
         self.asked: list[tuple[int, int, bool]] = []
@@ -75,14 +94,16 @@ class MemoryVault:
         self.entered = threading.Event()  # append was called
 
     def admit_hour(self, hour: int, now_hour: int, *, backfill: bool) -> EpochAccess | Refusal:
+        assert self.gate.is_held
+        self.asked_under = self.gate.times
         self.asked.append((hour, now_hour, backfill))
         if hour in self.refused:
             return Refusal(self.refused[hour])
         return EpochAccess(Window.containing("day", hour), EPOCH_KEY)
 
     def append(self, rows_by_epoch: Mapping[Window, Sequence[Row]], plan_slots: int) -> None:
-        assert self.gate.acquire(blocking=False), "append runs under the gate"
-        self.gate.release()
+        assert self.gate.is_held
+        assert self.gate.times == self.asked_under, "the gate was let go between admit_hour and append"
         self.entered.set()
         assert self.open.wait(10)
         if self.error is not None:

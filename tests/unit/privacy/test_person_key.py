@@ -44,6 +44,8 @@ def test_kinds_and_purposes_are_apart() -> None:
     found = [pseudonyms.person(code, "x") for code in (0, 1, 2)]
     found += [pseudonyms.session("x"), pseudonyms.event(1, "x"), pseudonyms.event_at(1, "x", 0)]
     assert len(set(found)) == len(found)
+    assert pseudonyms.session("\x01x") != pseudonyms.person(1, "x")  # equal input, another purpose
+    assert pseudonyms.event(1, "\0\0\0\0x") != pseudonyms.event_at(1, "x", 0)
 
 
 def test_event_keys_are_by_person_and_position() -> None:
