@@ -54,12 +54,6 @@ def test_commands_and_error_codes_are_written_from_the_code() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_no_error_code_has_two_spellings() -> None:
-    """`bad_key` and `bad-key` would be two codes for one thing."""
-    codes = headings("errors.md")
-    assert not {code for code in codes if code.replace("-", "_") in codes - {code}}
-
-
 def test_relative_links_lead_somewhere() -> None:
     """Every link from one document to another finds its file."""
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "specs").rglob("*.md")]

@@ -62,13 +62,13 @@ def answer_csv(data: Mapping[str, Any]) -> str:
 
 
 def _headline(data: Mapping[str, Any]) -> str:
+    if not data["windows"]["count"]:
+        return str(data["metric"])
     return f"{data['metric']}  {_period(data['windows'])}  {data['reporting']} nodes"
 
 
 def _period(windows: Mapping[str, Any]) -> str:
     first, last = (str(windows[end]).partition("/")[0] if windows[end] else "" for end in ("first", "last"))
-    if not first:
-        return "no window"
     if first == last:
         return first if windows["kind"] in ("day", "hour") else f"{windows['kind']} of {first}"
     return f"{first} … {last} ({windows['count']} {windows['kind']}s)"
