@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -116,7 +117,10 @@ class Layout:
 
     def keys(self) -> Iterator[dict[str, str]]:
         """The key of every cell, in vector order."""
-        return map(self.key, range(self.cells))
+        names = [axis.name for axis in self.dimensions]
+        for _ in self.blocks:
+            for labels in product(*(axis.labels for axis in self.dimensions)):
+                yield dict(zip(names, labels, strict=True))
 
     def index(self, key: Mapping[str, str]) -> int:
         """The cell with this key in the first block; the inverse of `key`.

@@ -55,6 +55,7 @@ def test_cells_run_row_major_with_bins_innermost() -> None:
     assert layout.key(16) == {"app_kind": "other", "country": "FR", "bin": "< 0"}
     assert layout.key(47) == {"app_kind": "none", "country": "none", "bin": "none"}
     assert list(map(layout.index, layout.keys())) == list(range(48))
+    assert list(layout.keys()) == list(map(layout.key, range(48)))
 
 
 @pytest.mark.parametrize(
