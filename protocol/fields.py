@@ -116,16 +116,19 @@ def check_bytes(value: Value, what: str, low: int, high: int) -> bytes:
     if type(value) is not bytes:
         refuse(what, f"expected bytes, got {kind_of(value)}")
     if not low <= len(value) <= high:
-        expected = str(low) if low == high else f"{low} to {high}"
-        refuse(what, f"expected {expected} bytes, got {len(value)}")
+        if low < high < len(value):
+            raise TooLarge(what=f"{what} refused", why=f"{len(value)} bytes, at most {high} are allowed")
+        refuse(what, f"expected {low if low == high else f'{low} to {high}'} bytes, got {len(value)}")
     return value
 
 
 def check_text(value: Value, what: str, high: int = 255) -> str:
     if type(value) is not str:
         refuse(what, f"expected text, got {kind_of(value)}")
-    if not 1 <= len(value) <= high:
-        refuse(what, f"expected 1 to {high} characters, got {len(value)}")
+    if not value:
+        refuse(what, "it is empty")
+    if len(value) > high:
+        raise TooLarge(what=f"{what} refused", why=f"{len(value)} characters, at most {high} are allowed")
     return value
 
 

@@ -1,0 +1,64 @@
+"""Write the golden vectors of wire major 1, or check that they are what this program writes.
+
+    python specs/vectors/v1/generate.py            write the files beside this one
+    python specs/vectors/v1/generate.py --check    exit 1 when a file differs; write nothing
+
+Everything comes from fixed seeds and plain arithmetic (edwards.py), so every run writes the same bytes. Vectors are
+added, never edited: a change that edits one is a change of the wire format, and belongs into v2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[2]))
+
+from specs.vectors.v1 import charters, encoding, identities, logs, messages, signing  # noqa: E402
+
+FILES: dict[str, Callable[[], object]] = {
+    "encoding.json": encoding.vectors,
+    "keys.json": signing.keys,
+    "signatures.json": signing.signatures,
+    "ids.json": identities.ids,
+    "identity.json": identities.vectors,
+    "cells.json": logs.cells,
+    "entries.json": logs.entries,
+    "requests.json": messages.vectors,
+    "charter.json": charters.vectors,
+}
+
+
+def rendered(name: str) -> str:
+    """The text a file has to hold."""
+    return json.dumps(FILES[name](), indent=1, ensure_ascii=True) + "\n"
+
+
+def differences() -> list[str]:
+    """Names of files that are missing or hold something else."""
+    return [
+        name
+        for name in FILES
+        if not (HERE / name).is_file() or (HERE / name).read_text(encoding="ascii") != rendered(name)
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    if parser.parse_args(arguments).check:
+        different = differences()
+        for name in different:
+            sys.stderr.write(f"{name}: not what generate.py writes\n")
+        return 1 if different else 0
+    for name in FILES:
+        (HERE / name).write_text(rendered(name), encoding="ascii")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
