@@ -14,7 +14,6 @@ import click
 
 from node.cli.kit import exits
 from node.cli.kit.base import Verb
-from node.cli.kit.failures import CommandRefused
 from node.cli.kit.output import emit
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ def command(
     """
     from node.demo.driver import Options, run_demo
     from node.demo.printing import standard_voice
-    from node.demo.problems import DemoFailed
 
     voice = standard_voice(to_stderr=as_json)
     faults: list[str] = []
@@ -66,14 +64,9 @@ def command(
             while True:
                 time.sleep(3600)
 
-    options = Options(port_base=port_base, seed=seed, scale=scale, keep=keep, logs=data)
+    options = Options(port_base=port_base, seed=seed, scale=scale, keep=keep, logs=data, every_window=as_json)
     try:
         run_demo(options, voice, finish)
-    except DemoFailed as failure:
-        raise CommandRefused(
-            exits.FAILED, code=failure.code, what="The demo stopped", why=str(failure).rstrip("."),
-            fix="Mend that and start it again; nothing was left running",
-        ) from failure  # fmt: skip
     except KeyboardInterrupt:
         voice.say("\n Stopped: the four nodes and the relay have ended.")
         return exits.OK

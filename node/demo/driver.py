@@ -46,6 +46,7 @@ class Options:
     scale: float = 1.0
     keep: Path | None = None
     logs: Path | None = None
+    every_window: bool = False  # ask for each window by itself, as the document needs it; else for the last one
 
 
 class Clockwork:
@@ -114,7 +115,7 @@ def run_demo(options: Options, voice: Voice, then: Callable[[Outcome], None]) ->
         summaries = tap.summaries()
         voice.step("releases", f"{len(summaries):,} signed summaries; heads and charter are equal on all four nodes")
 
-        days = _window_questions(stage)
+        days = _window_questions(stage, stage.windows if options.every_window else stage.windows[-1:])
         answers = ask_everyone(all_places, [*spans.values(), *days])
         clockwork.lap("answers")
         voice.step("answers", f"{len(spans) + len(days)} questions to each node, every answer the same bytes: "
@@ -156,12 +157,10 @@ def _span_questions(stage: Stage) -> dict[str, Question]:
     return {metric.name: Question(metric.name, span) for metric in stage.metrics}
 
 
-def _window_questions(stage: Stage) -> tuple[Question, ...]:
+def _window_questions(stage: Stage, windows: Sequence[str]) -> tuple[Question, ...]:
     """One question per metric and window, raw."""
     return tuple(
-        Question(metric.name, (("window", window), ("raw", "1")))
-        for metric in stage.metrics
-        for window in stage.windows
+        Question(metric.name, (("window", window), ("raw", "1"))) for metric in stage.metrics for window in windows
     )
 
 
@@ -271,21 +270,33 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         return
     try:
         keep.mkdir(parents=True, exist_ok=True)
-        if any(keep.iterdir()):
-            raise DemoFailed(f"The folder {keep} is not empty; --keep wants a new one, so that nothing is overwritten.")
+        is_used = any(keep.iterdir())
     except OSError as error:
-        raise DemoFailed(f"The folder {keep} cannot be made: {error.strerror}.") from error
+        raise DemoFailed(
+            f"{keep}: {error.strerror}", "Name a folder that can be made", what="The folder of --keep cannot be used"
+        ) from error
+    if is_used:
+        raise DemoFailed(
+            f"{keep} is not empty",
+            "Name a new folder: nothing is overwritten",
+            what="The folder of --keep cannot be used",
+        )
     yield keep.resolve()
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the demo like Ctrl-C, so that what it started is stopped."""
+    """SIGTERM and SIGHUP end the demo like Ctrl-C: what it started is stopped, and stopped once."""
 
     def end(_number: int, _frame: object) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the stopping short
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, end)
     try:
         yield
     finally:

@@ -93,17 +93,18 @@ def check_ports(ports: Sequence[int]) -> None:
         DemoFailed: one is in use, or is none.
     """
     for port in ports:
-        if not 0 < port < 65_536:
-            raise DemoFailed(f"{port} is no port; choose a --port-base from 1024 to 65000.")
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        try:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((HOST, port))
-            except OSError as error:
-                raise DemoFailed(
-                    f"Port {port} on {HOST} cannot be used ({error.strerror}); stop what uses it, "
-                    "or choose other ports with --port-base."
-                ) from error
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "it is no port number"
+            raise DemoFailed(
+                f"port {port} on {HOST}: {reason}",
+                "Stop what uses it, or choose other ports with --port-base",
+                what="The demo cannot listen",
+                code="port_in_use",
+            ) from error
 
 
 def found(stage: Stage, all_places: Sequence[Place], charter: Path, sync_interval_s: float, tick_s: int) -> None:
@@ -164,7 +165,7 @@ class Fleet:
         for place, _, thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             if place.name not in lines:
-                raise DemoFailed(f"The node {place.name} did not start: {_last_words(place)}")
+                raise DemoFailed(f"the node {place.name} did not start: {_last_words(place)}")
         return tuple(RunningNode(place, process, lines[place.name]) for place, process, _ in threads)
 
     def check_alive(self) -> None:
@@ -175,7 +176,7 @@ class Fleet:
         """
         for place, process in self._processes:
             if process.poll() is not None:
-                raise DemoFailed(f"The node {place.name} ended by itself: {_last_words(place)}")
+                raise DemoFailed(f"the node {place.name} ended by itself: {_last_words(place)}")
 
     def stop(self) -> None:
         """End every node this fleet started, by its process id, and wait for it."""
@@ -217,7 +218,7 @@ def wait_until(what: str, is_done: Callable[[], bool], fleet: Fleet, timeout_s: 
     while not is_done():
         fleet.check_alive()
         if time.monotonic() > deadline:
-            raise DemoFailed(f"After {timeout_s:g} s, {what} had still not happened.")
+            raise DemoFailed(f"after {timeout_s:g} s, {what} had still not happened")
         time.sleep(pause_s)
 
 

@@ -122,7 +122,7 @@ class Player:
         try:
             answer = self._pipe.recv()
         except EOFError:
-            raise DemoFailed(f"The platform {self.name} stopped before its part was done.") from None
+            raise DemoFailed(f"the platform {self.name} ended before its part was done") from None
         if isinstance(answer, DemoFailed):
             raise answer
         return answer
@@ -189,12 +189,12 @@ def _send(connection: http.client.HTTPConnection, batch: Batch, token: str, name
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise DemoFailed(f"The node of {name} stopped answering while events were sent to it.") from error
+            raise DemoFailed(f"the node of {name} no longer answered while events were sent to it") from error
         if answer.status not in (429, 503) or time.monotonic() > deadline:
             break
         time.sleep(min(float(answer.headers.get("Retry-After", "0.2")), 1.0))
     if answer.status not in (202, 422):
-        raise DemoFailed(f"The node of {name} refused events with HTTP {answer.status}: {text[:300].decode()!r}.")
+        raise DemoFailed(f"the node of {name} refused events with HTTP {answer.status}: {text[:300].decode()!r}")
     receipt = json.loads(text)
     return Receipts(
         sent=batch.events,

@@ -87,8 +87,12 @@ def result_words(voice: Voice, outcome: Outcome) -> None:
     )
     voice.say()
     _privacy_words(voice, outcome)
-    for name, question in outcome.spans.items():
-        _answer_words(voice, outcome.stage.metric(name).question, outcome.answers.data[question])
+    told = [name for name in outcome.stage.told if name in outcome.spans]
+    for name in told:
+        data = outcome.answers.data[outcome.spans[name]]
+        _answer_words(voice, outcome.stage.metric(name).question, data, outcome.stage.names)
+    others = [name for name in outcome.spans if name not in told]
+    voice.say(f"   {voice.dim('and ' + ', '.join(others))}" if others else "")
     voice.say()
 
 
@@ -121,11 +125,12 @@ def _privacy_words(voice: Voice, outcome: Outcome) -> None:
     voice.say()
 
 
-def _answer_words(voice: Voice, question: str, data: Mapping[str, Any]) -> None:
+def _answer_words(voice: Voice, question: str, data: Mapping[str, Any], order: Sequence[str]) -> None:
     """One answer: its question, who is in it, and its rows."""
     windows = data["windows"]
     span = windows["first"] if windows["count"] == 1 else f"{windows['count']} {windows['kind']}s"
-    names = [member["name"] for member in data["members"] if member["state"] == "included"]
+    included = {member["name"] for member in data["members"] if member["state"] == "included"}
+    names = [name for name in order if name in included]
     about = f"{data['counts']}, {span}; {data['reporting']} nodes: {', '.join(names)}"
     voice.say(f" {voice.bold(question)}   {voice.dim(about)}")
     cells: list[dict[str, Any]] = data["cells"]
@@ -148,7 +153,7 @@ def number(cell: Mapping[str, Any]) -> str:
     estimate, lower, upper = int(cell["estimate"]), int(cell["lower"]), int(cell["upper"])
     if estimate < 0:
         return f"0 (0 to {max(upper, 0):,})"
-    return f"{estimate:,} ± {(upper - lower) // 2:,}{' wide' if cell['wide'] else ''}"
+    return f"{estimate:,} ± {(upper - lower) // 2:,}{' wide' if cell['wide'] else '     '}"
 
 
 def _rows(voice: Voice, cells: Sequence[Mapping[str, Any]]) -> None:

@@ -87,10 +87,10 @@ def _ask_paths(place: Place, paths: Sequence[str]) -> list[bytes]:
             answer = connection.getresponse()
             body = answer.read()
             if answer.status != 200:
-                raise DemoFailed(f"The node {place.name} answered {path} with HTTP {answer.status}: {body[:300]!r}.")
+                raise DemoFailed(f"the node {place.name} answered {path} with HTTP {answer.status}: {body[:300]!r}")
             found.append(bytes(msgspec.json.decode(body, type=_Envelope).data))
     except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
-        raise DemoFailed(f"The node {place.name} did not answer {paths[len(found)]}: {error}.") from error
+        raise DemoFailed(f"the node {place.name} did not answer {paths[len(found)]}: {error}") from error
     finally:
         connection.close()
     return found

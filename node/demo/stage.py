@@ -39,6 +39,7 @@ class Stage:
         counts_from: First day of the history and of the charter's counting.
         through: Last day of the history; the backfill is finished through it.
         windows: Names of the released windows, oldest first.
+        told: Names of the metrics whose answers are printed, in this order; the others are named.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Stage:
     counts_from: date
     through: date
     windows: tuple[str, ...]
+    told: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,6 +92,7 @@ def platforms_stage(today: date, seed: int, scale: float) -> Stage:
         counts_from=first,
         through=today - timedelta(days=2),
         windows=windows,
+        told=("people", "people_by_country", "people_by_hour", "events_by_app", "runway_months", "tips_by_category"),
     )
 
 
@@ -99,11 +102,13 @@ def logs_stage(today: date, folder: Path) -> Stage:
     Raises:
         DemoFailed: the folder or one of the files is missing.
     """
+    fix = "Give --data the folder of the four Parquet logs, or leave it out"
     if not folder.is_dir():
-        raise DemoFailed(f"There is no folder {folder}; --data wants the folder of the four Parquet logs.")
+        raise DemoFailed(f"there is no folder {folder}", fix, what="The logs cannot be read", code="logs_missing")
     missing = [log_path(folder, log).name for log in LOGS if not log_path(folder, log).is_file()]
     if missing:
-        raise DemoFailed(f"The folder {folder} lacks {', '.join(missing)}; --data wants all four logs.")
+        why = f"{folder} lacks {', '.join(missing)}"
+        raise DemoFailed(why, fix, what="The logs cannot be read", code="logs_missing")
     month = folded_month(today)
     windows = (f"{month}/P1M",)
     metrics = _metrics(_HERE / "logs" / "metrics")
@@ -124,6 +129,7 @@ def logs_stage(today: date, folder: Path) -> Stage:
         counts_from=month,
         through=(month + timedelta(days=31)).replace(day=1) - timedelta(days=1),
         windows=windows,
+        told=("people", "people_by_country", "people_by_app", "events_by_action", "stay_value", "order_value"),
     )
 
 

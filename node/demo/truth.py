@@ -89,6 +89,8 @@ class Counted:
 
 
 Truth = dict[tuple[str, str], Counted]  # by (metric, window)
+_People = dict[str, dict[int, int]]  # by person: how often each cell is touched
+_Place = Callable[[Seen], int | None]  # the cell of an event
 
 
 def parse_metric(tree: Mapping[str, Any]) -> Metric:
@@ -135,29 +137,42 @@ def count_truth(
         windows: Names of the released windows; events of others do not count.
     """
     answered = [metric for metric in metrics if metric.is_answered_by(apps)]
-    # Per metric and window: how often each person touches each cell.
-    touched: list[dict[str, dict[str, dict[int, int]]]] = [{window: {} for window in windows} for _ in answered]
-    rules = _rules(answered, apps)
-    names: dict[tuple[str, int], str] = {}
+    released = frozenset(windows)
+    # By metric and window: how often each person touches each cell.
+    touched: dict[tuple[str, str], _People] = {(metric.name, window): {} for metric in answered for window in released}
+    rules = {
+        (app, action): [
+            (metric, _place_of(metric))
+            for metric in answered
+            if metric.app in (None, app) and metric.action in (None, action)
+        ]
+        for app, found in apps.items()
+        for action in found.actions
+    }
+    # What an event of an (app, action, hour) adds to: looked up once for all events of that hour.
+    targets: dict[tuple[str, str, int], list[tuple[_People, _Place]]] = {}
     for event in events:
-        for index, kind, place in rules[event.app, event.action]:
-            day = (kind, event.hour // 24)
-            window = names.get(day) or names.setdefault(day, window_of(kind, event.hour))
-            people = touched[index].get(window)
-            if people is None:
-                continue
+        hour, person, app, action, _, _ = event
+        target = targets.get((app, action, hour))
+        if target is None:
+            target = targets[app, action, hour] = [
+                (touched[metric.name, window], place)
+                for metric, place in rules[app, action]
+                if (window := window_of(metric.window, hour)) in released
+            ]
+        for people, place in target:
             cell = place(event)
             if cell is None:
                 continue
-            mine = people.get(event.person)
+            mine = people.get(person)
             if mine is None:
-                people[event.person] = {cell: 1}
+                people[person] = {cell: 1}
             else:
                 mine[cell] = mine.get(cell, 0) + 1
     return {
-        (metric.name, window): _count(metric, people.values())
-        for metric, by_window in zip(answered, touched, strict=True)
-        for window, people in by_window.items()
+        (metric.name, window): _count(metric, touched[metric.name, window].values())
+        for metric in answered
+        for window in released
     }
 
 
@@ -184,22 +199,7 @@ def _count(metric: Metric, people: Iterable[Mapping[int, int]]) -> Counted:
     )
 
 
-def _rules(
-    metrics: list[Metric], apps: Mapping[str, PlanApp]
-) -> dict[tuple[str, str], list[tuple[int, str, Callable[[Seen], int | None]]]]:
-    """Which metrics count an event of an (app, action), and where."""
-    return {
-        (app, action): [
-            (index, metric.window, _place_of(metric))
-            for index, metric in enumerate(metrics)
-            if metric.app in (None, app) and metric.action in (None, action)
-        ]
-        for app, found in apps.items()
-        for action in found.actions
-    }
-
-
-def _place_of(metric: Metric) -> Callable[[Seen], int | None]:
+def _place_of(metric: Metric) -> _Place:
     """The cell of an event: row-major over the axes."""
     if not metric.axes:
         return lambda event: 0

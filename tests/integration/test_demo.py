@@ -199,11 +199,11 @@ def test_a_busy_port_is_one_clear_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", base + 12))
         taken.listen()
-        _refused(tmp_path, f"Port {base + 12} on 127.0.0.1 cannot be used", "--once", base=base)
+        _refused(tmp_path, f"The demo cannot listen: port {base + 12} on 127.0.0.1", "--once", base=base)
 
 
 def test_a_missing_data_folder_is_one_clear_sentence(tmp_path: Path) -> None:
-    _refused(tmp_path, "--data wants the folder of the four Parquet logs", "--once", "--data", tmp_path / "nothing")
+    _refused(tmp_path, "The logs cannot be read: there is no folder", "--once", "--data", tmp_path / "nothing")
 
 
 def test_a_folder_in_use_is_never_written_to(tmp_path: Path) -> None:
