@@ -3,7 +3,8 @@
 Rules:
 - In memory only: no file, no temporary folder (a window that does not fit is refused, never spilled), no network, no
   extensions, and a configuration that nothing can change afterwards.
-- The rows of a window are deduplicated once into the table `window_rows`; then the sealed rows are let go.
+- The rows of a window are deduplicated once, into what queries see as `window_rows`; then the sealed rows are let go.
+  Slots that no row of the window fills, half of a usual row, take no memory.
 - Errors name their kind only: DuckDB quotes values in its messages, and a value of a row stays here (I1).
 
 duckdb is imported on first use: most commands and an idle node never need it. Trap of 2.0: a connection is busy
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from node.errors import StorageError
 from privacy.bounding import Binding, deduplicate_sql
+from privacy.rows import ROW_NAMES, SLOT_COLUMNS
 from privacy.units import Window
 
 if TYPE_CHECKING:
@@ -72,8 +74,12 @@ def run_window(rows: pa.Table, window: Window | None = None, limits: EngineLimit
     engine = WindowEngine(connection)
     try:
         connection.register(_SEALED, rows)
-        engine.run(f"CREATE TABLE window_rows AS {deduplicate_sql(_SEALED, window)}")
+        empty = {slot.name for slot in SLOT_COLUMNS if rows.column(slot.name).null_count == rows.num_rows}
+        kept = ", ".join(f'"{name}"' for name in ROW_NAMES if name not in empty)
+        engine.run(f"CREATE TABLE kept_rows AS SELECT {kept} FROM ({deduplicate_sql(_SEALED, window)})")
         connection.unregister(_SEALED)
+        columns = ", ".join(f'CAST(NULL AS BIGINT) AS "{name}"' if name in empty else f'"{name}"' for name in ROW_NAMES)
+        engine.run(f"CREATE VIEW window_rows AS SELECT {columns} FROM kept_rows")
     except BaseException:
         connection.close()
         raise

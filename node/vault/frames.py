@@ -46,6 +46,7 @@ _DTYPES: Final[dict[str, _Dtype]] = {
     "i64": np.dtype("<i8"),
 }
 _LARGEST: Final = {"u8": (1 << 8) - 1, "u16": (1 << 16) - 1, "u32": (1 << 32) - 1}
+_FEW: Final = 200  # below this Python finds least and greatest faster than numpy is called
 MAX_FRAME_ROWS: Final = 1 << 20  # so that a damaged count can never ask for more than some 200 MB
 
 
@@ -152,30 +153,33 @@ def _pack(
         return None
     first = values[0]
     if first is not None and first == values[-1] and values.count(first) == rows:
-        return int(_integers(column, [first])[0]) % _MODULUS, None, None
+        return _integers(column, [first])[1] % _MODULUS, None, None
     valid = None
     present = cast("Sequence[int]", values)  # true once the nulls are filled
     if nulls:
         valid = np.fromiter((value is not None for value in values), np.bool_, rows)
         filler = next(value for value in values if value is not None)
         present = [filler if value is None else value for value in values]
-    array = _integers(column, present)
-    low, high = int(array.min()), int(array.max())
+    array, low, high = _integers(column, present)
     width = bisect_left(_WIDEST, high - low)
     offsets = array.view(np.uint64) - np.uint64(low % _MODULUS)
     return low % _MODULUS, offsets.astype(_WIDTHS[width]), valid
 
 
-def _integers(column: Column, values: Sequence[int]) -> _Array:
-    """The values as 64-bit integers, checked against the column's type."""
-    wide, code = (np.dtype(np.uint64), "Q") if column.type == "u64" else (np.dtype(np.int64), "q")
+def _integers(column: Column, values: Sequence[int]) -> tuple[_Array, int, int]:
+    """The values as 64-bit integers with the least and the greatest, checked against the column's type."""
+    wide, code = (np.uint64, "Q") if column.type == "u64" else (np.int64, "q")
     try:  # array.array refuses what is not an integer, where numpy would cut a float
         found: _Array = np.frombuffer(exact_array(code, values), wide)
     except (OverflowError, TypeError) as error:
         raise ValueError(f"column {column.name} holds a value that is no {column.type}") from error
-    if column.type in _LARGEST and (found.min() < 0 or found.max() > _LARGEST[column.type]):
+    if len(values) < _FEW:
+        low, high = min(values), max(values)
+    else:
+        low, high = int(found.min()), int(found.max())
+    if column.type in _LARGEST and (low < 0 or high > _LARGEST[column.type]):
         raise ValueError(f"column {column.name} holds a value that is no {column.type}")
-    return found
+    return found, low, high
 
 
 def _message(arrays: list[tuple[_Array, npt.NDArray[np.bool_] | None]], rows: int) -> bytes:
