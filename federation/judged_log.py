@@ -67,7 +67,7 @@ class JudgedLog:
         """Everything from `seq` on is void and leaves the log: the author signed twice there."""
         changes: dict[int, Verdict] = dict.fromkeys(range(seq, len(self.verdicts)), FORKED)
         del self.verdicts[seq:], self.kinds[seq:]
-        for slot, claims in self._claims.items():
+        for slot, claims in list(self._claims.items()):
             kept = [claim for claim in claims if claim.seq < seq]
             if len(kept) < len(claims):
                 self._claims[slot] = kept
@@ -116,6 +116,9 @@ class JudgedLog:
     def _resolve(self, slot: SlotKey) -> list[tuple[int, Verdict]]:
         """Apply the rules of slots anew; the verdicts that changed."""
         claims = self._claims[slot]
+        if not claims:
+            del self._claims[slot], self._outcomes[slot]
+            return []
         outcome = self._outcomes[slot] = resolve(slot[0], claims)
         return list(self._changed(zip((claim.seq for claim in claims), outcome.verdicts, strict=True)))
 

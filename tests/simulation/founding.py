@@ -41,7 +41,7 @@ def tree(name: str, *, rho: str = "1/400", window: str = "day", unit: str | None
     return text if unit is None else {**text, "unit": unit}
 
 
-TREES = (tree("calls"), tree("visits"), tree("tips", unit="session"), tree("hours", window="hour", rho="1/4000"))
+TREES = (tree("calls"), tree("visits"), tree("tips", unit="session"), tree("hours", window="hour"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,191 @@
+"""What happens in a simulated federation: members publish, the network breaks, nodes crash, somebody lies.
+
+And what must hold afterwards, checked by other means than the core's own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from federation.slots import SlotKey
+from federation.verdicts import Counted, Verdict
+from protocol.entries import SUMMARY, verify_entry
+from protocol.ids import EntryId, NodeId, ReleaseId
+from protocol.summaries import SummaryData, parse_summary
+from protocol.windows import parse_window
+from tests.simulation.author import day
+from tests.simulation.liars import Liar
+from tests.simulation.world import Faults, SimNode, World
+
+METRICS: Final = ("calls", "visits", "tips")
+
+
+class Play:
+    """A generated run. Each released cell vector holds a number never used before, so a double count shows."""
+
+    def __init__(self, world: World, liars: Sequence[int] = ()) -> None:
+        self.world = world
+        self.liars = {place: Liar(world, world.nodes[place]) for place in liars}
+        self._marker = 0
+        self._next_day: Counter[tuple[int, str]] = Counter()
+
+    def publish(self, node: SimNode) -> None:
+        """The node's next window of some metric: mostly a release, sometimes an abstain, both, or a release again."""
+        if node.core is None or node.place in self.liars:
+            return
+        random, author = self.world.random, node.author
+        metric = random.choice(METRICS)
+        definition = self.world.founding.named(metric)
+        number = self._next_day[node.place, metric]
+        self._next_day[node.place, metric] += 1
+        choice = random.randrange(10)
+        if choice <= 1:
+            self.world.commit(node, author.abstain(definition, day(number)))
+        if choice != 0:
+            self._marker += 1
+            parsed = author.summary(definition, day(number), cells=[self._marker, 10_000, -3, 0])
+            self.world.commit(node, parsed)
+        if choice == 9:
+            self.world.commit(node, author.again(parse_summary(parsed.entry.data, node.id).release))
+
+    def storm(self, for_ms: int = 20_000, publications: int = 14) -> None:
+        """A bad time: faults, partitions and crashes drawn from the seed, while members publish."""
+        world, random = self.world, self.world.random
+        world.faults = Faults(
+            loss=random.choice((0, 10, 30)),
+            duplicate=random.choice((0, 20)),
+            flip=random.choice((0, 0, 5)),
+            delay_ms=(1, random.choice((10, 300))),
+            crash_before_save=random.choice((0, 0, 10)),
+            crash_after_save=random.choice((0, 0, 10)),
+        )
+        for _ in range(publications):
+            node = random.choice(world.nodes)
+            world.at(random.randrange(for_ms), lambda node=node: self.publish(node))
+        if random.randrange(2):
+            places = list(range(len(world.nodes)))
+            random.shuffle(places)
+            split = random.randrange(1, len(places))
+            world.at(random.randrange(for_ms), lambda: world.cut([places[:split], places[split:]]))
+        elif random.randrange(2):
+            source, target = random.sample(range(len(world.nodes)), 2)
+            world.at(random.randrange(for_ms), lambda: world.cut_one_way(source, target))
+        for _ in range(random.randrange(3)):
+            node = random.choice(world.nodes)
+            world.at(random.randrange(for_ms), lambda node=node: world.crash(node, 3_000))
+        for liar in self.liars.values():
+            for _ in range(5):
+                world.at(random.randrange(for_ms), lambda liar=liar: self.lie(liar))
+        world.run(for_ms)
+
+    def lie(self, liar: Liar) -> None:
+        """One lie of any sort."""
+        lies = (liar.noise_twice, liar.overspend, liar.fork, liar.forge, liar.skip_back, liar.replay)
+        self.world.random.choice(lies)()
+
+
+def check_converged(world: World, liars: Collection[int] = ()) -> None:
+    """What must hold after healing, whatever happened before (DESIGN I2, I3, I8)."""
+    _equal_views(world)
+    _chains_hold(world)
+    for node in world.nodes:
+        if node.place not in liars:
+            _nothing_lost(world, node)
+    _nothing_twice(world)
+    _nothing_overspent(world)
+
+
+def view(node: SimNode) -> dict[NodeId, tuple[list[Verdict], dict[SlotKey, tuple[object, object]]]]:
+    """What a node's core says of every author: verdicts in order, and what each slot says."""
+    assert node.core is not None
+    logs = node.core.logs
+    found = {}
+    for author in logs.rules.authors:
+        judged = logs.judged(author)
+        slots = {slot: (outcome.released, outcome.abstained) for slot, outcome in judged.slots()}
+        found[author] = (list(judged.verdicts), slots)
+    return found
+
+
+def _equal_views(world: World) -> None:
+    """Equal heads give equal judgement, in the core, in what the shell was told, and after a restart from disk."""
+    first = world.nodes[0]
+    assert first.core is not None
+    for node in world.nodes:
+        assert node.core is not None
+        assert node.core.logs.digest == first.core.logs.digest
+        assert view(node) == view(first), f"node {node.place} judges otherwise than node {first.place}"
+        for author in node.core.rules.authors:
+            log, judged = node.core.logs.log(author), node.core.logs.judged(author)
+            assert log is not None
+            assert [node.verdicts[entry] for entry in log.ids] == judged.verdicts, "the shell was told otherwise"
+    before = [view(node) for node in world.nodes]
+    for node in world.nodes:
+        world.boot(node)
+    assert [view(node) for node in world.nodes] == before, "a restart changes the verdicts"
+
+
+def _chains_hold(world: World) -> None:
+    """Every good entry is signed by its author and stands on the one before it."""
+    core = world.nodes[0].core
+    assert core is not None
+    by_id = {parsed.id: parsed for parsed in world.nodes[0].disk.all()}
+    for member in world.founding.members:
+        log = core.logs.log(member.node)
+        assert log is not None
+        prev: bytes = world.founding.federation
+        for seq, entry in enumerate(log.ids):
+            header = by_id[entry].header
+            verify_entry(header, by_id[entry].entry, (member.key.public_key,))
+            assert (header.author, header.seq, header.prev) == (member.node, seq, prev), "an entry stands on another"
+            prev = entry
+
+
+def _nothing_lost(world: World, node: SimNode) -> None:
+    """Every entry an honest member wrote counts everywhere."""
+    for other in world.nodes:
+        assert other.core is not None
+        log = other.core.logs.log(node.id)
+        assert log is not None
+        assert log.ids == [parsed.id for parsed in node.author.entries], f"node {other.place} misses entries"
+        assert all(isinstance(verdict, Counted) for verdict in other.core.logs.judged(node.id).verdicts)
+
+
+def _nothing_twice(world: World) -> None:
+    """A slot for which an author made two releases counts none; no release counts in two slots."""
+    core = world.nodes[0].core
+    assert core is not None
+    for author in core.rules.authors:
+        made: dict[SlotKey, set[ReleaseId]] = {}
+        for summary in _summaries(world.nodes[0], author):
+            made.setdefault((summary.definition, summary.window), set()).add(summary.release)
+        counted = {slot: outcome.released for slot, outcome in core.logs.judged(author).slots() if outcome.released}
+        for slot, claim in counted.items():
+            assert made[slot] == {claim.release}, f"{len(made[slot])} releases were made for a slot that counts one"
+        assert len({claim.release for claim in counted.values()}) == len(counted)
+
+
+def _nothing_overspent(world: World) -> None:
+    """What the counted summaries of an author charge an epoch stays within the charter's cap."""
+    core = world.nodes[0].core
+    assert core is not None
+    cap = core.rules.cap_of(parse_window(day(0)))
+    assert cap is not None
+    for author in core.rules.authors:
+        spent: Counter[str] = Counter()
+        counted = {outcome.released.entry for _, outcome in core.logs.judged(author).slots() if outcome.released}
+        for summary in _summaries(world.nodes[0], author, counted):
+            spent.update({charge.epoch: charge.rho_nano for charge in summary.charges})
+        assert max(spent.values(), default=0) <= cap.rho_nano, "more was counted than the cap allows"
+
+
+def _summaries(node: SimNode, author: NodeId, only: set[EntryId] | None = None) -> Iterator[SummaryData]:
+    """The summaries in the good part of an author's log, read from the disk."""
+    assert node.core is not None
+    log = node.core.logs.log(author)
+    assert log is not None
+    for parsed in node.disk.entries.get(author, []):
+        if parsed.header.kind == SUMMARY and parsed.id in log.ids and (only is None or parsed.id in only):
+            yield parse_summary(parsed.entry.data, author)

@@ -1,0 +1,330 @@
+"""A deterministic world: real cores, one fake clock, an in-memory network with faults, everything from one seed.
+
+- The only randomness is `random.Random(seed)`; a run is repeated exactly by its seed.
+- Time jumps from event to event, in milliseconds. Nothing sleeps.
+- The network loses, delays (so reorders), duplicates and flips bytes of requests and answers, and cuts links one way.
+- A node's disk survives a crash, its memory does not. It crashes before a save (nothing of the call happened) or after
+  it (saved, nothing said).
+- `heal` makes the network perfect; `settle` runs until all heads are equal.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from federation.core import Core, Failed
+from federation.effects import (
+    Alarm,
+    Change,
+    Effect,
+    Judged,
+    Reply,
+    SendRequest,
+    StoreDefinition,
+    StoreEntries,
+    StoreEvidence,
+)
+from federation.settings import Settings
+from federation.verdicts import Verdict
+from protocol.entries import Entry, ParsedEntry
+from protocol.ids import DefinitionHash, EntryId, NodeId
+from tests.simulation.author import Author
+from tests.simulation.founding import Founding, found
+
+START_MS: Final = 1_763_600_000_000
+QUICK: Final = Settings(sync_interval_ms=4_000, request_timeout_ms=5_000, backoff_most_ms=8_000)
+
+
+@dataclass(slots=True)
+class Disk:
+    """What survives a crash; the core's `EntrySource`."""
+
+    entries: dict[NodeId, list[ParsedEntry]] = field(default_factory=dict)
+    ids: set[EntryId] = field(default_factory=set)
+    definitions: dict[DefinitionHash, bytes] = field(default_factory=dict)
+    evidence: dict[NodeId, bytes] = field(default_factory=dict)
+
+    def append(self, entries: Sequence[ParsedEntry]) -> None:
+        for parsed in entries:
+            assert parsed.id not in self.ids, "an entry was stored twice"
+            self.ids.add(parsed.id)
+            log = self.entries.setdefault(parsed.header.author, [])
+            log.append(parsed)
+            log.sort(key=lambda item: (item.header.position, item.id))
+
+    def entries_after(
+        self, author: NodeId, position: tuple[int, int], max_bytes: int, max_entries: int
+    ) -> Sequence[Entry]:
+        found: list[Entry] = []
+        size = 0
+        for parsed in self.entries.get(author, []):
+            if parsed.header.position <= position:
+                continue
+            size += len(parsed.entry.encode())
+            if len(found) == max_entries or (found and size > max_bytes):
+                break
+            found.append(parsed.entry)
+        return found
+
+    def all(self) -> list[ParsedEntry]:
+        return [parsed for log in self.entries.values() for parsed in log]
+
+
+@dataclass(slots=True)
+class Faults:
+    """How bad the network is, in per cent of messages; delays in milliseconds."""
+
+    loss: int = 0
+    duplicate: int = 0
+    flip: int = 0
+    delay_ms: tuple[int, int] = (1, 5)
+    crash_before_save: int = 0  # per cent of calls that would store something
+    crash_after_save: int = 0
+
+
+@dataclass(slots=True)
+class SimNode:
+    """A node: a disk, an author's pen, and a core while it is up."""
+
+    place: int
+    author: Author
+    disk: Disk
+    core: Core | None = None
+    verdicts: dict[EntryId, Verdict] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+
+    @property
+    def id(self) -> NodeId:
+        return self.author.who.node
+
+
+CoreFactory = Callable[["World", SimNode], Core]
+
+
+def real_core(world: World, node: SimNode) -> Core:
+    """The core as production builds it, from what the disk holds."""
+    founding = world.founding
+    return Core(
+        node.id,
+        node.author.who.key,
+        founding.document,
+        node.disk.definitions,
+        {node.id: node.author.who.inception},
+        node.disk,
+        node.disk.all(),
+        world.settings,
+    )
+
+
+class World:
+    """N nodes and the time between them."""
+
+    def __init__(
+        self,
+        size: int,
+        seed: int,
+        *,
+        settings: Settings = QUICK,
+        make_core: CoreFactory = real_core,
+        founding: Founding | None = None,
+    ) -> None:
+        self.random = random.Random(seed)
+        self.now_ms = START_MS
+        self.settings = settings
+        self.faults = Faults()
+        self.founding = founding or found(size)
+        self.traffic: Counter[str] = Counter()
+        self.skew_ms: Counter[int] = Counter()
+        self._make_core = make_core
+        self._cut: set[tuple[int, int]] = set()
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = 0
+        self._alarm_ms: dict[int, int] = {}
+        self.nodes = [
+            SimNode(place, Author(self.founding, who), Disk(definitions=dict(self.founding.definitions)))
+            for place, who in enumerate(self.founding.members)
+        ]
+        for node in self.nodes:
+            node.disk.append([node.author.born()])
+            self.boot(node)
+
+    def rng(self, size: int) -> bytes:
+        return self.random.randbytes(size)
+
+    def clock(self, node: SimNode) -> int:
+        """The node's wall clock."""
+        return self.now_ms + self.skew_ms[node.place]
+
+    # -- nodes
+
+    def boot(self, node: SimNode) -> None:
+        """Start a node from its disk."""
+        node.verdicts.clear()
+        node.core = self._make_core(self, node)
+        self._do(node, node.core.start(self.clock(node), self.rng))
+
+    def crash(self, node: SimNode, down_ms: int) -> None:
+        """The process is gone; it starts again after a while."""
+        if node.core is not None:
+            node.core = None
+            self.traffic["crash"] += 1
+            self.at(down_ms, lambda: self.boot(node) if node.core is None else None)
+
+    def commit(self, node: SimNode, parsed: ParsedEntry) -> None:
+        """The node's own transaction stored an entry; the core hears of it, unless the node died in between."""
+        node.disk.append([parsed])
+        if node.core is None:
+            return
+        if self._happens(self.faults.crash_after_save):
+            self.crash(node, 1_000)
+            return
+        self._do(node, node.core.own_entry(parsed, self.clock(node)))
+
+    def deliver(self, node: SimNode, message: bytes) -> bytes | None:
+        """Bytes arrive at a node from wherever; its answer, None when it died before answering."""
+        if node.core is None:
+            return None
+        reply = self._do(node, node.core.receive(message, self.clock(node), self.rng))
+        return None if reply is None else reply.body
+
+    # -- network
+
+    def cut(self, groups: Sequence[Sequence[int]]) -> None:
+        """Only nodes of one group reach each other."""
+        of = {place: number for number, group in enumerate(groups) for place in group}
+        places = range(len(self.nodes))
+        self._cut = {(one, other) for one in places for other in places if of.get(one) != of.get(other)}
+
+    def cut_one_way(self, source: int, target: int) -> None:
+        """Requests from source to target are lost; the other direction works."""
+        self._cut.add((source, target))
+
+    def heal(self) -> None:
+        """From now on every message arrives, quickly and once; nobody crashes."""
+        self.faults = Faults()
+        self._cut.clear()
+
+    # -- time
+
+    def at(self, after_ms: int, do: Callable[[], None]) -> None:
+        self._order += 1
+        heapq.heappush(self._events, (self.now_ms + after_ms, self._order, do))
+
+    def run(self, for_ms: int, until: Callable[[], bool] = lambda: False) -> None:
+        """Let time pass: until it is over, or the condition holds."""
+        end = self.now_ms + for_ms
+        while self._events and self._events[0][0] <= end and not until():
+            self.now_ms, _, do = heapq.heappop(self._events)
+            do()
+        if not until():
+            self.now_ms = end
+
+    def settle(self, within_ms: int = 120_000) -> None:
+        """Run until all nodes are up and their heads are equal.
+
+        Raises:
+            AssertionError: they are not, in time.
+        """
+        self.run(within_ms, self.in_step)
+        heads = {node.place: node.core and node.core.logs.heads() for node in self.nodes}
+        assert self.in_step(), f"heads differ {within_ms} ms after healing: {heads}"
+
+    def in_step(self) -> bool:
+        digests = {node.core.logs.digest if node.core else None for node in self.nodes}
+        return len(digests) == 1 and None not in digests
+
+    # -- carrying out effects
+
+    def _do(self, node: SimNode, effects: Sequence[Effect]) -> Reply | None:
+        """Carry out one call's effects in order; None when the node died on the way."""
+        saves = any(isinstance(effect, StoreEntries) for effect in effects)
+        if saves and self._happens(self.faults.crash_before_save):
+            self.crash(node, 1_000)
+            return None
+        for effect in effects:
+            match effect:
+                case StoreEntries(entries):
+                    node.disk.append(entries)
+                    if self._happens(self.faults.crash_after_save):
+                        self.crash(node, 1_000)
+                        return None
+                case StoreDefinition(hash_, body):
+                    node.disk.definitions[hash_] = body
+                case StoreEvidence(author, _, body):
+                    node.disk.evidence[author] = body
+                case Judged(changes):
+                    node.changes += changes
+                    node.verdicts.update({change.entry: change.verdict for change in changes})
+                case Alarm():
+                    node.alarms.append(effect)
+                case SendRequest():
+                    self._post(node, effect)
+                case Reply():
+                    self._wake(node)
+                    return effect
+        self._wake(node)
+        return None
+
+    def _wake(self, node: SimNode) -> None:
+        """One timer per node, at the time its core names."""
+        core = node.core
+        wakeup = None if core is None else core.next_wakeup_ms()
+        if core is None or wakeup is None:
+            return
+        due = max(wakeup - self.clock(node), 0) + self.now_ms
+        if self._alarm_ms.get(node.place, due + 1) <= due and self._alarm_ms[node.place] > self.now_ms:
+            return  # an earlier timer stands
+        self._alarm_ms[node.place] = due
+        self.at(due - self.now_ms, lambda: self._tick(node, core, due))
+
+    def _tick(self, node: SimNode, core: Core, due: int) -> None:
+        if node.core is core and self._alarm_ms.get(node.place) == due:
+            del self._alarm_ms[node.place]
+            self._do(node, core.tick(self.clock(node), self.rng))
+
+    def _post(self, sender: SimNode, sent: SendRequest) -> None:
+        """Carry a request to its peer and the answer back, with whatever the network does to them."""
+        core = sender.core
+        target = next(node for node in self.nodes if node.id == sent.peer)
+        self.traffic[sent.op] += 1
+        self.traffic["bytes"] += len(sent.body)
+        is_lost = (sender.place, target.place) in self._cut or self._happens(self.faults.loss)
+
+        def answered(answer: bytes | Failed) -> None:
+            if sender.core is core and core is not None:
+                self._do(sender, core.on_response(sent.token, answer, self.clock(sender), self.rng))
+
+        def arrive(is_copy: bool) -> None:
+            body = self.deliver(target, self._carried(sent.body))
+            if is_copy:
+                return
+            if body is None or self._happens(self.faults.loss):
+                self.at(self._delay(), lambda: answered(Failed("unreachable")))
+            else:
+                self.at(self._delay(), lambda: answered(self._carried(body)))
+
+        if is_lost:
+            self.at(self._delay(), lambda: answered(Failed("unreachable")))
+        else:
+            self.at(self._delay(), lambda: arrive(False))
+            if self._happens(self.faults.duplicate):
+                self.at(self._delay() * 3, lambda: arrive(True))
+
+    def _carried(self, body: bytes) -> bytes:
+        """The body as it arrives: now and then with one bit turned."""
+        if not self._happens(self.faults.flip):
+            return body
+        place = self.random.randrange(len(body))
+        return body[:place] + bytes([body[place] ^ 1 << self.random.randrange(8)]) + body[place + 1 :]
+
+    def _delay(self) -> int:
+        return self.random.randint(*self.faults.delay_ms)
+
+    def _happens(self, per_cent: int) -> bool:
+        return self.random.randrange(100) < per_cent
