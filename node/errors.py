@@ -42,9 +42,7 @@ class StorageError(NodeError):
 
     code = "storage"
 
-    def __init__(
-        self, *, what: str, why: str, fix: str, code: str | None = None, fatal: bool = False
-    ) -> None:
+    def __init__(self, *, what: str, why: str, fix: str, code: str | None = None, fatal: bool = False) -> None:
         self.fatal = fatal
         super().__init__(what=what, why=why, fix=fix, code=code)
 

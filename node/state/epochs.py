@@ -167,6 +167,16 @@ def load_closed_windows(database: StateDatabase) -> list[Window]:
     return [Window(*row) for row in rows]
 
 
+def open_span(database: StateDatabase, window: Window) -> tuple[int, int]:
+    """From when until when (unix seconds) rows of a closed window could be taken in; the first is early for history."""
+    start = load_start(database)
+    closed_at = int(database.query("SELECT closed_at FROM closed_windows WHERE window = ?", (window.text,))[0][0])
+    is_history = start is not None and start.is_history(window.start_hour)
+    return (
+        0 if is_history else (window.start_hour - 1) * 3600
+    ), closed_at  # an event may be an hour ahead of the clock
+
+
 def insert_closed_windows(connection: sqlite3.Connection, windows: Iterable[Window], now_s: int) -> None:
     """Close the windows; one that is closed already keeps its first record."""
     connection.executemany(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
 from node.anchor import load_anchor
 from node.state.database import StateDatabase
 from node.state.log import LogStore
@@ -47,7 +49,7 @@ def test_a_kill_at_any_step_releases_nothing_twice(tmp_path: Path, step: str) ->
     database = StateDatabase(tmp_path / "state.db")
     entries = list(LogStore(database).replay(NODE))
     assert [entry.header.seq for entry in entries] == list(range(len(entries)))
-    assert all(one.id == two.header.prev for one, two in zip(entries, entries[1:], strict=False))
+    assert all(one.id == two.header.prev for one, two in itertools.pairwise(entries))
     ids = [entry.id.hex() for entry in entries]
     assert set(pushed) <= set(ids), "what was pushed is in the log"
     assert len(pushed) == len(set(pushed))

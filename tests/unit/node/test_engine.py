@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
 
 from node.errors import StorageError
 from node.vault.engine import EngineLimits, connect, run_window
 from node.vault.frames import decode_frame, encode_rows, table_of
 from privacy.bounding import Binding
-from privacy.bounding_reference import deduplicate
+from privacy.bounding_reference import deduplicate, reference_vector
 from privacy.rows import Row
 from privacy.units import Window
+from tests.property.bounding_tables import Case, cases
 from tests.vault_kit import NOW, full, rows_in, rows_of
 
 SALT = b"s" * 32
@@ -122,3 +124,16 @@ def test_rows_survive_the_way_through_the_engine() -> None:
     rows = rows_of(50)
     with run_window(table_from(rows)) as engine:
         assert sorted(engine.run("SELECT * FROM window_rows"), key=repr) == sorted(rows_in(table_from(rows)), key=repr)
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases())
+def test_sealed_rows_give_the_vector_of_the_reference(case: Case) -> None:
+    """From frames through engine and bounding query, several queries on one engine: as plain Python counts."""
+    half = len(case.rows) // 2
+    frames = [decode_frame(encode_rows(part, 16), 16) for part in (case.rows[:half], case.rows[half:]) if part]
+    rows = deduplicate(case.rows, case.layout.window)
+    with run_window(table_of(frames), case.layout.window) as engine:
+        for salt in (case.salt, SALT):
+            wanted = reference_vector(rows, case.definition, case.layout, case.plans, salt)
+            assert engine.vector(case.binding, salt) == wanted
