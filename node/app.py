@@ -50,6 +50,7 @@ from node.mesh.driver import MeshDriver
 from node.mesh.server import mesh_routes
 from node.mesh.transport import MeshTransport
 from node.state.database import StateDatabase
+from node.state.epochs import open_span
 from node.state.log import LogStore
 from node.state.plans import PlanBook
 from node.state.slots import SlotStore
@@ -285,7 +286,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
         publisher=node.publisher,
         metrics=standing,
         counts_from=membership.member.counts_from,
-        plans=plans.plans,
+        plans_of=lambda window: plans.in_force(*open_span(node.database, window)),
         clock=clock,
         committed=node.committed,
         is_clock_trusted=node.guard.is_trusted,

@@ -46,7 +46,7 @@ class ReleaseRound:
         publisher: Publisher,
         metrics: Sequence[StandingMetric],
         counts_from: int,
-        plans: Mapping[int, Plan],
+        plans_of: Callable[[Window], Mapping[int, Plan]],
         clock: Clock,
         committed: Callable[[Sequence[ParsedEntry]], None],
         is_clock_trusted: Callable[[], bool] = lambda: True,
@@ -58,6 +58,7 @@ class ReleaseRound:
         Args:
             metrics: In catalogue order.
             counts_from: Hour of the first window expected of this node.
+            plans_of: The plans that stored rows of a window may be coded by.
             committed: Given each window's new entries once they and the anchor are on disk.
             holds_back: Why nothing may be signed now, None when it may.
         """
@@ -65,7 +66,7 @@ class ReleaseRound:
         self._publisher = publisher
         self._metrics = metrics
         self._counts_from = counts_from
-        self._plans = plans
+        self._plans_of = plans_of
         self._clock = clock
         self._committed = committed
         self._is_clock_trusted = is_clock_trusted
@@ -105,12 +106,13 @@ class ReleaseRound:
 
     def _answer_window(self, window: Window, metrics: Sequence[StandingMetric], should_stop: Callable[[], bool]) -> int:
         entries: list[ParsedEntry] = []
+        plans = self._plans_of(window)
         try:
             with self._rows_of(window) as rows:
                 for metric in metrics:
                     if should_stop():
                         break
-                    entry = self._publisher.answer(metric.hash, metric.definition, window, self._plans, rows)
+                    entry = self._publisher.answer(metric.hash, metric.definition, window, plans, rows)
                     if entry is not None:
                         entries.append(entry)
         finally:

@@ -25,3 +25,18 @@ def test_a_plan_keeps_its_number_across_restarts(tmp_path: Path) -> None:
     assert dict(again.plans) == {1: first, 2: second}
     assert [app.name for app in again.plans[2].apps] == ["b-app", "a-app"]
     assert again.adopt(second, now_s=2) == 2
+
+
+def test_only_plans_in_force_in_the_span_are_asked(tmp_path: Path) -> None:
+    """An old plan that no longer fits a metric must not silence the node for ever; one in force in the span must."""
+    book = PlanBook(StateDatabase(tmp_path / "state.db"))
+    old, new = parse_plan(TREE), parse_plan({**TREE, "plan": "shop-2"})
+    book.adopt(old, now_s=1000)
+    book.adopt(new, now_s=2000)
+    book.adopt(old, now_s=3000)
+    assert list(book.in_force(1100, 1900)) == [1]
+    assert list(book.in_force(2100, 2900)) == [2]
+    assert list(book.in_force(1900, 2100)) == [1, 2]
+    assert list(book.in_force(3100, 9000)) == [1]
+    assert list(book.in_force(0, 9000)) == [1, 2]
+    assert list(PlanBook(book._database).in_force(2100, 2900)) == [2]
