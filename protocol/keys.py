@@ -5,7 +5,7 @@ Two nodes that disagree on one signature disagree on history, so the rule is exa
 without the cofactor. All five are libsodium's own checks; the vectors in specs/vectors/v1/signatures.json hold
 it to each, so a release that drops one fails our tests. What libsodium's verification does *not* refuse is a
 key outside the prime-order subgroup (a good point plus a small-order one): `check_public_key` does, wherever a
-key enters the protocol.
+key enters the protocol. It needs PyNaCl 1.6.2: before, libsodium let such points pass (CVE-2025-69277).
 """
 
 from __future__ import annotations

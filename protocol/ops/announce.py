@@ -11,7 +11,7 @@ from protocol.ops.payload import MAX_ENTRIES, encode_payload, open_payload, pars
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """New heads, named instead of sent: (author, generation, seq, id) each. The answer is empty."""
+    """New heads, named instead of sent: (author, generation, seq, id) each. The answer has no bytes."""
 
     heads: tuple[tuple[NodeId, int, int, EntryId], ...]
 
