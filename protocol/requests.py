@@ -144,12 +144,16 @@ def sign_request(key: SigningKey, request: Request) -> bytes:
     Raises:
         TooLarge: above 1 MiB. MalformedMessage: whatever `parse_request` would refuse.
     """
-    return _sign(key, REQUEST, request, request.body())
+    body = request.body()
+    _request_of(body)
+    return _within_limit(sign_object(REQUEST, request.federation, request.sender, body, (key,)))
 
 
 def sign_response(key: SigningKey, response: Response) -> bytes:
     """The message bytes of an answer. Raises as `sign_request`."""
-    return _sign(key, RESPONSE, response, response.body())
+    body = response.body()
+    _response_of(body)
+    return _within_limit(sign_object(RESPONSE, response.federation, response.sender, body, (key,)))
 
 
 def request_hash(message: bytes) -> RequestHash:
@@ -184,17 +188,17 @@ def verify_request(parsed: ParsedRequest, public_key: bytes) -> None:
 
 
 def verify_response(
-    parsed: ParsedResponse, public_key: bytes, request: Request, hash: RequestHash | None = None
+    parsed: ParsedResponse, public_key: bytes, request: Request, asked: RequestHash | None = None
 ) -> None:
     """Nothing, when the response answers this very request and is signed by the one who was asked.
 
-    `hash` is the request's hash, computed here when not given.
+    `asked` is the hash of that request, computed here when not given.
 
     Raises:
         BadSignature: another key, another request, another pair of nodes or another federation.
     """
     response = parsed.response
-    expected = RequestHash(object_id(REQUEST, request.body())) if hash is None else hash
+    expected = RequestHash(object_id(REQUEST, request.body())) if asked is None else asked
     if (response.request_hash, response.federation, response.sender, response.recipient) != (
         expected, request.federation, request.recipient, request.sender,
     ):  # fmt: skip
@@ -202,17 +206,11 @@ def verify_response(
     verify_object(parsed.signed, response.federation, response.sender, (public_key,))
 
 
-def _sign(key: SigningKey, type_: str, envelope: Request | Response, body: bytes) -> bytes:
-    if type_ == REQUEST:
-        _request_of(body)
-        signed = sign_object(REQUEST, envelope.federation, envelope.sender, body, (key,))
-    else:
-        _response_of(body)
-        signed = sign_object(RESPONSE, envelope.federation, envelope.sender, body, (key,))
+def _within_limit(signed: SignedObject) -> bytes:
     message = signed.encode()
     if len(message) > MAX_MESSAGE_BYTES:
         raise TooLarge(
-            what=f"{type_} not sent",
+            what=f"{signed.type} not sent",
             why=f"{len(message)} bytes, at most {MAX_MESSAGE_BYTES} are allowed",
             fix="Split the payload",
         )

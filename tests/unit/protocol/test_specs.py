@@ -1,0 +1,110 @@
+"""The specifications name what the code has: every closed list, every code, every section that the code cites."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from protocol import (
+    cells,
+    charter,
+    entries,
+    errors,
+    identity,
+    join_request,
+    kind_data,
+    objects,
+    ops,
+    requests,
+    summaries,
+)
+from protocol.errors import ProtocolError
+
+ROOT = Path(__file__).resolve().parents[3]
+MESH = (ROOT / "specs" / "mesh.md").read_text(encoding="utf-8")
+CHARTER = (ROOT / "specs" / "charter.md").read_text(encoding="utf-8")
+
+LISTS = {
+    "kinds": sorted(entries.KINDS),
+    "abstain reasons": kind_data.ABSTAIN_REASONS,
+    "withdraw reasons": kind_data.WITHDRAW_REASONS,
+    "units": summaries.UNITS,
+    "mechanisms": summaries.MECHANISMS,
+    "ops": requests.OPS,
+    "statuses": requests.STATUSES,
+    "verdicts": ops.PUSH_VERDICTS,
+    "join states": ops.JOIN_STATES,
+    "types": [value for name, value in vars(objects).items() if name.isupper() and isinstance(value, str)],
+    "codes": [
+        value.code
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, ProtocolError) and value is not ProtocolError
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "items"), LISTS.items())
+def test_closed_lists_are_specified(name: str, items: list[str]) -> None:
+    """Each item in code type, so that an implementer finds it."""
+    missing = [item for item in items if f"`{item}`" not in MESH]
+    assert missing == [], name
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (f"Header ≤ {entries.MAX_HEADER_BYTES} bytes", 400),
+        (f"data ≤ {entries.MAX_DATA_BYTES:,}", 65_536),
+        (f"cells ≤ {cells.MAX_CELL_VECTOR_BYTES:,}", 524_288),
+        (f"1 to {cells.MAX_CELLS:,} cells", 65_536),
+        (f"At most {identity.MAX_INCEPTION_BYTES:,} bytes", 1024),
+        (f"1 to {summaries.MAX_BLOCKS} of", 64),
+        (f"limit 1 to {ops.MAX_ENTRIES}", 512),
+        (f"≤ {ops.MAX_AUTHORS:,};", 4096),
+        (f"≤ {ops.MAX_DOCUMENTS} hashes", 256),
+    ],
+)
+def test_limits_of_the_mesh_are_specified(text: str, value: int) -> None:
+    """The number in the text is the number in the code."""
+    assert text in MESH
+    assert re.search(rf"\b{value:,}\b|\b{value}\b", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"at most {charter.MAX_CHARTER_BYTES:,} bytes",
+        f"1 to {charter.MAX_MEMBERS:,} maps (2.3)",
+        f"0 to {charter.MAX_CATALOGUE_ROWS:,} rows",
+        f"0 to {charter.MAX_PREVIOUS} charter hashes",
+        f"human text, ≤ {charter.MAX_HUMAN_NAME_BYTES} bytes",
+        f"≤ {join_request.MAX_JOIN_REQUEST_BYTES:,} bytes",
+        "At most 628,352 bytes",
+    ],
+)
+def test_limits_of_the_charter_are_specified(text: str) -> None:
+    """The number in the text is the number in the code."""
+    assert text in CHARTER
+
+
+def test_strangers_refusal_is_specified() -> None:
+    """Byte by byte."""
+    assert requests.REFUSAL.hex(" ") in MESH
+
+
+def test_every_section_that_code_cites_exists() -> None:
+    """`specs/mesh.md 5.4` in a docstring leads somewhere."""
+    texts = {"mesh": MESH, "charter": CHARTER}
+    cited = set()
+    for folder in ("protocol", "federation", "specs/vectors"):
+        for path in (ROOT / folder).rglob("*.py"):
+            cited |= set(re.findall(r"specs/(mesh|charter)\.md (\d+(?:\.\d+)?)", path.read_text(encoding="utf-8")))
+    assert len(cited) > 10
+    lost = [
+        (name, number)
+        for name, number in cited
+        if not re.search(rf"^(## {number}\.|\*\*{re.escape(number)}[ *])", texts[name], re.MULTILINE)
+    ]
+    assert lost == []
