@@ -12,7 +12,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -28,12 +27,12 @@ import pytest
 from node.demo.needles import Needles
 from node.demo.platforms import PLATFORMS
 from node.demo.play import make_play
+from tests.integration.demo_command import TIMEOUT_S, demo_command, empty_home, port_base
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "specs" / "demo.schema.json").read_text())
 SCALE = 0.02
 SEED = 11
-TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
@@ -45,30 +44,6 @@ class Run:
     stderr: str
     folder: Path
     day: date
-
-
-def _port_base() -> int:
-    """A base whose eight ports are free now; the range is apart from the default ports."""
-    for base in range(21_000 + os.getpid() % 500 * 20, 60_000, 20):
-        try:
-            for port in [*range(base, base + 4), *range(base + 10, base + 14)]:
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise AssertionError("no free ports")
-
-
-def _command(*words: object, base: int | None = None) -> list[str]:
-    ports = ["--port-base", str(base or _port_base())]
-    return [sys.executable, "-P", "-m", "node", "demo", *ports, *map(str, words)]
-
-
-def _environment(home: Path) -> dict[str, str]:
-    """An empty home: the demo must need nothing from it."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MURMUR", "XDG"))}
-    return {**kept, "HOME": str(home), "TMPDIR": str(home), "NO_COLOR": "1"}
 
 
 def _is_alive(pid: int) -> bool:
@@ -85,8 +60,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("kept") / "demo"
     day = datetime.now(UTC).date()
     finished = subprocess.run(
-        _command("--once", "--json", "--scale", SCALE, "--seed", SEED, "--keep", folder),
-        capture_output=True, text=True, timeout=TIMEOUT_S, env=_environment(home), cwd=home, check=False,
+        demo_command("--once", "--json", "--scale", SCALE, "--seed", SEED, "--keep", folder),
+        capture_output=True, text=True, timeout=TIMEOUT_S, env=empty_home(home), cwd=home, check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     return Run(json.loads(finished.stdout), finished.stdout, finished.stderr, folder, day)
@@ -163,10 +138,10 @@ def test_talk_is_on_stderr_and_says_the_two_truths(run: Run) -> None:
 
 
 def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
-    base = _port_base()
+    base = port_base()
     process = subprocess.Popen(
-        _command("--scale", SCALE, base=base), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=_environment(tmp_path), cwd=tmp_path, start_new_session=True,
+        demo_command("--scale", SCALE, base=base), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=empty_home(tmp_path), cwd=tmp_path, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     try:
@@ -195,7 +170,7 @@ def _until(process: subprocess.Popen[str], words: str, deadline: float) -> Itera
 
 
 def test_a_busy_port_is_one_clear_sentence(tmp_path: Path) -> None:
-    base = _port_base()
+    base = port_base()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", base + 12))
         taken.listen()
@@ -215,7 +190,7 @@ def test_a_folder_in_use_is_never_written_to(tmp_path: Path) -> None:
 
 def _refused(home: Path, sentence: str, *words: object, base: int | None = None) -> None:
     finished = subprocess.run(
-        _command(*words, base=base), capture_output=True, text=True, timeout=60, env=_environment(home), cwd=home,
+        demo_command(*words, base=base), capture_output=True, text=True, timeout=60, env=empty_home(home), cwd=home,
         check=False,
     )  # fmt: skip
     assert finished.returncode not in (0, None)
