@@ -22,7 +22,7 @@ test: tools ## the fast tests, at most eight minutes
 	$(pytest) -q -n $(WORKERS) --dist loadscope -m "not slow" $(ARGS)
 
 test-slow: tools ## long loops and many draws, at most ninety minutes; writes tests/REPORT.md
-	timeout $(SLOW_LIMIT_S) $(pytest) -q -m slow --murmur-report tests/REPORT.md $(ARGS)
+	timeout $(SLOW_LIMIT_S) $(pytest) -q -m "slow or measures" --murmur-report tests/REPORT.md $(ARGS)
 
 check: tools ## form, types and the direction of imports
 	$(bin)/ruff format --check .

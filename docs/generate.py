@@ -77,7 +77,7 @@ def _codes(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 sentences = [_text(given.get(part)) for part in ("what", "why", "fix")]
                 what, why, fix = (sentence.rstrip(".") for sentence in sentences)
                 if what:
-                    yield code, f"{what}: {why}. {fix}."
+                    yield code, f"{what}{f': {why}' if why else ''}.{f' {fix}.' if fix else ''}"
 
 
 def _class_code(node: ast.ClassDef) -> str:

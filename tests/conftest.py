@@ -42,6 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--murmur-report", metavar="FILE", help="write what was measured to FILE, as Markdown")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever measures is in the slow suite's report too, also when it is quick."""
+    for item in items:
+        if "measured" in getattr(item, "fixturenames", ()):
+            item.add_marker("measures")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

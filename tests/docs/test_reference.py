@@ -66,6 +66,13 @@ def test_relative_links_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_every_specification_is_in_the_index() -> None:
+    """specs/README.md names every document of specs/."""
+    index = (ROOT / "specs/README.md").read_text(encoding="utf-8")
+    names = {path.name for path in (ROOT / "specs").iterdir() if path.name != "README.md"}
+    assert {name for name in names if name not in index} == set()
+
+
 def commands_in(page: str) -> list[str]:
     """The command lines of a page's sh blocks, continued lines joined, comments left out."""
     lines: list[str] = []
