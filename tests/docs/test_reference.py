@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 
 _ROUTE = re.compile(r"""(?:\.add_|web\.)(get|post|put|delete|patch)\(\s*f?["']([^"']+)["']""")
 _HEADING = re.compile(r"^### `([^`]+)`$", re.MULTILINE)
+_LINK = re.compile(r"\]\(([\w./-]+)(?:#[\w-]*)?\)")
+_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
 
@@ -60,7 +62,7 @@ def test_relative_links_lead_somewhere() -> None:
     broken = [
         f"{page.relative_to(ROOT)}: {target}"
         for page in pages
-        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        for target in _LINK.findall(_CODE.sub("", page.read_text(encoding="utf-8")))
         if not (page.parent / target).exists()
     ]
     assert broken == []
