@@ -289,7 +289,7 @@ def _member(member: Contributor, places: Sequence[Place | None], state: str, com
         "organisation": member.organisation,
         "state": state,
         "windows": sum(place is not None and place.standing == "included" for place in places),
-        "person_keys": _kinds(combined),
+        "person_keys": list(combined.units.get(member.node, ())),
         "sampled": member.node in combined.sampled,
         "without": [
             {"standing": standing, "reason": reason, "windows": list(windows)}

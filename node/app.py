@@ -24,6 +24,7 @@ import structlog
 from aiohttp import web
 
 from federation.core import Core
+from federation.peers import PeerStatus
 from federation.query import MetricRow
 from federation.settings import Settings
 from node import keyfiles
@@ -200,6 +201,7 @@ class Node:
                 "heads_digest": self.mesh.core.logs.digest.hex(),
                 "position": self.mesh.core.logs.heads()[self._own_place()].seq,
             },
+            "peers": [self._peer(status) for status in self.mesh.core.peers()],
             "budget": {
                 epoch: f"{charge.rho_nano} of {self._cap_text(epoch)} nano-rho"
                 for epoch, charge in list(slots.charges_by_epoch().items())[-7:]
@@ -227,6 +229,18 @@ class Node:
         held = self.holds_back()
         reasons["releases"] = held or self.guard.doubt or "ok"
         return all(reason == "ok" for reason in reasons.values()), reasons
+
+    def _peer(self, status: PeerStatus) -> dict[str, Any]:
+        member = self.membership.charter.member(status.node)
+        refused = status.refused
+        return {
+            "name": "?" if member is None else member.name,
+            "in_step": status.in_step,
+            "missing_here": status.missing_here,
+            "skew_ms": status.skew_ms,
+            "last_failure": status.last_failure,
+            "refused": None if refused is None else f"{refused.what}: {refused.code}",
+        }
 
     def _own_place(self) -> int:
         return list(self.membership.authors).index(self.membership.node)
