@@ -186,6 +186,9 @@ def test_kinds_of_person_keys_are_said() -> None:
     mixed = WindowInput(DAY, one.definition_hash, one.layout, (*users.releases, *one.releases[1:]))
     data = ask(COUNTRIES, [mixed], window=DAY.text)
     assert (data["counts"], data["person_keys"]) == ("person keys", ["session", "user"])
+    kinds = {member["name"]: member["person_keys"] for member in data["members"]}
+    assert kinds.pop(NAMES[0]) == ["user"]
+    assert all(own == ["session"] for own in kinds.values())
 
 
 def test_people_kept_in_several_cells_are_said() -> None:
