@@ -127,4 +127,7 @@ def _digest(keyed: blake2b, data: bytes) -> int:
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")  # JSON may carry lone surrogates
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # JSON may carry lone surrogates
+        return text.encode("utf-8", "surrogatepass")

@@ -2,14 +2,13 @@
 
 A bad event costs only itself: it becomes a `Rejected` in its place. Only a body that is no JSON at all, nests
 without end, or holds too many events is refused as a whole. The usual body, all of one form and well-typed,
-is decoded in two passes over its bytes; any other is read event by event, to the same result.
+is decoded at once; any other is read event by event, to the same result.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from node.errors import RejectedInput
 from node.http.forms.declared import UNREADABLE, Declared
-from node.http.forms.detection import Probe, form_of
+from node.http.forms.detection import Probe, form_of, only_form_in
 from node.http.forms.form import Form
 from privacy.filtering import Event, Rejected
 
@@ -52,7 +51,6 @@ class _Top(Probe):
 
 _TOP: Final = msgspec.json.Decoder(_Top)
 _ONE_PROBE: Final = msgspec.json.Decoder(Probe)
-_PROBES: Final = msgspec.json.Decoder(list[Probe])
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 # An escape of any kind, so that an escaped backslash is never taken for the start of one; group 1: a lone half.
 _ESCAPE: Final = re.compile(
@@ -74,10 +72,10 @@ def decode_body(body: bytes, declared: Declared, *, is_ndjson: bool = False) -> 
     try:
         top = _TOP.decode(body)
     except msgspec.ValidationError:  # no object: a list, then
-        return _read_list(body, declared)
+        return _read_list(body, body, declared)
     except UNREADABLE:
         raise _malformed() from None
-    return [_read_one(body, declared)] if top.batch is UNSET else _read_list(top.batch, declared)
+    return [_read_one(body, declared)] if top.batch is UNSET else _read_list(top.batch, body, declared)
 
 
 def mend_surrogates(body: bytes) -> bytes:
@@ -90,10 +88,13 @@ def mend_surrogates(body: bytes) -> bytes:
     return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], body)
 
 
-def _read_list(array: bytes | msgspec.Raw, declared: Declared) -> list[Sent]:
-    quick = _read_alike(_PROBES.decode, lambda form: _decoders(form)[1].decode, array, declared)
-    if quick is not None:
-        return quick
+def _read_list(array: bytes | msgspec.Raw, body: bytes, declared: Declared) -> list[Sent]:
+    form = only_form_in(body)
+    if form is not None:
+        try:
+            return _read_alike(form, form.many.decode(array), declared)
+        except UNREADABLE:
+            pass
     try:
         raws = _RAWS.decode(array)
     except UNREADABLE:
@@ -102,28 +103,19 @@ def _read_list(array: bytes | msgspec.Raw, declared: Declared) -> list[Sent]:
 
 
 def _read_lines(body: bytes, declared: Declared) -> list[Sent]:
-    quick = _read_alike(_ONE_PROBE.decode_lines, lambda form: _decoders(form)[0].decode_lines, body, declared)
-    if quick is not None:
-        return quick
-    return _read_each([line for line in body.split(b"\n") if line.strip()], declared)
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    form = only_form_in(body)
+    if form is not None:
+        try:
+            return _read_alike(form, [form.one.decode(line) for line in lines], declared)
+        except UNREADABLE:
+            pass
+    return _read_each(lines, declared)
 
 
-def _read_alike(
-    probe_all: Callable[[Any], list[Probe]],
-    decoder_for: Callable[[Form], Callable[[Any], list[Any]]],
-    data: bytes | msgspec.Raw,
-    declared: Declared,
-) -> list[Sent] | None:
-    """All events in two passes where they share one form and all decode; else None. `Any`: see `Form.read`."""
-    try:
-        probes = probe_all(data)
-        _check_count(probes)
-        form = form_of(probes[0])
-        if isinstance(form, Rejected) or any(form_of(probe) is not form for probe in probes):
-            return None
-        decoded = decoder_for(form)(data)
-    except UNREADABLE:
-        return None
+def _read_alike(form: Form, decoded: list[Any], declared: Declared) -> list[Sent]:
+    """Events known to have this form. `Any`: see `Form.read`."""
+    _check_count(decoded)
     return [_pair(form, form.read(sent, declared)) for sent in decoded]
 
 
@@ -137,7 +129,7 @@ def _read_one(raw: bytes | msgspec.Raw, declared: Declared) -> Sent:
         form = form_of(_ONE_PROBE.decode(raw))
         if isinstance(form, Rejected):
             return form
-        sent = _decoders(form)[0].decode(raw)
+        sent = form.one.decode(raw)
     except msgspec.ValidationError as error:
         return _mistyped(str(error))
     except UNREADABLE:
@@ -147,11 +139,6 @@ def _read_one(raw: bytes | msgspec.Raw, declared: Declared) -> Sent:
 
 def _pair(form: Form, event: Event | Rejected) -> Sent:
     return form.in_own_words(event) if isinstance(event, Rejected) else (form, event)
-
-
-@cache
-def _decoders(form: Form) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
-    return msgspec.json.Decoder(form.struct), msgspec.json.Decoder(list[form.struct])  # type: ignore[name-defined]
 
 
 def _mistyped(message: str) -> Rejected:

@@ -50,3 +50,18 @@ def form_of(probe: Probe) -> Form | Rejected:
                 return AMBIGUOUS_FORM
             found = form
     return UNKNOWN_FORM if found is None else found
+
+
+_TELLING: Final = tuple((form, tuple(f'"{name}"'.encode() for name in form.required)) for form in FORMS)
+
+
+def only_form_in(body: bytes) -> Form | None:
+    """The one form that events of this body can have at all, or None where its bytes leave more than one, or none.
+
+    A name that is nowhere in the bytes is no field. It might be there in escapes, so where there are any of the
+    kind that could spell a name, nothing is concluded.
+    """
+    if b"\\u" in body:
+        return None
+    possible = [form for form, names in _TELLING if all(name in body for name in names)]
+    return possible[0] if len(possible) == 1 else None

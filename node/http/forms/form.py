@@ -36,6 +36,12 @@ class Form:
     # Each form reads its own struct; a common parameter type would have to be every one of them at once.
     read: Callable[[Any, Declared], Event | Rejected]
     words: Mapping[str, str] = field(default_factory=dict)
+    one: msgspec.json.Decoder[Any] = field(init=False)
+    many: msgspec.json.Decoder[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "one", msgspec.json.Decoder(self.struct))
+        object.__setattr__(self, "many", msgspec.json.Decoder(list[self.struct]))  # type: ignore[name-defined]
 
     def in_own_words(self, rejected: Rejected) -> Rejected:
         """The same rejection with the first part of its pointer as this form spells it."""

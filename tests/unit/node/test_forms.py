@@ -165,6 +165,12 @@ def test_a_broken_line_never_costs_its_neighbours() -> None:
     assert [isinstance(one, Rejected) for one in sent] == [False, True, False, True, False]
 
 
+@pytest.mark.parametrize("content", [b'{"a":"x",\n"n":"y"}', b'{"a":"x","n":"y"} {"a":"x","n":"y"}'])
+def test_a_line_is_one_event(content: bytes) -> None:
+    """Neither half an event nor two: positions in the receipt are lines."""
+    assert all(isinstance(one, Rejected) for one in decoded(content, is_ndjson=True))
+
+
 def test_broken_text_costs_only_its_event() -> None:
     """Bytes that are no UTF-8 in one event of a list."""
     whole = body(UNIVERSAL, {**UNIVERSAL, "session_id": "MARK"}, UNIVERSAL).replace(b"MARK", b"\xff\xfe")

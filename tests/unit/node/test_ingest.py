@@ -121,6 +121,22 @@ async def test_what_waits_is_sealed_at_once() -> None:
     assert [receipt.accepted for receipt in receipts] == [1] * 7
 
 
+async def test_bad_bodies_do_not_keep_good_ones_waiting() -> None:
+    """A stream of bodies without an event fills groups too, so that the good ones among them are sealed."""
+    async with Fixture(group_events=2) as node:
+        node.vault.open.clear()
+        first = asyncio.ensure_future(node.send(body(universal(0))))
+        await asyncio.to_thread(node.vault.entered.wait, 10)
+        others = [
+            asyncio.ensure_future(node.send(content))
+            for content in (body(universal(1)), b"{", b"{", body(universal(2)))
+        ]
+        await asyncio.sleep(0)
+        node.vault.open.set()
+        await asyncio.gather(first, *others, return_exceptions=True)
+    assert node.vault.groups == [1, 1, 1]
+
+
 @pytest.mark.parametrize("limits", [{"max_requests": 2}, {"max_bytes": 2 * len(body(universal()))}])
 async def test_a_full_queue_refuses_and_recovers(limits: dict[str, int]) -> None:
     async with Fixture(**limits) as node:
