@@ -41,7 +41,8 @@ class ChargeBook:
         for charge, stated in zip(summary.charges, summary.total, strict=True):
             before = self.totals.get(charge.epoch)
             if before is None and self._overlaps(charge.epoch):
-                reasons.append(EPOCH_OVERLAP)
+                reasons.append(EPOCH_OVERLAP)  # not folded: it is no epoch of this author and must not spoil those
+                continue
             owed = _plus(before, charge, again)
             if stated.rho_nano < owed.rho_nano or stated.delta_atto < owed.delta_atto:
                 reasons.append(TOTAL_MISMATCH)

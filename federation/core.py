@@ -157,7 +157,7 @@ class Core:
         else:
             reply = self._answer(opened, now_ms, batch)
         peer.bytes_out += len(reply.body)
-        self._compare_all(now_ms)
+        self._compare_all()
         return batch.effects(reply)
 
     def on_response(self, token: int, answer: bytes | Failed, now_ms: int, rng: Rng) -> list[Effect]:
@@ -171,7 +171,7 @@ class Core:
         else:
             sent.peer.bytes_in += len(answer)
             self._answered(sent, answer, now_ms, rng, batch)
-        self._compare_all(now_ms)
+        self._compare_all()
         return batch.effects()
 
     def own_entry(self, parsed: ParsedEntry, now_ms: int) -> list[Effect]:
@@ -196,7 +196,7 @@ class Core:
             self._flush_ms = now_ms + self.settings.push_delay_ms
         if entries_that_fit(self._outgoing, self.settings.payload_entries) < len(self._outgoing):
             self._flush_ms = now_ms
-        self._compare_all(now_ms)
+        self._compare_all()
         return batch.effects()
 
     def tick(self, now_ms: int, rng: Rng) -> list[Effect]:
@@ -210,7 +210,7 @@ class Core:
             self._next_sync_ms = self._sync_after(now_ms, rng)
             self._pick_one(now_ms, rng)
         self._start_sessions(now_ms, rng, batch)
-        self._compare_all(now_ms)
+        self._compare_all()
         return batch.effects()
 
     def next_wakeup_ms(self) -> int | None:
@@ -421,7 +421,8 @@ class Core:
             if peer.greeted and peer.backoff.until_ms <= now_ms and self._url(peer) is not None:
                 peer.push_queue += entries
                 if len(peer.push_queue) > 4 * self.settings.payload_entries:
-                    peer.push_queue.clear()  # it is too slow for pushes; anti-entropy will bring it all
+                    peer.push_queue.clear()  # too slow for pushes: a session brings it all
+                    peer.sync_due_ms = now_ms
                 if not peer.pushing:
                     self._push_to(peer, now_ms, rng, batch)
 
@@ -473,10 +474,10 @@ class Core:
         endpoint = self._url(peer)
         return None if endpoint is None else endpoint.url
 
-    def _compare_all(self, now_ms: int) -> None:
+    def _compare_all(self) -> None:
         digest = self.logs.digest
         for peer in self._peers.values():
-            peer.compare(now_ms, digest)
+            peer.caught_up(digest)
 
     def _watch_charter(self, peer: Peer, charter: bytes, batch: Batch) -> None:
         if charter != self.rules.stamp.hash and charter != peer.charter_alarm:

@@ -79,7 +79,8 @@ class Peer:
         greeted: True once hello was answered and its keys are known.
         asked_ms: When it last sent us an authentic request.
         digest: Heads digest of its last word.
-        unequal_since_ms: Since when that digest differs from ours; None while equal or never heard.
+        word_ms: When that was.
+        unequal_since_ms: Since when its words carry other heads than ours; None while equal or never heard.
         settled: (our digest, its digest) after a session that could do no more; not asked again until one changes.
         sync_due_ms: A session is wanted from then on; None for not.
         challenge: What it may echo to be excused from a wrong date.
@@ -128,14 +129,15 @@ class Peer:
         self.last_success_ms = self.word_ms = now_ms
         self.backoff.reset()
         self.digest = digest
-        self.compare(now_ms, own_digest)
-
-    def compare(self, now_ms: int, own_digest: bytes) -> None:
-        """Our heads, or its, may have moved."""
-        if self.digest is None or self.digest == own_digest:
+        if digest == own_digest:
             self.unequal_since_ms = None
         elif self.unequal_since_ms is None:
             self.unequal_since_ms = now_ms
+
+    def caught_up(self, own_digest: bytes) -> None:
+        """Our heads moved, perhaps to where the peer's are. That they moved away says nothing: it may follow."""
+        if self.digest == own_digest:
+            self.unequal_since_ms = None
 
     def failed(self, now_ms: int, reason: str) -> None:
         """A request to it failed."""
@@ -152,7 +154,8 @@ class Peer:
         """
         due = self.sync_due_ms
         if self.unequal_since_ms is not None and self.settled != (own_digest, self.digest):
-            settled = min(self.word_ms, self.unequal_since_ms + 9 * settings.settle_ms) + settings.settle_ms
+            since = self.unequal_since_ms
+            settled = min(max(self.word_ms, since), since + 9 * settings.settle_ms) + settings.settle_ms
             due = settled if due is None else min(due, settled)
         return None if due is None else max(due, self.backoff.until_ms)
 

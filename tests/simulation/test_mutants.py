@@ -11,6 +11,7 @@ from federation.admission import Decision, Duplicate, Forked
 from federation.batch import Batch
 from federation.charges import ChargeBook
 from federation.effects import Effect, Reply, StoreEntries
+from federation.errors import PeerError
 from federation.log_state import AuthorLog
 from federation.peers import Peer
 from federation.session import Session
@@ -121,7 +122,7 @@ def test_a_broken_rule_is_found(mutant: Callable[[Patch], None], monkeypatch: Pa
     for seed in range(SEEDS):
         try:
             weather(seed)
-        except (AssertionError, ValueError, ProtocolError) as found:
+        except (AssertionError, ValueError, ProtocolError, PeerError) as found:
             print(f"seed {seed}: {type(found).__name__}: {found}"[:200])
             return
     pytest.fail(f"{mutant.__name__} went unseen through {SEEDS} seeds")

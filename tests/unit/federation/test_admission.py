@@ -1,0 +1,175 @@
+"""Admission: which entries may stand in their author's log, and what is said of the others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from federation.admission import Admitted, Behind, Decision, Duplicate, Forked, Refused, admit
+from federation.log_state import AuthorLog
+from protocol.entries import ABSTAIN, INCEPTION, RECOVER, ParsedEntry, parse_entry
+from protocol.errors import ProtocolError
+from protocol.ids import EntryId, FederationId
+from protocol.kind_data import AbstainData, RecoverData
+from tests.simulation.author import Author, day
+from tests.simulation.founding import Founding, found, key_of
+
+
+@pytest.fixture
+def founding() -> Founding:
+    return found(3)
+
+
+@pytest.fixture
+def author(founding: Founding) -> Author:
+    """An author with an inception and two abstains."""
+    author = Author(founding, founding.members[0])
+    author.born()
+    author.abstain(founding.named("calls"), day(0))
+    author.abstain(founding.named("calls"), day(1))
+    return author
+
+
+def log_of(author: Author, entries: int) -> AuthorLog:
+    """The author's log after that many entries."""
+    log = AuthorLog(author.who.node, author.founding.federation)
+    for parsed in author.entries[:entries]:
+        decision = admit(parsed, log)
+        assert isinstance(decision, Admitted)
+        log.inception = decision.inception or log.inception
+        log.append(parsed.id)
+    return log
+
+
+def other_data(author: Author, number: int = 9) -> bytes:
+    return AbstainData(author.founding.named("calls"), day(number), "paused").encode()
+
+
+def test_a_log_grows_entry_by_entry(author: Author) -> None:
+    """Inception first, then whatever stands on the last entry."""
+    log = log_of(author, 3)
+    assert log.position == (0, 2)
+    assert log.inception is not None
+
+
+def test_the_same_entry_again_changes_nothing(author: Author) -> None:
+    assert admit(author.entries[1], log_of(author, 3)) == Duplicate()
+
+
+def test_a_gap_is_answered_with_our_position(author: Author) -> None:
+    """A verified entry may wait in memory; one whose author is unknown may not."""
+    assert admit(author.entries[2], log_of(author, 1)) == Behind((0, 0), verified=True)
+    assert admit(author.entries[2], log_of(author, 0)) == Behind((0, -1), verified=False)
+
+
+def test_a_second_entry_on_one_entry_is_a_fork(author: Author) -> None:
+    """Same position, same prev, another id."""
+    first = author.entries.pop()
+    second = author.sign(ABSTAIN, other_data(author))
+    author.entries.append(first)
+    assert admit(second, log_of(author, 3)) == Forked(2)
+
+
+def test_a_fork_ends_the_log(author: Author) -> None:
+    """Both branches are known, everything beyond is refused, and the log keeps what lies below."""
+    log = log_of(author, 3)
+    first = author.entries.pop()
+    second = author.sign(ABSTAIN, other_data(author))
+    beyond = Author(author.founding, author.who, [*author.entries, first])
+    assert log.fork(2, second.id) == [first.id]
+    assert (log.position, log.head.frozen_at) == ((0, 1), (0, 2))
+    assert admit(first, log) == admit(second, log) == Duplicate()
+    assert _code(admit(beyond.abstain(author.founding.named("visits"), day(3)), log)) == "frozen"
+    with pytest.raises(ValueError, match="fork"):
+        log.append(first.id)
+
+
+def wrong_federation(author: Author) -> ParsedEntry:
+    return author.sign(ABSTAIN, other_data(author), federation=FederationId(b"f" * 32))
+
+
+def wrong_prev(author: Author) -> ParsedEntry:
+    return author.sign(ABSTAIN, other_data(author), prev=author.entries[0].id)
+
+
+def another_key(author: Author) -> ParsedEntry:
+    return author.sign(ABSTAIN, other_data(author), signing_key=key_of("thief"))
+
+
+def flipped_signature(author: Author) -> ParsedEntry:
+    parsed = author.sign(ABSTAIN, other_data(author))
+    signature = bytes([parsed.entry.signatures[0][0] ^ 1]) + parsed.entry.signatures[0][1:]
+    return dataclasses.replace(parsed, entry=dataclasses.replace(parsed.entry, signatures=(signature,)))
+
+
+def second_inception(author: Author) -> ParsedEntry:
+    return author.sign(INCEPTION, author.who.inception)
+
+
+def later_generation(author: Author) -> ParsedEntry:
+    return author.sign(ABSTAIN, other_data(author), generation=1)
+
+
+def later_kind(author: Author) -> ParsedEntry:
+    data = RecoverData(key_of("new").public_key, bytes(32)).encode()
+    return author.sign(RECOVER, data)
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (wrong_federation, "wrong-federation"),
+        (wrong_prev, "prev-mismatch"),
+        (another_key, "bad-signature"),
+        (flipped_signature, "bad-signature"),
+        (second_inception, "inception-misplaced"),
+        (later_generation, "unsupported"),
+        (later_kind, "unsupported"),
+    ],
+    ids=lambda item: getattr(item, "__name__", item),
+)
+def test_what_may_not_stand_is_refused_by_name(
+    author: Author, make: Callable[[Author], ParsedEntry], code: str
+) -> None:
+    """One rule broken, one code; the log is as it was."""
+    log = log_of(author, 3)
+    assert _code(admit(make(author), log)) == code
+    assert log.position == (0, 2)
+
+
+def test_nobody_outside_the_charter_has_a_log(author: Author) -> None:
+    assert _code(admit(author.entries[0], None)) == "not-a-member"
+
+
+def test_a_log_starts_on_the_federation(author: Author, founding: Founding) -> None:
+    """The first entry is the author's own inception record, standing on the federation id."""
+    stranger = Author(founding, founding.members[0])
+    log = AuthorLog(stranger.who.node, founding.federation)
+    off = stranger.sign(INCEPTION, stranger.who.inception, prev=EntryId(bytes(32)))
+    assert _code(admit(off, log)) == "prev-mismatch"
+    borrowed = stranger.sign(INCEPTION, founding.members[1].inception)
+    assert _code(admit(borrowed, log)) == "bad-inception"
+    garbage = stranger.sign(INCEPTION, b"\x01")
+    assert _code(admit(garbage, log)) == "bad-inception"
+    assert log.height == 0
+
+
+def test_every_flipped_bit_is_refused(author: Author) -> None:
+    """No bit of an entry can be turned on the way: parts no longer match, or the signature fails."""
+    log = log_of(author, 2)
+    good = author.entries[2].entry.encode()
+    for place in range(len(good)):
+        data = good[:place] + bytes([good[place] ^ 1 << place % 8]) + good[place + 1 :]
+        try:
+            parsed = parse_entry(data)
+        except ProtocolError:
+            continue
+        assert isinstance(admit(parsed, log), Refused), f"byte {place} went unseen"
+    assert isinstance(admit(author.entries[2], log), Admitted)
+
+
+def _code(decision: Decision) -> str:
+    assert isinstance(decision, Refused), decision
+    return decision.code
