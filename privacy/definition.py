@@ -3,19 +3,19 @@
 The text is YAML with texts as its only scalars; `parse_definition` takes the tree. Rules:
 
 - every contribution bound, value and edge is stated; nothing is taken from data;
-- ρ is a ratio of whole numbers, never a decimal;
+- ρ (or, for discrete Laplace noise, ε) is a ratio of whole numbers, never a decimal; exactly one is given;
 - an unknown key, measure or mechanism is refused: it might have changed the meaning;
 - size and overflow are checked here, at load, for every window of the definition's kind;
 - the order of keys has no meaning (the hash does not cover it).
 
-Left out on purpose, for later versions, and refused until then: the other measures of PRIVACY 2, `laplace`,
-`epsilon`, `shares`, `discover`.
+Left out on purpose, for later versions, and refused until then: the other measures of PRIVACY 2, `shares`,
+`discover`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -24,13 +24,13 @@ from privacy.errors import BoundMissing, InvalidDefinition, PrivacyError, Unknow
 from privacy.exact import parse_ratio, parse_whole, shown
 from privacy.layout import compile_layout
 from privacy.measures import Measure, parse_measure
-from privacy.mechanisms import GAUSSIAN, MECHANISMS
+from privacy.mechanisms import GAUSSIAN, LAPLACE, MECHANISMS, check_statable
 from privacy.rows import PERSON_KINDS, PersonKind
 from privacy.units import WINDOW_KINDS, Window, WindowKind
 
 _NEEDED: Final = frozenset({"metric", "question", "from", "measure", "window", "privacy"})
 _OPTIONAL: Final = frozenset({"by", "unit"})
-_PRIVACY: Final = frozenset({"max_cells", "max_per_cell", "rho", "mechanism"})
+_PRIVACY: Final = frozenset({"max_cells", "max_per_cell", "rho", "epsilon", "mechanism"})
 _MAX_QUESTION_CHARS: Final = 300
 _SAMPLE_HOUR: Final = 20 * 365 * 24  # any window: all of a kind have the same number of cells and the same noise
 
@@ -56,9 +56,10 @@ class Definition:
         window: Kind of window.
         max_cells: C as stated, >= 1.
         max_per_cell: K as stated, >= 1; 1 where the measure does not use it.
-        rho: Price in zCDP of one release, > 0.
-        mechanism: "gaussian".
+        rho: Price in zCDP of one release, > 0; where the text gives epsilon, what that costs.
+        mechanism: "gaussian" or "laplace".
         unit: Weakest person key it accepts (user > session > address), or None for any.
+        epsilon: Price in pure DP of one release as the text gives it, > 0; None where it gives rho.
     """
 
     metric: str
@@ -72,6 +73,7 @@ class Definition:
     rho: Fraction
     mechanism: str = GAUSSIAN
     unit: PersonKind | None = None
+    epsilon: Fraction | None = None
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -93,10 +95,12 @@ def parse_definition(tree: object) -> Definition:
         raise _bad("it has no name", "Begin with metric: NAME, of a-z, 0-9, _ . - and beginning with a letter")
     try:
         definition = _parse(name, tree)
-        compile_layout(definition, Window.containing(definition.window, _SAMPLE_HOUR))
+        layout = compile_layout(definition, Window.containing(definition.window, _SAMPLE_HOUR))
+        for block in layout.blocks:
+            check_statable(block.sigma_squared, block.scale)
     except PrivacyError as error:
         raise type(error)(what=f"Metric {name} refused", why=_why(error), fix=error.fix) from None
-    return definition
+    return definition if definition.epsilon is None else replace(definition, rho=layout.rho)
 
 
 def _parse(name: str, tree: Mapping[object, object]) -> Definition:
@@ -109,7 +113,7 @@ def _parse(name: str, tree: Mapping[object, object]) -> Definition:
     if window not in WINDOW_KINDS:
         raise _bad(f"the window is {shown(window)}", f"Use one of: {', '.join(WINDOW_KINDS)}")
     _check_hours(by, window)
-    max_cells, max_per_cell, rho, mechanism = _parse_privacy(tree["privacy"], measure)
+    max_cells, max_per_cell, mechanism, rho, epsilon = _parse_privacy(tree["privacy"], measure)
     return Definition(
         metric=name,
         question=_parse_question(tree["question"]),
@@ -122,6 +126,7 @@ def _parse(name: str, tree: Mapping[object, object]) -> Definition:
         rho=rho,
         mechanism=mechanism,
         unit=_parse_unit(tree.get("unit")),
+        epsilon=epsilon,
     )
 
 
@@ -164,10 +169,12 @@ def _check_hours(by: tuple[Dimension, ...], window: object) -> None:
             )
 
 
-def _parse_privacy(tree: object, measure: Measure) -> tuple[int, int, Fraction, str]:
+def _parse_privacy(tree: object, measure: Measure) -> tuple[int, int, str, Fraction, Fraction | None]:
+    """(C, K, mechanism, ρ, ε); ρ is 0 where the text gives ε, until the layout says what that costs."""
     if not isinstance(tree, Mapping):
         raise _bad("`privacy` is no mapping", 'Write privacy: {max_cells: "3", max_per_cell: "1", rho: "1/400"}')
-    needed = {"max_cells", "rho"} | ({"max_per_cell"} if measure.uses_max_per_cell else set())
+    price = "epsilon" if "epsilon" in tree else "rho"
+    needed = {"max_cells", price} | ({"max_per_cell"} if measure.uses_max_per_cell else set())
     for key in sorted(needed - tree.keys()):
         raise BoundMissing(
             what="Metric refused",
@@ -178,15 +185,28 @@ def _parse_privacy(tree: object, measure: Measure) -> tuple[int, int, Fraction, 
     max_per_cell = parse_whole(tree.get("max_per_cell", "1"), "max_per_cell")
     if not measure.uses_max_per_cell and max_per_cell != 1:
         raise _bad(f"{measure.word} counts a person once in a cell", "Leave max_per_cell out")
-    mechanism = tree.get("mechanism", GAUSSIAN)
+    max_cells = parse_whole(tree["max_cells"], "max_cells")
+    mechanism = _parse_mechanism(tree.get("mechanism", GAUSSIAN))
+    if price == "rho":
+        return max_cells, max_per_cell, mechanism, parse_ratio(tree["rho"], "rho"), None
+    if "rho" in tree:
+        raise _bad("`privacy` gives both rho and epsilon: two prices for one release", "Keep one of them")
+    if mechanism != LAPLACE:
+        raise _bad(
+            f"{mechanism} noise has no pure epsilon; its price is rho",
+            "Write mechanism: laplace beside epsilon, or give rho instead",
+        )
+    return max_cells, max_per_cell, mechanism, Fraction(0), parse_ratio(tree["epsilon"], "epsilon")
+
+
+def _parse_mechanism(mechanism: object) -> str:
     if not isinstance(mechanism, str) or mechanism not in MECHANISMS:
         raise UnknownMechanism(
             what="Metric refused",
             why=f"this version does not know the mechanism {shown(mechanism)}",
             fix=f"Use one of: {', '.join(sorted(MECHANISMS))}",
         )
-    max_cells = parse_whole(tree["max_cells"], "max_cells")
-    return max_cells, max_per_cell, parse_ratio(tree["rho"], "rho"), mechanism
+    return mechanism
 
 
 def _parse_unit(unit: object) -> PersonKind | None:

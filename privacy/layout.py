@@ -4,8 +4,9 @@ A layout depends on the definition and the window alone, so every node and every
 one. Cells run row-major over the axes: those of `by` in the order of their names, then the measure's own
 (bins innermost).
 
-The noise of a block: ρ is split equally over the blocks, and σ² = Δ₂²/(2ρ_block), exact. Whether a sum
-could leave the exact range is decided here, from the bounds, never from data: Linf·2³⁰ + 64σ ≤ 2⁵³−1.
+The noise of a block: ρ is split equally over the blocks, and σ² = Δ₂²/(2ρ_block), exact; for discrete Laplace
+noise ρ or ε is split so (`privacy.mechanisms`). Whether a sum could leave the exact range is decided here, from
+the bounds, never from data: Linf·2³⁰ + 64σ ≤ 2⁵³−1.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from privacy.dimensions import Dimension
 from privacy.errors import BoundViolated, InvalidDefinition, InvalidWindow, OverflowPossible, TooManyCells
 from privacy.measures.base import Bounds, Sensitivity
-from privacy.mechanisms import sigma_squared_for
+from privacy.mechanisms import noise_for
 from privacy.units import Window
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ class Block:
         shape: Labels per axis; their product is the number of cells.
         l0, linf: Most cells one person touches, and most change in one; whole quanta.
         rho: Share of the release's ρ spent here.
-        sigma_squared: σ² of the noise on each cell, in quanta squared.
-        mechanism: "gaussian".
+        sigma_squared: σ² of the noise on each cell, in quanta squared; for Laplace an upper bound.
+        mechanism: As on the wire: "gaussian", "laplace" or "geometric".
         quantum: What one unit of a cell is worth.
+        scale: b of discrete Laplace noise, in quanta; None for Gaussian.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Block:
     sigma_squared: Fraction
     mechanism: str
     quantum: Fraction = Fraction(1)
+    scale: Fraction | None = None
 
     @property
     def cells(self) -> int:
@@ -190,21 +193,29 @@ def compile_layout(definition: Definition, window: Window) -> Layout:
     rows = definition.measure.sensitivities(bounds)
     if units * len(rows) > MAX_CELLS:
         raise _too_many(units * len(rows))
-    rho = definition.rho / len(rows)
-    blocks = tuple(_block(row, shape, rho, definition.mechanism) for row in rows)
-    return Layout(window, axes, blocks, bounds, definition.rho)
+    share = Fraction(1, len(rows))
+    blocks = tuple(_block(row, shape, definition, share) for row in rows)
+    rho = definition.rho if definition.epsilon is None else sum((block.rho for block in blocks), Fraction(0))
+    return Layout(window, axes, blocks, bounds, rho)
 
 
-def _block(row: Sensitivity, shape: tuple[int, ...], rho: Fraction, mechanism: str) -> Block:
-    sigma_squared = sigma_squared_for(Fraction(row.l2_squared), rho)
+def _block(row: Sensitivity, shape: tuple[int, ...], definition: Definition, share: Fraction) -> Block:
+    noise = noise_for(
+        definition.mechanism,
+        Fraction(row.l1),
+        Fraction(row.l2_squared),
+        prod(shape),
+        rho=definition.rho * share if definition.epsilon is None else None,
+        epsilon=None if definition.epsilon is None else definition.epsilon * share,
+    )
     room = MAX_CELL - row.linf * MAX_PEOPLE
-    if room < 0 or TAIL**2 * sigma_squared > room**2:  # 64σ > room, without the root
+    if room < 0 or TAIL**2 * noise.sigma_squared > room**2:  # 64σ > room, without the root
         raise OverflowPossible(
             what="Metric refused",
             why=f"block {row.block} could pass 2^53 - 1 with max_per_cell = {row.linf} and this rho",
             fix="Lower max_cells or max_per_cell, or raise rho",
         )
-    return Block(row.block, shape, row.l0, row.linf, rho, sigma_squared, mechanism)
+    return Block(row.block, shape, row.l0, row.linf, noise.rho, noise.sigma_squared, noise.mechanism, scale=noise.scale)
 
 
 def _checked_size(shape: tuple[int, ...]) -> int:

@@ -13,15 +13,22 @@ clamping of cells: signed integers go out as they are, since clamping would bias
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Protocol, final
 
-from privacy.errors import BoundViolated, ReleaseRefused
+from privacy.errors import BoundViolated, NoiseUnavailable, ReleaseRefused
 from privacy.exact_sampling import Rng
 from privacy.ledger import nano_rho_of_charge
-from privacy.mechanisms import check_mechanism, eta_of_draws, rho_of_discrete_gaussian
+from privacy.mechanisms import (
+    GAUSSIAN,
+    GEOMETRIC,
+    check_mechanism,
+    eta_of_draws,
+    rho_of_discrete_gaussian,
+    rho_of_discrete_laplace,
+)
 from privacy.units import Window
 
 if TYPE_CHECKING:
@@ -30,6 +37,11 @@ if TYPE_CHECKING:
 
 MAX_CELL: Final = 2**53 - 1  # what canonical integers hold; definitions that could pass it do not compile
 ID_BYTES: Final = 32
+KEY_BYTES: Final = 32
+
+GeometricSource = Callable[[Fraction, int, bytes], Sequence[int]]
+"""(b, count, key) -> draws of diffprivlib's Geometric at value 0, a pure function of the three. diffprivlib is too
+heavy for a node's own process: the node passes one that asks a child, and `privacy.diffprivlib_adapter` answers."""
 
 
 class NoiseBlock(Protocol):
@@ -45,6 +57,8 @@ class NoiseBlock(Protocol):
     def mechanism(self) -> str: ...
     @property
     def quantum(self) -> Fraction: ...
+    @property
+    def scale(self) -> Fraction | None: ...
 
 
 class NoiseLayout(Protocol):
@@ -87,12 +101,14 @@ class ReleasedBlock:
         sigma_squared: Variance parameter of the noise, in cells squared.
         quantum: What one unit of a cell is worth, in the measure's unit.
         cells: How many cells; blocks stand one after the other.
+        scale: b of discrete Laplace noise; None for Gaussian.
     """
 
     mechanism: str
     sigma_squared: Fraction
     quantum: Fraction
     cells: int
+    scale: Fraction | None = None
 
 
 class ExactVector(list[int]):
@@ -138,21 +154,48 @@ class Noise:
         return draws
 
 
-def draw_noise(layout: NoiseLayout, rng: Rng) -> Noise:
+def draw_noise(layout: NoiseLayout, rng: Rng, geometric: GeometricSource | None = None) -> Noise:
     """Noise for every cell of a layout, from 32 fresh bytes of rng; called before the vector is read.
+
+    Args:
+        layout: Its blocks are drawn in order, from one stream.
+        rng: n -> n random bytes.
+        geometric: Who draws `geometric` blocks: at value 0, from 32 bytes of the stream.
 
     Raises:
         UnknownMechanism: a block asks for noise this version cannot draw.
-        NoiseUnavailable: rng failed.
+        NoiseUnavailable: rng failed, or nobody draws a `geometric` block.
     """
     import numpy as np
 
-    from privacy.sampling import draw_gaussian, keystream
+    from privacy.sampling import keystream
 
     blocks = _released_blocks(layout)
     stream = keystream(rng)
-    parts = [draw_gaussian(block.sigma_squared, block.cells, stream) for block in blocks]
+    parts = [_draw_block(block, stream, geometric) for block in blocks]
     return Noise(blocks, np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64))
+
+
+def _draw_block(block: ReleasedBlock, stream: Rng, geometric: GeometricSource | None) -> NDArray[np.int64]:
+    import numpy as np
+
+    from privacy.sampling import draw_gaussian, draw_laplace, read_exactly
+
+    if block.mechanism == GAUSSIAN:
+        return draw_gaussian(block.sigma_squared, block.cells, stream)
+    assert block.scale is not None, "the compiler gives Laplace blocks their scale"
+    if block.mechanism != GEOMETRIC:
+        return draw_laplace(block.scale, block.cells, stream)
+    draws = None if geometric is None else geometric(block.scale, block.cells, read_exactly(stream, KEY_BYTES))
+    if draws is None or len(draws) != block.cells or any(type(draw) is not int for draw in draws):
+        raise NoiseUnavailable(
+            what="Release stopped",
+            why="nobody here draws geometric noise"
+            if draws is None
+            else "the geometric noise is not what was asked for",
+            fix="Run the release in a node, which starts diffprivlib beside it; nothing was released or charged",
+        )
+    return np.array(draws, dtype=np.int64)
 
 
 @final
@@ -230,24 +273,31 @@ def make_release(
 
 
 def rho_of_layout(layout: NoiseLayout) -> Fraction:
-    """What noise on every block costs one person key: the sum of Δ₂²/(2 sigma²), exact (PRIVACY 2)."""
-    return sum(
-        (rho_of_discrete_gaussian(Fraction(block.l2_squared), block.sigma_squared) for block in layout.blocks),
-        Fraction(0),
-    )
+    """What noise on every block costs one person key: the sum of Δ₂²/(2σ²), or Δ₂²/(2b²), exact (PRIVACY 2)."""
+    return sum((_rho_of_block(block) for block in layout.blocks), Fraction(0))
+
+
+def _rho_of_block(block: NoiseBlock) -> Fraction:
+    if block.mechanism == GAUSSIAN:
+        return rho_of_discrete_gaussian(Fraction(block.l2_squared), block.sigma_squared)
+    assert block.scale is not None, "the compiler gives Laplace blocks their scale"
+    return rho_of_discrete_laplace(Fraction(block.l2_squared), block.scale)
 
 
 def _released_blocks(layout: NoiseLayout) -> tuple[ReleasedBlock, ...]:
     for block in layout.blocks:
         check_mechanism(block.mechanism)
     return tuple(
-        ReleasedBlock(block.mechanism, block.sigma_squared, block.quantum, block.cells) for block in layout.blocks
+        ReleasedBlock(block.mechanism, block.sigma_squared, block.quantum, block.cells, block.scale)
+        for block in layout.blocks
     )
 
 
 def _eta(blocks: tuple[ReleasedBlock, ...]) -> Fraction:
     """Distance of all draws to their law, for the reported δ."""
-    return sum((eta_of_draws(block.mechanism, block.sigma_squared, block.cells) for block in blocks), Fraction(0))
+    return sum(
+        (eta_of_draws(block.mechanism, block.sigma_squared, block.cells, block.scale) for block in blocks), Fraction(0)
+    )
 
 
 def _check_charges(charges: tuple[tuple[str, int, int], ...], rho: Fraction) -> None:

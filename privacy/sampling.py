@@ -1,4 +1,4 @@
-"""Bulk discrete Gaussian noise: bytes in, integers out, a pure function.
+"""Bulk discrete Gaussian and discrete Laplace noise: bytes in, integers out, a pure function.
 
 One draw takes 8 bytes, read as a little-endian word: bit 0 is the sign, the other 63 bits are compared with
 a table of exact thresholds (`noise_table`). The rare draw whose 63 bits equal a threshold's takes 8 more
@@ -17,8 +17,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from privacy.errors import InvalidParameterError, NoiseUnavailable
-from privacy.exact_sampling import Rng, discrete_gaussian
-from privacy.noise_table import TABLE_REACH, NoiseTable, gaussian_table
+from privacy.exact_sampling import Rng, discrete_gaussian, discrete_laplace
+from privacy.noise_table import LAPLACE_REACH, TABLE_REACH, NoiseTable, gaussian_table, laplace_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ def keystream(rng: Rng) -> Rng:
     from cryptography.hazmat.primitives.ciphers.algorithms import AES256
     from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-    encrypt = Cipher(AES256(_read(rng, KEY_BYTES)), CTR(_NONCE)).encryptor().update
+    encrypt = Cipher(AES256(read_exactly(rng, KEY_BYTES)), CTR(_NONCE)).encryptor().update
     chunk = b""
     at = 0
 
@@ -82,20 +82,41 @@ def draw_gaussian(sigma_squared: Fraction, count: int, stream: Rng) -> NDArray[n
             fix="State the noise scale as an exact ratio",
         )
     if sigma_squared > TABLE_REACH:
-        draws = (discrete_gaussian(sigma_squared, lambda size: _read(stream, size)) for _ in range(count))
+        draws = (discrete_gaussian(sigma_squared, lambda size: read_exactly(stream, size)) for _ in range(count))
         return np.fromiter(draws, dtype=np.int64, count=count)
     return _draw_by_table(gaussian_table(sigma_squared), count, stream)
+
+
+def draw_laplace(scale: Fraction, count: int, stream: Rng) -> NDArray[np.int64]:
+    """`count` independent discrete Laplace draws of this b from a byte stream; the rest as for `draw_gaussian`.
+
+    Raises:
+        InvalidParameterError: b is not a positive Fraction.
+        NoiseUnavailable: the stream gave fewer bytes than asked for.
+    """
+    import numpy as np
+
+    if not isinstance(scale, Fraction) or scale <= 0:
+        raise InvalidParameterError(
+            what="Noise refused",
+            why=f"b is {scale!r}, expected a Fraction above 0",
+            fix="State the noise scale as an exact ratio",
+        )
+    if scale > LAPLACE_REACH:
+        draws = (discrete_laplace(scale, lambda size: read_exactly(stream, size)) for _ in range(count))
+        return np.fromiter(draws, dtype=np.int64, count=count)
+    return _draw_by_table(laplace_table(scale), count, stream)
 
 
 def _draw_by_table(table: NoiseTable, count: int, stream: Rng) -> NDArray[np.int64]:
     import numpy as np
 
-    words = np.frombuffer(_read(stream, 8 * count), dtype="<u8").astype(np.uint64, copy=False)
+    words = np.frombuffer(read_exactly(stream, 8 * count), dtype="<u8").astype(np.uint64, copy=False)
     compared = words >> np.uint64(1)
     sizes = np.searchsorted(table.top, compared, side="left")
     tied = np.flatnonzero(table.top[np.minimum(sizes, table.largest - 1)] == compared)
     for i in tied.tolist():
-        sizes[i] = _settle(table, int(compared[i]), int.from_bytes(_read(stream, 8), "little"))
+        sizes[i] = _settle(table, int(compared[i]), int.from_bytes(read_exactly(stream, 8), "little"))
     signs = 1 - 2 * (words & np.uint64(1)).astype(np.int64)
     return sizes.astype(np.int64, copy=False) * signs
 
@@ -109,7 +130,12 @@ def _settle(table: NoiseTable, top: int, low: int) -> int:
     return first + int(np.searchsorted(table.low[first:last], np.uint64(low), side="right"))
 
 
-def _read(stream: Rng, size: int) -> bytes:
+def read_exactly(stream: Rng, size: int) -> bytes:
+    """Exactly `size` bytes of a stream.
+
+    Raises:
+        NoiseUnavailable: it gave another number.
+    """
     data = stream(size)
     if len(data) != size:
         raise NoiseUnavailable(

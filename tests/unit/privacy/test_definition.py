@@ -45,6 +45,11 @@ def _privacy(**parts: object) -> dict[str, Any]:
     return _with(privacy={**TREE["privacy"], **parts})
 
 
+def _pure(**parts: object) -> dict[str, object]:
+    """A `privacy` part whose price is a pure epsilon."""
+    return {"max_cells": "3", "max_per_cell": "2", "epsilon": "1/10", **parts}
+
+
 def _without(key: str, part: str | None = None) -> dict[str, Any]:
     tree = deepcopy(TREE)
     del (tree[part] if part else tree)[key]
@@ -61,6 +66,15 @@ def test_a_definition_is_read() -> None:
     assert (definition.mechanism, definition.unit, definition.window) == ("gaussian", None, "day")
     assert definition.attributes == ("industry", "runway_months")
     assert definition.measure.axes[0].edges == (0, 6, Fraction(25, 2))
+
+
+def test_a_pure_price_is_read_and_what_it_costs_is_known() -> None:
+    """ε = 1/10 over Δ₁ = CK = 6 is b = 60; its ρ is Δ₂²/(2b²) = 12/7200, exact."""
+    definition = parse_definition(_with(privacy=_pure(mechanism="laplace")))
+    assert (definition.mechanism, definition.epsilon, definition.rho) == ("laplace", Fraction(1, 10), Fraction(1, 600))
+    (block,) = compile_layout(definition, Window.parse("2026-11-01/P1D")).blocks
+    assert (block.mechanism, block.scale, block.rho) == ("geometric", 60, Fraction(1, 600))
+    assert parse_definition(_privacy(mechanism="laplace")).epsilon is None
 
 
 def test_axes_stand_in_the_order_of_their_names() -> None:
@@ -129,7 +143,16 @@ REFUSED: list[tuple[str, object, type[PrivacyError]]] = [
     ("a histogram without edges", _with(measure={"histogram": "x"}), BoundMissing),
     ("a bare histogram", _with(measure="histogram"), InvalidDefinition),
     ("a histogram with options", _with(measure={"histogram": "x", "edges": ["0"], "bins": "3"}), InvalidDefinition),
-    ("a later mechanism", _privacy(mechanism="laplace"), UnknownMechanism),
+    ("a float mechanism", _privacy(mechanism="snapping"), UnknownMechanism),
+    ("a carrier as a mechanism", _privacy(mechanism="geometric"), UnknownMechanism),
+    ("two prices", _privacy(mechanism="laplace", epsilon="1/10"), InvalidDefinition),
+    ("a pure price for Gaussian noise", _with(privacy=_pure(mechanism="gaussian")), InvalidDefinition),
+    ("a pure price without a mechanism", _with(privacy=_pure()), InvalidDefinition),
+    ("epsilon as a float", _with(privacy=_pure(mechanism="laplace", epsilon=0.1)), InvalidParameterError),
+    ("epsilon as a decimal", _with(privacy=_pure(mechanism="laplace", epsilon="0.1")), InvalidParameterError),
+    ("epsilon of zero", _with(privacy=_pure(mechanism="laplace", epsilon="0")), InvalidParameterError),
+    ("epsilon not a number", _with(privacy=_pure(mechanism="laplace", epsilon="nan")), InvalidParameterError),
+    ("a scale no summary states", _privacy(rho="1/9999999999999999"), InvalidParameterError),
     ("an unknown mechanism", _privacy(mechanism=["gaussian"]), UnknownMechanism),
     # edges
     ("no edges", _with(measure={"histogram": "x", "edges": []}), BoundMissing),

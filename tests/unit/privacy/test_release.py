@@ -42,6 +42,7 @@ class Block:
     sigma_squared: Fraction = Fraction(200)
     mechanism: str = "gaussian"
     quantum: Fraction = Fraction(1)
+    scale: Fraction | None = None
 
 
 @dataclass(frozen=True)
