@@ -61,4 +61,10 @@ class Outcome:
         faults += [f"the nodes disagree about {question.path}" for question in self.answers.unequal[:5]]
         if not self.counters_agree:
             faults.append("the nodes' own byte counters differ from what the relay carried")
+        links = len(self.nodes) * (len(self.nodes) - 1)
+        if len(self.account.sent) != links:
+            faults.append(f"{len(self.account.sent)} links carried something; there are {links}")
+        owed = sum(len(truth) for truth in self.truths.values())
+        if len(self.account.summaries) != owed:
+            faults.append(f"{len(self.account.summaries)} releases crossed; {owed} are owed")
         return faults

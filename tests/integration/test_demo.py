@@ -131,32 +131,69 @@ def test_no_file_of_a_node_holds_anything_that_was_sent(run: Run) -> None:
 
 def test_talk_is_on_stderr_and_says_the_two_truths(run: Run) -> None:
     assert re.search(r"Raw events that crossed a node boundary\s+0\b", run.stderr)
-    assert re.search(r"Bytes that did\s+[\d,]+", run.stderr)
+    assert re.search(r"Bytes that did\s+[\d,]+\s+signed and noised; 12 links; the nodes' own counters say", run.stderr)
     assert "ε" in run.stderr
     assert "\x1b" not in run.stderr
     assert "WRONG" not in run.stderr
 
 
-def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
-    base = port_base()
+@dataclass
+class Started:
+    """A demo that runs, and the process ids of its nodes as it says them."""
+
+    process: subprocess.Popen[str]
+    pids: list[int]
+
+    def end(self) -> str:
+        """Wait for its end and return what it said on stderr."""
+        return self.process.communicate(timeout=60)[1]
+
+
+def _start(home: Path, base: int) -> Started:
+    """Start a demo and wait until its nodes run."""
     process = subprocess.Popen(
         demo_command("--scale", SCALE, base=base), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=empty_home(tmp_path), cwd=tmp_path, start_new_session=True,
+        env=empty_home(home), cwd=home, start_new_session=True,
     )  # fmt: skip
-    assert process.stdout is not None
-    try:
-        said = list(_until(process, "Everything runs until you press Ctrl-C", time.monotonic() + TIMEOUT_S))
-        pids = [int(word) for line in said if "four processes" in line for word in re.findall(r" (\d{2,})\b", line)]
-        assert len(pids) == 4
-        assert all(_is_alive(pid) for pid in pids)
-        with urllib.request.urlopen(f"http://127.0.0.1:{base}/healthz", timeout=5) as answer:
-            assert answer.status == 200
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-    assert process.returncode == 0
-    assert not any(_is_alive(pid) for pid in pids)
-    assert [path.name for path in tmp_path.glob("murmur-demo-*")] == []
+    said = list(_until(process, "four processes", time.monotonic() + TIMEOUT_S))
+    pids = [int(word) for word in re.findall(r" (\d{2,})\b", said[-1])]
+    assert len(pids) == 4
+    assert all(_is_alive(pid) for pid in pids)
+    return Started(process, pids)
+
+
+def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
+    base = port_base()
+    started = _start(tmp_path, base)
+    list(_until(started.process, "Everything runs until you press Ctrl-C", time.monotonic() + TIMEOUT_S))
+    with urllib.request.urlopen(f"http://127.0.0.1:{base}/healthz", timeout=5) as answer:
+        assert answer.status == 200
+    started.process.send_signal(signal.SIGINT)
+    started.end()
+    assert started.process.returncode == 0
+    _check_nothing_left(started, tmp_path)
+
+
+def test_being_told_to_end_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
+    started = _start(tmp_path, port_base())
+    started.process.send_signal(signal.SIGTERM)
+    assert "Traceback" not in started.end()
+    _check_nothing_left(started, tmp_path)
+
+
+def test_a_node_that_dies_ends_the_demo_with_a_sentence(tmp_path: Path) -> None:
+    started = _start(tmp_path, port_base())
+    os.kill(started.pids[2], signal.SIGKILL)
+    said = started.end()
+    assert started.process.returncode not in (0, None)
+    assert "liberation-system" in said
+    assert "Traceback" not in said
+    _check_nothing_left(started, tmp_path)
+
+
+def _check_nothing_left(started: Started, home: Path) -> None:
+    assert not any(_is_alive(pid) for pid in started.pids)
+    assert [path.name for path in home.glob("murmur-demo-*")] == []
 
 
 def _until(process: subprocess.Popen[str], words: str, deadline: float) -> Iterator[str]:

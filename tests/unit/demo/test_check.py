@@ -13,47 +13,48 @@ import pytest
 
 from node.demo.check import Comparison, Released, compare, judge, probability_inside
 from node.demo.truth import Counted
+from privacy.sampling import draw_gaussian, keystream
 
 SIGMA_SQUARED = Fraction(200)
 
 
-def _draw(source: random.Random, sigma_squared: Fraction, scale: float) -> int:
-    """Discrete enough: a rounded normal at σ ≈ 14 differs from the discrete Gaussian by less than 1e-3."""
-    return round(source.gauss(0, float(sigma_squared) ** 0.5 * scale))
-
-
-def _comparisons(scale: float, shift: int = 0, count: int = 3000) -> list[Comparison]:
+def _comparisons(scale: Fraction, shift: int = 0, count: int = 3000) -> list[Comparison]:
+    """Truths with the node's own noise, its σ multiplied by `scale`, while σ² says what was promised."""
     source = random.Random(7)
-    return [
-        Comparison(truth + _draw(source, SIGMA_SQUARED, scale) + shift, truth, SIGMA_SQUARED)
-        for truth in (source.randrange(500) for _ in range(count))
-    ]
+    stream = keystream(source.randbytes)
+    noise = draw_gaussian(SIGMA_SQUARED * scale**2, count, stream).tolist() if scale else [0] * count
+    truths = [source.randrange(500) for _ in noise]
+    return [Comparison(truth + drawn + shift, truth, SIGMA_SQUARED) for truth, drawn in zip(truths, noise, strict=True)]
 
 
 def test_promised_noise_passes() -> None:
-    check = judge(_comparisons(1.0))
+    check = judge(_comparisons(Fraction(1)))
     assert check.is_passed, check.faults()
     assert check.level == pytest.approx(0.948, abs=0.001)
 
 
-@pytest.mark.parametrize(("scale", "what"), [(0.0, "off"), (0.5, "halved"), (2.0, "doubled"), (0.9, "a tenth less")])
-def test_wrong_noise_fails(scale: float, what: str) -> None:
-    assert not judge(_comparisons(scale)).is_passed, what
+@pytest.mark.parametrize(
+    "scale",
+    [Fraction(0), Fraction(1, 2), Fraction(2), Fraction(9, 10)],
+    ids=["off", "halved", "doubled", "a tenth less"],
+)
+def test_wrong_noise_fails(scale: Fraction) -> None:
+    assert not judge(_comparisons(scale)).is_passed
 
 
-@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0])
-def test_wrong_noise_fails_with_two_hundred_cells(scale: float) -> None:
+@pytest.mark.parametrize("scale", [Fraction(0), Fraction(1, 2), Fraction(2)], ids=["off", "halved", "doubled"])
+def test_wrong_noise_fails_with_two_hundred_cells(scale: Fraction) -> None:
     """The least number of comparisons is enough for the gross faults."""
-    assert judge(_comparisons(1.0, count=200)).is_passed
+    assert judge(_comparisons(Fraction(1), count=200)).is_passed
     assert not judge(_comparisons(scale, count=200)).is_passed
 
 
 def test_biased_noise_fails() -> None:
-    assert not judge(_comparisons(1.0, shift=10)).is_passed
+    assert not judge(_comparisons(Fraction(1), shift=10)).is_passed
 
 
 def test_too_few_comparisons_prove_nothing() -> None:
-    assert not judge(_comparisons(1.0, count=199)).is_passed
+    assert not judge(_comparisons(Fraction(1), count=199)).is_passed
 
 
 def test_probability_is_that_of_the_discrete_law() -> None:
