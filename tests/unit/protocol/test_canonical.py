@@ -147,6 +147,10 @@ def test_size_and_number_of_values_are_limited() -> None:
         canonical.decode(b"\xdd" + (70_000).to_bytes(4, "big") + b"\xc0" * 70_000)
     with pytest.raises(TooLarge):
         canonical.encode([0] * 70_000)
+    inner = b"\xdc\xff\xf0" + b"\x00" * 0xFFF0
+    assert canonical.decode(b"\x9f" + inner + b"\x00" * 14)  # 65 536 values: itself, 15 items, 65 520 in the first
+    with pytest.raises(TooLarge):
+        canonical.decode(b"\xdc\x00\x10" + inner + b"\x00" * 15)  # each container alone is within the limit
 
 
 @pytest.mark.parametrize(

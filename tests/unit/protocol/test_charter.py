@@ -83,6 +83,12 @@ def test_charter_with_every_field_round_trips() -> None:
     assert later.member(bytes(32)) is None
 
 
+def test_rows_of_one_definition_may_touch() -> None:
+    """Until is exclusive: the next row may begin in that hour."""
+    rows = (CatalogueRow("m", DEFINITION_HASH, 0, 24), CatalogueRow("m", DEFINITION_HASH, 24, None))
+    assert parse_charter(charter(catalogue=rows).encode()).catalogue == rows
+
+
 def test_refounding_names_its_predecessor() -> None:
     """Only version 1 may."""
     refounded = charter(succeeds=FederationId(bytes(32)))

@@ -69,8 +69,9 @@ def test_signature_of_another_length_is_refused(length: int) -> None:
 def test_long_signature_that_borrows_from_the_message_is_refused() -> None:
     """The first bytes of the message moved into the signature are not the same signature."""
     key = SigningKey(SEED)
-    with pytest.raises(BadSignature):
-        verify(key.public_key, MESSAGE[1:], key.sign(MESSAGE) + MESSAGE[:1])
+    for message in (MESSAGE, b"\x00" + MESSAGE):
+        with pytest.raises(BadSignature):
+            verify(key.public_key, message[1:], key.sign(message) + message[:1])
 
 
 def test_second_form_of_s_is_refused() -> None:

@@ -124,6 +124,14 @@ def test_missing_field_is_refused(name: str) -> None:
         parse_summary(canonical.encode(value), TOOLS.node)
 
 
+@pytest.mark.parametrize("epochs", [("2026-11-06/P1D", "2026-11-05/P1D"), ("2026-11-05/P1D", "2026-11-05/P1D")])
+def test_epochs_stand_in_order_and_once(epochs: tuple[str, str]) -> None:
+    """Even when charges and totals agree with each other: one charge twice is not two charges."""
+    charges = tuple(Charge(epoch, 1, 0) for epoch in epochs)
+    with pytest.raises(MalformedMessage, match="order"):
+        summary(charges=charges, total=charges)
+
+
 def test_cells_must_match_hash_count_and_form() -> None:
     """Another vector, none, or the right numbers in a wider form."""
     for cells in (None, encode_cells([412, -7, 30_001]), b""):
