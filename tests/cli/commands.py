@@ -40,6 +40,26 @@ privacy: {max_cells: "2", max_per_cell: "5", rho: "1/400"}
 }
 
 
+# Runs a command and ends the process, without any clean-up, before the n-th operation on the disk.
+KILLED_AT = """
+import os, sys
+from node.cli import main
+steps = int(sys.argv[1])
+def guard(name):
+    original = getattr(os, name)
+    def counted(*arguments, **options):
+        global steps
+        steps -= 1
+        if steps < 0:
+            os._exit(99)
+        return original(*arguments, **options)
+    setattr(os, name, counted)
+for name in ("open", "mkdir", "link", "rename", "replace", "unlink", "fsync"):
+    guard(name)
+main(sys.argv[2:])
+"""
+
+
 @dataclass(frozen=True)
 class Said:
     """How a command ended: exit code, stdout (data), stderr (talk)."""

@@ -12,7 +12,7 @@ from node.keyfiles import read_key
 from protocol.bundle import parse_bundle, verify_bundle
 from protocol.charter_document import CharterDocument, sign_charter
 from protocol.keys import SigningKey
-from tests.cli.commands import METRICS, Murmur, init_arguments, tree
+from tests.cli.commands import KILLED_AT, METRICS, Murmur, init_arguments, tree
 
 FOUNDERS = ("a", "b", "c", "d")
 
@@ -370,3 +370,51 @@ def test_one_organisation_with_two_governance_keys_is_refused(
     )
     said = murmur(*create(names=("a", "b")))
     assert (said.code, "two_governance_keys" in said.err) == (2, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["create", "sign", "accept"])
+def test_a_killed_command_leaves_nothing_half_done(
+    murmur: Murmur, founders: list[str], metrics: Path, tmp_path: Path, verb: str
+) -> None:
+    """Killed before any one of its disk operations: the old state or the new one, and the next try succeeds."""
+    import os
+    import subprocess
+    import sys
+
+    from tests.conftest import ROOT
+
+    murmur(*create())
+    for name in founders if verb == "accept" else ():
+        murmur(*sign(name))
+    if verb == "create":
+        (tmp_path / "charter.murmur").unlink()
+    line = {"create": create(), "sign": sign("a"), "accept": accept("a")}[verb]
+    target = tmp_path / ("a/data/charter" if verb == "accept" else "charter.murmur")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def state() -> bytes | None:
+        path = target / INSTALLED if verb == "accept" else target
+        return path.read_bytes() if path.exists() else None
+
+    before, seen = state(), set()
+    for steps in range(200):
+        command = [sys.executable, "-c", KILLED_AT, str(steps), *map(str, line)]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        code, after = ended.returncode, state()
+        if after != before:
+            assert parse_bundle(after or b"")
+            seen.add(code)
+            if code == 0:
+                break
+            if verb == "sign":
+                target.write_bytes(before or b"")
+            elif verb == "accept":
+                (target / INSTALLED).unlink()
+                target.rmdir()
+            else:
+                target.unlink()
+        else:
+            assert code == 99, (steps, ended.stderr)
+            assert not target.is_dir() or any(target.iterdir()), "an empty folder is half a charter"
+    assert 0 in seen

@@ -16,7 +16,7 @@ from node.keyfiles import read_key
 from protocol.identity import parse_inception
 from protocol.join_request import parse_join_request
 from protocol.keys import SigningKey, key_digest
-from tests.cli.commands import Murmur, init_arguments, tree
+from tests.cli.commands import KILLED_AT, Murmur, init_arguments, tree
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -149,25 +149,6 @@ def test_a_broken_plan_is_refused_before_anything_is_made(
     assert tree(tmp_path) == before
 
 
-KILLED_AT = """
-import os, sys
-from node.cli import main
-steps = int(sys.argv[1])
-def guard(name):
-    original = getattr(os, name)
-    def counted(*arguments, **options):
-        global steps
-        steps -= 1
-        if steps < 0:
-            os._exit(99)
-        return original(*arguments, **options)
-    setattr(os, name, counted)
-for name in ("open", "mkdir", "link", "rename", "unlink", "fsync"):
-    guard(name)
-main(sys.argv[2:])
-"""
-
-
 @pytest.mark.slow
 def test_a_killed_init_is_taken_back_by_the_next(plan: Path, folder: Path, tmp_path: Path) -> None:
     """Killed before any one of its disk operations: the next init succeeds, or the dead one had finished."""
@@ -198,7 +179,9 @@ def test_a_killed_init_is_taken_back_by_the_next(plan: Path, folder: Path, tmp_p
 def test_a_killed_init_between_two_files_is_taken_back(plan: Path, folder: Path, tmp_path: Path) -> None:
     """The quick form of the slow test: killed when some files had their names and the folder had not."""
     environment = {**os.environ, "HOME": str(tmp_path / ".home"), "PYTHONPATH": str(ROOT)}
-    kill_at_third_link = KILLED_AT.replace('("open", "mkdir", "link", "rename", "unlink", "fsync")', '("link",)')
+    kill_at_third_link = KILLED_AT.replace(
+        '("open", "mkdir", "link", "rename", "replace", "unlink", "fsync")', '("link",)'
+    )
     arguments = [*map(str, init_arguments("a", plan))]
     command = [sys.executable, "-c", kill_at_third_link, "2", *arguments]
     assert subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode == 99
