@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,8 +80,3 @@ def _first_line(noun: str) -> str:
     if start.strip() or not quotes:
         return ast.get_docstring(ast.parse(source)) or ""
     return rest.split("\n", 1)[0].removesuffix('"""').strip()
-
-
-def is_terminal() -> bool:
-    """Whether stdout is a person's terminal; decides width and colour, never content."""
-    return sys.stdout.isatty()
