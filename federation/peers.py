@@ -146,6 +146,14 @@ class Peer:
         self.backoff.failed(now_ms)
         self.push_queue.clear()
 
+    def turn_back(self, now_ms: int) -> None:
+        """The clock was set back to this time."""
+        self.backoff.until_ms = min(self.backoff.until_ms, now_ms + self.backoff.most_ms)
+        self.word_ms = min(self.word_ms, now_ms)
+        self.asked_ms = None if self.asked_ms is None else min(self.asked_ms, now_ms)
+        self.unequal_since_ms = None if self.unequal_since_ms is None else min(self.unequal_since_ms, now_ms)
+        self.sync_due_ms = None if self.sync_due_ms is None else min(self.sync_due_ms, now_ms)
+
     def wants_sync_at(self, own_digest: bytes, settings: Settings) -> int | None:
         """When a session with it should start: at a wanted time, or once unequal digests have not healed by themselves.
 

@@ -31,7 +31,8 @@ class NonceMemory:
             Replay: it was.
             Busy: the memory is full of nonces that may not be forgotten yet.
         """
-        while self._seen and next(iter(self._seen.values())) <= now_ms - self._keep_ms:
+        # Too old to be fresh; or, after a clock was set back, from a time that was never true and is as far away.
+        while self._seen and abs(now_ms - next(iter(self._seen.values()))) >= self._keep_ms:
             self._seen.popitem(last=False)
         if nonce in self._seen:
             raise Replay(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from federation.admission import PREV_MISMATCH, Admitted, Forked, Refused
+from federation.admission import PREV_MISMATCH, Refused
 from federation.batch import Batch
 from federation.documents import Documents, read_definition
 from federation.effects import StoreDefinition
@@ -251,16 +251,14 @@ class Session:
         log = self.means.logs.log(step.author)
         if log is None:
             return
-        grown = False
         for data in reply.entries:
             _, decision = self.means.service.take(data, self.peer, now_ms, batch)
-            grown |= isinstance(decision, Admitted | Forked)
             if isinstance(decision, Refused):
                 if decision.code == PREV_MISMATCH and not step.is_last_try:
                     self._dig_below(step.author, log.height - 1)
                 return
         self.peer.missing_here = max(0, self.peer.missing_here - len(reply.entries))
-        if reply.more and grown and not log.is_frozen:
+        if reply.more and log.height > step.seq and not log.is_frozen:
             self.steps.appendleft(replace(step, seq=log.height))
         else:
             self.means.claims.pop(step.author, None)

@@ -310,9 +310,9 @@ def test_a_slow_sync_does_not_keep_others_from_fetching() -> None:
     world.boot(away)
     for _ in range(300):  # until the first page is under way
         world.run(1)
-        if core_of(away)._means.claims:
+        if core_of(away)._caller.means.claims:
             break
-    fetching_from = set(core_of(away)._means.claims.values())
+    fetching_from = set(core_of(away)._caller.means.claims.values())
     for node in world.nodes[:2]:
         if node.id in fetching_from:
             node.core = None

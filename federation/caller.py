@@ -1,0 +1,364 @@
+"""Asking peers: pushes of own entries, sessions of anti-entropy, and the requests in flight.
+
+Entries go out by push, within `push_delay_ms` of their commit, one push in flight per peer so that they arrive in
+order; everything else is healed by sessions (session.py): at start with everybody, then with one random peer every
+interval, and at once after a gap, a failure, or when a peer's words keep showing other heads than ours. Push alone is
+never relied on (notes/mesh.md 2.2).
+
+Every answer is verified and bound to its question before anything is done with it. A failure leaves the peer alone
+for a while, twice as long each time; its first authentic word ends that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from federation.batch import Batch
+from federation.effects import SendRequest
+from federation.envelopes import Envelopes
+from federation.errors import BadPayload, PeerError
+from federation.logs import Logs
+from federation.peers import Peer, RefusedItem
+from federation.ports import Rng
+from federation.session import Means, Session
+from federation.watch import watch_charter, watch_clock
+from protocol.endpoints import Endpoint
+from protocol.errors import ProtocolError
+from protocol.identity import node_id
+from protocol.ids import NodeId, RequestHash
+from protocol.objects import INCEPTION, REQUEST, object_id, parse_object
+from protocol.ops import PushRequest, entries_that_fit, parse_hello, parse_push_reply, parse_refusal
+from protocol.requests import (
+    HELLO,
+    NONCE_BYTES,
+    OK,
+    PUSH,
+    REFUSAL,
+    ParsedResponse,
+    Request,
+    parse_response,
+    verify_response,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that brought no answer; `reason` is shown to the operator."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request in flight: of a session, or a push of own entries (`session` None)."""
+
+    peer: Peer
+    request: Request
+    deadline_ms: int
+    session: Session | None
+
+
+class Caller:
+    """The asking half of the core.
+
+    Args:
+        means: What sessions work with.
+        peers: Everybody else in the charter.
+        envelopes: Signs requests.
+    """
+
+    def __init__(self, means: Means, peers: Mapping[NodeId, Peer], envelopes: Envelopes) -> None:
+        self.means = means
+        self.compared_with: set[NodeId] = set()
+        self._settings = means.settings
+        self._logs: Logs = means.logs
+        self._peers = peers
+        self._envelopes = envelopes
+        self._sessions: dict[NodeId, Session] = {}
+        self._sent: dict[int, _Sent] = {}
+        self._token = 0
+        self._outgoing: list[bytes] = []
+        self._flush_ms: int | None = None
+        self._next_sync_ms: int | None = None
+        self._last_tick_ms = 0
+
+    def start(self, now_ms: int, rng: Rng) -> None:
+        """The first periodic sync lies an interval ahead; the first sessions are due at once."""
+        self._next_sync_ms = self._sync_after(now_ms, rng)
+
+    def queue(self, entry: bytes, now_ms: int) -> None:
+        """An own entry is to be pushed, soon enough to be fast and late enough to have company."""
+        self._outgoing.append(entry)
+        if self._flush_ms is None:
+            self._flush_ms = now_ms + self._settings.push_delay_ms
+        if entries_that_fit(self._outgoing, self._settings.payload_entries) < len(self._outgoing):
+            self._flush_ms = now_ms
+
+    def tick(self, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """Whatever is due: give up requests without answer, push, start sessions."""
+        if now_ms < self._last_tick_ms:
+            self._turn_back(now_ms)
+        self._last_tick_ms = now_ms
+        for token in [token for token, sent in self._sent.items() if sent.deadline_ms <= now_ms]:
+            self._failed(self._sent.pop(token), "no answer in time", now_ms, batch)
+        if self._flush_ms is not None and self._flush_ms <= now_ms:
+            self._flush(now_ms, rng, batch)
+        if self._next_sync_ms is not None and self._next_sync_ms <= now_ms:
+            self._next_sync_ms = self._sync_after(now_ms, rng)
+            self._pick_one(now_ms, rng)
+        self._start_sessions(now_ms, rng, batch)
+
+    def next_wakeup_ms(self) -> int | None:
+        """When `tick` has something to do next; None for never."""
+        times = [sent.deadline_ms for sent in self._sent.values()]
+        times += [time for time in (self._flush_ms, self._next_sync_ms) if time is not None]
+        if len(self._sessions) < self._settings.sessions_at_once:
+            times += [due for due, _ in self._due()]
+        return min(times, default=None)
+
+    def on_response(self, token: int, answer: bytes | Failed, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """Take the answer to a request, or why there is none; an answer after its timeout is dropped."""
+        sent = self._sent.pop(token, None)
+        if sent is None:
+            return
+        if isinstance(answer, Failed):
+            self._failed(sent, answer.reason, now_ms, batch)
+        else:
+            sent.peer.bytes_in += len(answer)
+            self._answered(sent, answer, now_ms, rng, batch)
+
+    def endpoint_of(self, peer: Peer) -> Endpoint | None:
+        """Where the peer is called; after failures the next of its endpoints."""
+        endpoints = self._logs.endpoints_of(peer.node)
+        return endpoints[peer.backoff.failures % len(endpoints)] if endpoints else None
+
+    # -- responses
+
+    def _answered(self, sent: _Sent, answer: bytes, now_ms: int, rng: Rng, batch: Batch) -> None:
+        peer = sent.peer
+        if answer == REFUSAL:
+            self._unknown_there(sent, now_ms, rng, batch)
+            return
+        try:
+            response = self._verified(sent, answer).response
+        except (ProtocolError, PeerError) as error:
+            peer.refused = RefusedItem(now_ms, "answer", error.code, error.why)
+            self._failed(sent, f"answer refused: {error.code}", now_ms, batch)
+            return
+        peer.skew_ms = response.at_ms - now_ms
+        if response.status == "clock-skew":
+            self._excuse(sent, response.payload, now_ms, rng, batch)
+        elif response.status == "unknown-key":
+            self._unknown_there(sent, now_ms, rng, batch)
+        elif response.status != OK:
+            watch_charter(peer, response.charter_hash, self._logs.rules, batch)
+            self._failed(sent, response.status, now_ms, batch)
+        else:
+            peer.spoke(now_ms, response.heads_digest, self._logs.digest)
+            watch_clock(peer, self._settings, batch)
+            self._go_on(sent, response.payload, now_ms, rng, batch)
+
+    def _verified(self, sent: _Sent, answer: bytes) -> ParsedResponse:
+        """The answer, authentic and bound to its question; a hello's answer brings its own keys.
+
+        Raises:
+            ProtocolError: it is not.
+            BadPayload: the hello carries another node's record.
+        """
+        parsed = parse_response(answer)
+        key = self._logs.key_of(sent.peer.node)
+        if key is None and sent.request.op == HELLO and parsed.response.status == OK:
+            record = parse_hello(parsed.response.payload).inception
+            if node_id(parse_object(record, INCEPTION).body) != sent.peer.node:
+                raise BadPayload(
+                    what="Answer refused", why="the hello carries another node's record", fix="Check the peer's address"
+                )
+            self._logs.learn_inception(record, sent.peer.node)
+            key = self._logs.key_of(sent.peer.node)
+        verify_response(parsed, key or b"", sent.request, RequestHash(object_id(REQUEST, sent.request.body())))
+        return parsed
+
+    def _go_on(self, sent: _Sent, payload: bytes, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """A granted answer: take it, then ask the next question or end."""
+        peer, session = sent.peer, sent.session
+        try:
+            if session is not None:
+                session.absorb(payload, sent.request.nonce, now_ms, batch)
+            else:
+                self._pushed(peer, payload, batch)
+        except ProtocolError as error:
+            self._failed(sent, f"answer refused: {error.code}", now_ms, batch)
+            return
+        if session is None:
+            self._push_to(peer, now_ms, rng, batch)
+        else:
+            self._ask(session, now_ms, rng, batch)
+
+    def _unknown_there(self, sent: _Sent, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """The peer does not take us for a member: perhaps it lost our keys, or a byte on the way. Say hello once."""
+        peer, session = sent.peer, sent.session
+        peer.greeted = False
+        if session is not None and session.greet_again():
+            self._ask(session, now_ms, rng, batch)
+        elif session is not None:
+            self._failed(sent, "refused", now_ms, batch)
+        else:
+            peer.pushing = False
+            peer.push_queue.clear()
+            peer.last_failure_ms, peer.last_failure = now_ms, "push refused"
+            peer.sync_due_ms = now_ms
+
+    def _excuse(self, sent: _Sent, payload: bytes, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """The peer finds our date wrong: report it, and ask again with its challenge, once."""
+        watch_clock(sent.peer, self._settings, batch)
+        nonce = rng(NONCE_BYTES)
+        session = sent.session
+        again: tuple[str, bytes] | None = None
+        try:
+            challenge = parse_refusal(payload).challenge
+        except ProtocolError:
+            challenge = None
+        if challenge is not None and sent.request.challenge is None:
+            again = (sent.request.op, sent.request.payload) if session is None else session.question_again(nonce)
+        if again is None:
+            self._failed(sent, "clock-skew", now_ms, batch)
+        else:
+            self._send(sent.peer, *again, nonce, now_ms, batch, session, challenge)
+
+    def _failed(self, sent: _Sent, reason: str, now_ms: int, batch: Batch) -> None:
+        peer = sent.peer
+        peer.failed(now_ms, reason)
+        peer.sync_due_ms = now_ms  # as soon as the pause is over
+        batch.log("mesh.request_failed", peer=peer.node.hex(), op=sent.request.op, reason=reason)
+        if sent.session is None:
+            peer.pushing = False
+        else:
+            self._end(sent.session)
+
+    # -- sessions
+
+    def _due(self) -> list[tuple[int, Peer]]:
+        """(time, peer) of the sessions wanted, earliest first."""
+        digest = self._logs.digest
+        wanted = [
+            (due, peer)
+            for peer in self._peers.values()
+            if peer.node not in self._sessions
+            and (due := peer.wants_sync_at(digest, self._settings)) is not None
+            and self.endpoint_of(peer) is not None
+        ]
+        return sorted(wanted, key=lambda item: item[0])
+
+    def _start_sessions(self, now_ms: int, rng: Rng, batch: Batch) -> None:
+        for due, peer in self._due():
+            if due > now_ms or len(self._sessions) >= self._settings.sessions_at_once:
+                return
+            peer.sync_due_ms = None
+            session = self._sessions[peer.node] = Session.start(self.means, peer)
+            self._ask(session, now_ms, rng, batch)
+
+    def _ask(self, session: Session, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """The session's next question, or its end."""
+        peer = session.peer
+        nonce = rng(NONCE_BYTES)
+        question = session.next_request(nonce)
+        if question is not None:
+            self._send(peer, *question, nonce, now_ms, batch, session)
+            return
+        self._end(session)
+        peer.early.clear()
+        self.compared_with.add(peer.node)
+        if session.is_partial:
+            peer.sync_due_ms = now_ms + self._settings.settle_ms
+        elif peer.digest is not None:
+            peer.settled = (self._logs.digest, peer.digest)
+
+    def _end(self, session: Session) -> None:
+        session.close()
+        self._sessions.pop(session.peer.node, None)
+
+    def _pick_one(self, now_ms: int, rng: Rng) -> None:
+        """The periodic sync with one random peer that can be called and is not being left alone."""
+        free = [
+            peer
+            for peer in self._peers.values()
+            if self.endpoint_of(peer) is not None
+            and peer.backoff.until_ms <= now_ms
+            and peer.node not in self._sessions
+        ]
+        if free:
+            peer = free[int.from_bytes(rng(8), "big") % len(free)]
+            peer.sync_due_ms = now_ms
+
+    def _turn_back(self, now_ms: int) -> None:
+        """The clock was set back: nothing may wait for a time that was only ever wrong."""
+        if self._next_sync_ms is not None:
+            self._next_sync_ms = min(self._next_sync_ms, now_ms + self._settings.sync_interval_ms)
+        if self._flush_ms is not None:
+            self._flush_ms = min(self._flush_ms, now_ms + self._settings.push_delay_ms)
+        for peer in self._peers.values():
+            peer.turn_back(now_ms)
+        latest = now_ms + self._settings.request_timeout_ms
+        self._sent = {
+            token: replace(sent, deadline_ms=min(sent.deadline_ms, latest)) for token, sent in self._sent.items()
+        }
+
+    def _sync_after(self, now_ms: int, rng: Rng) -> int:
+        """The interval ± 50 %."""
+        interval = self._settings.sync_interval_ms
+        return now_ms + interval // 2 + int.from_bytes(rng(8), "big") % (interval + 1)
+
+    # -- pushes
+
+    def _flush(self, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """Hand the entries committed lately to every peer that can take them; the others get them by sync."""
+        entries, self._outgoing, self._flush_ms = self._outgoing, [], None
+        for peer in self._peers.values():
+            if peer.greeted and peer.backoff.until_ms <= now_ms and self.endpoint_of(peer) is not None:
+                peer.push_queue += entries
+                if len(peer.push_queue) > 4 * self._settings.payload_entries:
+                    peer.push_queue.clear()  # too slow for pushes: a session brings it all
+                    peer.sync_due_ms = now_ms
+                if not peer.pushing:
+                    self._push_to(peer, now_ms, rng, batch)
+
+    def _push_to(self, peer: Peer, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """The next push to a peer, one at a time so that entries arrive in order."""
+        peer.pushing = False
+        fitting = entries_that_fit(peer.push_queue, self._settings.payload_entries)
+        if fitting:
+            payload = PushRequest(tuple(peer.push_queue[:fitting])).encode()
+            del peer.push_queue[:fitting]
+            peer.pushing = True
+            self._send(peer, PUSH, payload, rng(NONCE_BYTES), now_ms, batch, None)
+
+    def _pushed(self, peer: Peer, payload: bytes, batch: Batch) -> None:
+        for verdict in parse_push_reply(payload).verdicts:
+            if verdict.verdict == "refused":
+                batch.log("mesh.push_refused", peer=peer.node.hex(), code=verdict.code or "")
+
+    # -- helpers
+
+    def _send(
+        self,
+        peer: Peer,
+        op: str,
+        payload: bytes,
+        nonce: bytes,
+        now_ms: int,
+        batch: Batch,
+        session: Session | None,
+        challenge: bytes | None = None,
+    ) -> None:
+        endpoint = self.endpoint_of(peer)
+        if endpoint is None:  # its log took the endpoint away meanwhile
+            peer.pushing = peer.pushing and session is not None
+            if session is not None:
+                self._end(session)
+            return
+        request, message = self._envelopes.request(peer.node, op, payload, nonce, now_ms, challenge)
+        self._token += 1
+        self._sent[self._token] = _Sent(peer, request, now_ms + self._settings.request_timeout_ms, session)
+        peer.bytes_out += len(message)
+        batch.requests.append(SendRequest(self._token, peer.node, endpoint.url, endpoint.tls_pin, op, message))
