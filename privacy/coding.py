@@ -63,7 +63,7 @@ def divide_half_even(numerator: int, denominator: int) -> int:
 
 
 def _ratio_of(text: str) -> tuple[int, int]:
-    """The decimal a text names. Not in lowest terms: by hand, because Decimal takes several times as long."""
+    """The decimal a text names. Not in lowest terms; by hand in half the time of Decimal."""
     whole, _, fraction = text.partition(".")
     if fraction.isdigit():
         return int(whole + fraction), _POWERS[len(fraction)]

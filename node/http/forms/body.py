@@ -2,7 +2,7 @@
 
 A bad event costs only itself: it becomes a `Rejected` in its place. Only a body that is no JSON at all, nests
 without end, or holds too many events is refused as a whole. The usual body, all of one form and well-typed,
-is decoded at once; any other is read event by event, to the same result.
+is decoded whole; any other is read event by event, to the same result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from node.errors import RejectedInput
 from node.http.forms.declared import UNREADABLE, Declared
-from node.http.forms.detection import Probe, form_of, only_form_in
+from node.http.forms.detection import FORMS, STRANGERS, Probe, form_of
 from node.http.forms.form import Form
 from privacy.filtering import Event, Rejected
 
@@ -72,10 +72,10 @@ def decode_body(body: bytes, declared: Declared, *, is_ndjson: bool = False) -> 
     try:
         top = _TOP.decode(body)
     except msgspec.ValidationError:  # no object: a list, then
-        return _read_list(body, body, declared)
+        return _read_list(body, declared)
     except UNREADABLE:
         raise _malformed() from None
-    return [_read_one(body, declared)] if top.batch is UNSET else _read_list(top.batch, body, declared)
+    return [_read_one(body, declared)] if top.batch is UNSET else _read_list(top.batch, declared)
 
 
 def mend_surrogates(body: bytes) -> bytes:
@@ -88,13 +88,15 @@ def mend_surrogates(body: bytes) -> bytes:
     return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], body)
 
 
-def _read_list(array: bytes | msgspec.Raw, body: bytes, declared: Declared) -> list[Sent]:
-    form = only_form_in(body)
-    if form is not None:
+def _read_list(array: bytes | msgspec.Raw, declared: Declared) -> list[Sent]:
+    for form in FORMS:
         try:
-            return _read_alike(form, form.many.decode(array), declared)
-        except UNREADABLE:
-            pass
+            decoded = form.many.decode(array)
+        except UNREADABLE:  # for the wrong form, mostly at the first event
+            continue
+        if STRANGERS[form].are_in_list(array):
+            break
+        return _read_alike(form, decoded, declared)
     try:
         raws = _RAWS.decode(array)
     except UNREADABLE:
@@ -104,12 +106,14 @@ def _read_list(array: bytes | msgspec.Raw, body: bytes, declared: Declared) -> l
 
 def _read_lines(body: bytes, declared: Declared) -> list[Sent]:
     lines = [line for line in body.split(b"\n") if line.strip()]
-    form = only_form_in(body)
-    if form is not None:
+    for form in FORMS:
         try:
-            return _read_alike(form, [form.one.decode(line) for line in lines], declared)
+            decoded = [form.one.decode(line) for line in lines]
         except UNREADABLE:
-            pass
+            continue
+        if STRANGERS[form].are_in_lines(lines):
+            break
+        return _read_alike(form, decoded, declared)
     return _read_each(lines, declared)
 
 

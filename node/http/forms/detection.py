@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -52,16 +53,27 @@ def form_of(probe: Probe) -> Form | Rejected:
     return UNKNOWN_FORM if found is None else found
 
 
-_TELLING: Final = tuple((form, tuple(f'"{name}"'.encode() for name in form.required)) for form in FORMS)
+class Strangers:
+    """Sees, for one form, whether events bring any field that tells another form: quick, and only a first look.
 
-
-def only_form_in(body: bytes) -> Form | None:
-    """The one form that events of this body can have at all, or None where its bytes leave more than one, or none.
-
-    A name that is nowhere in the bytes is no field. It might be there in escapes, so where there are any of the
-    kind that could spell a name, nothing is concluded.
+    Where none does, the events have this form or none. Where one does, `form_of` decides for each event.
     """
-    if b"\\u" in body:
-        return None
-    possible = [form for form, names in _TELLING if all(name in body for name in names)]
-    return possible[0] if len(possible) == 1 else None
+
+    __slots__ = ("_list", "_none", "_one")
+
+    def __init__(self, form: Form) -> None:
+        telling = [(name, _Seen, UNSET) for other in FORMS if other is not form for name in other.required]
+        shape: Any = msgspec.defstruct("Strangers", telling)  # made at run time, so no type to name
+        self._none = shape()
+        self._one = msgspec.json.Decoder(shape)
+        self._list = msgspec.json.Decoder(list[shape])
+
+    def are_in_list(self, array: bytes | msgspec.Raw) -> bool:
+        found = self._list.decode(array)
+        return bool(found.count(self._none) != len(found))
+
+    def are_in_lines(self, lines: Iterable[bytes]) -> bool:
+        return any(self._one.decode(line) != self._none for line in lines)
+
+
+STRANGERS: Final = {form: Strangers(form) for form in FORMS}
