@@ -6,15 +6,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from node.clock import Clock
+from node.jobs.memory import give_back_memory
 from node.jobs.publishing import Publisher, WindowRows
 from node.vault.engine import EngineLimits, run_window
 from node.vault.vault import EpochClosed, Vault
 from privacy.definition import Definition
+from privacy.errors import PrivacyError
 from privacy.tracking_plan import Plan
 from privacy.units import Window
 from protocol.entries import ParsedEntry
 from protocol.ids import DefinitionHash
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class ReleaseRound:
         committed: Callable[[Sequence[ParsedEntry]], None],
         is_clock_trusted: Callable[[], bool] = lambda: True,
         holds_back: Callable[[], str | None] = lambda: None,
+        finished: Callable[[], None] = lambda: None,
         engine_limits: EngineLimits | None = None,
     ) -> None:
         """Make the round.
@@ -61,6 +68,7 @@ class ReleaseRound:
             plans_of: The plans that stored rows of a window may be coded by.
             committed: Given each window's new entries once they and the anchor are on disk.
             holds_back: Why nothing may be signed now, None when it may.
+            finished: Called after each round's releases; ends what only they needed.
         """
         self._vault = vault
         self._publisher = publisher
@@ -71,6 +79,7 @@ class ReleaseRound:
         self._committed = committed
         self._is_clock_trusted = is_clock_trusted
         self._holds_back = holds_back
+        self._finished = finished
         self._engine_limits = engine_limits
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> int:
@@ -87,11 +96,16 @@ class ReleaseRound:
             self._vault.close_windows(due, now_s)
         answered = 0
         if self._holds_back() is None:
-            for window, metrics in self._open_slots():
-                if should_stop():
-                    break
-                answered += self._answer_window(window, metrics, should_stop)
+            try:
+                for window, metrics in self._open_slots():
+                    if should_stop():
+                        break
+                    answered += self._answer_window(window, metrics, should_stop)
+            finally:
+                self._finished()
             self._vault.drop_cache()
+            if answered:
+                give_back_memory()
         self._vault.destroy_due_keys(now_s, clock_trusted=trusted)
         return answered
 
@@ -112,7 +126,7 @@ class ReleaseRound:
                 for metric in metrics:
                     if should_stop():
                         break
-                    entry = self._publisher.answer(metric.hash, metric.definition, window, plans, rows)
+                    entry = self._answer(metric, window, plans, rows)
                     if entry is not None:
                         entries.append(entry)
         finally:
@@ -120,6 +134,17 @@ class ReleaseRound:
                 self._publisher.anchor(entries[-1])
                 self._committed(entries)
         return len(entries)
+
+    def _answer(
+        self, metric: StandingMetric, window: Window, plans: Mapping[int, Plan], rows: WindowRows | None
+    ) -> ParsedEntry | None:
+        """The slot's new entry; None when it has one, or when it failed and is tried again at the next tick."""
+        try:
+            return self._publisher.answer(metric.hash, metric.definition, window, plans, rows)
+        except PrivacyError as error:  # one metric's trouble holds up no other; the slot shows as missing
+            log.error("release.failed", metric=metric.name, window=window.text, code=error.code, what=error.what,
+                      why=error.why, fix=error.fix)  # fmt: skip
+            return None
 
     @contextmanager
     def _rows_of(self, window: Window) -> Iterator[WindowRows | None]:
