@@ -199,6 +199,8 @@ class Core:
         peer, asked = question.peer, question.asked
         peer.asked_ms = now_ms
         try:
+            if not self._service.serves(asked.request.op):
+                return self._envelopes.refusal(asked, "unknown-op", Refusal(), now_ms)
             payload = self._service.answer(Asked(peer, asked.request, now_ms, batch))
         except (ProtocolError, PeerError) as error:
             batch.log("mesh.request_refused", peer=peer.node.hex(), op=asked.request.op, code=error.code, why=error.why)

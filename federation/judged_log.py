@@ -14,7 +14,7 @@ from typing import Final
 from federation.judgement import Opinion, Prefix, judge
 from federation.rules import Rules
 from federation.slots import Claim, SlotKey, SlotOutcome, resolve
-from federation.verdicts import Opaque, Verdict, Void, Waiting
+from federation.verdicts import Opaque, Verdict, Void
 from protocol.endpoints import Endpoint
 from protocol.entries import KINDS, ParsedEntry
 from protocol.ids import DefinitionHash
@@ -32,7 +32,6 @@ class JudgedLog:
         self.endpoints: tuple[Endpoint, ...] | None = None
         self._prefix = Prefix()
         self._claims: dict[SlotKey, list[Claim]] = {}
-        self._outcomes: dict[SlotKey, SlotOutcome] = {}
         self._void: dict[SlotKey, list[tuple[int, Void]]] = {}
         self._endpoint_history: list[tuple[int, tuple[Endpoint, ...]]] = []
 
@@ -89,21 +88,18 @@ class JudgedLog:
 
     def slot(self, slot: SlotKey) -> SlotOutcome | None:
         """What a slot says, None when no good claim was ever made on it."""
-        return self._outcomes.get(slot)
+        claims = self._claims.get(slot)
+        return None if claims is None else resolve(slot[0], claims)
 
     def slots(self) -> Iterator[tuple[SlotKey, SlotOutcome]]:
         """Every slot with a claim, in the order of the first claim."""
-        return iter(self._outcomes.items())
+        return ((slot, resolve(slot[0], claims)) for slot, claims in self._claims.items())
 
     def void_in(self, slot: SlotKey) -> list[tuple[int, Void]]:
         """(seq, verdict) of the summaries and abstains of a slot that are void, for whatever reason."""
         by_slot = [(claim.seq, self.verdicts[claim.seq]) for claim in self._claims.get(slot, ())]
         found = [(seq, verdict) for seq, verdict in by_slot if isinstance(verdict, Void)]
         return sorted(found + self._void.get(slot, []), key=lambda item: item[0])
-
-    def is_waiting(self) -> bool:
-        """Whether any entry waits for a definition."""
-        return any(isinstance(verdict, Waiting) for verdict in self.verdicts)
 
     def _claim(self, slot: SlotKey, seq: int, opinion: Opinion) -> list[tuple[int, Verdict]]:
         if opinion.claim is None:
@@ -117,10 +113,10 @@ class JudgedLog:
         """Apply the rules of slots anew; the verdicts that changed."""
         claims = self._claims[slot]
         if not claims:
-            del self._claims[slot], self._outcomes[slot]
+            del self._claims[slot]
             return []
-        outcome = self._outcomes[slot] = resolve(slot[0], claims)
-        return list(self._changed(zip((claim.seq for claim in claims), outcome.verdicts, strict=True)))
+        seqs = (claim.seq for claim in claims)
+        return list(self._changed(zip(seqs, resolve(slot[0], claims).verdicts, strict=True)))
 
     def _changed(self, verdicts: Iterable[tuple[int, Verdict]]) -> Iterator[tuple[int, Verdict]]:
         for seq, verdict in verdicts:

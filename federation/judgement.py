@@ -75,9 +75,7 @@ def judge(parsed: ParsedEntry, prefix: Prefix, rules: Rules) -> Opinion:
     fell = header.charter_version < prefix.charter_version
     prefix.charter_version = max(prefix.charter_version, header.charter_version)
     try:
-        if header.kind == SUMMARY:
-            return _judge_summary(parsed, prefix, rules, fell)
-        opinion = _judge_small(parsed, rules)
+        opinion = _judge_summary(parsed, prefix, rules) if header.kind == SUMMARY else _judge_small(parsed, rules)
     except UnknownVersion:
         opinion = Opinion(OPAQUE)
     except ProtocolError:
@@ -110,15 +108,14 @@ def _judge_small(parsed: ParsedEntry, rules: Rules) -> Opinion:
     return Opinion(OPAQUE)
 
 
-def _judge_summary(parsed: ParsedEntry, prefix: Prefix, rules: Rules, fell: bool) -> Opinion:
+def _judge_summary(parsed: ParsedEntry, prefix: Prefix, rules: Rules) -> Opinion:
     author = parsed.header.author
     summary = parse_summary(parsed.entry.data, author)
     caps = {charge.epoch: rules.cap_of(parse_window(charge.epoch)) for charge in summary.charges}
     charged = prefix.charges.fold(summary, caps)  # first: a void summary was released and charges all the same
     window = parse_window(summary.window)
     reason = (
-        ("charter_version_fell" if fell else None)
-        or _outside_catalogue(summary.definition, window, rules)
+        _outside_catalogue(summary.definition, window, rules)
         or _not_counting(author, window, rules)
         or _outside_epoch(summary, window)
         or charged

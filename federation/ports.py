@@ -17,6 +17,8 @@ class EntrySource(Protocol):
     """The node's database of admitted entries. Reads see everything stored by earlier effects."""
 
     def entries_after(self, author: NodeId, position: Position, max_bytes: int, max_entries: int) -> Sequence[Entry]:
-        """The author's entries after a position, in order: at most so many, and, except for the first, at most
-        so many bytes (of `Entry.encode()`)."""
+        """The author's entries after a position, ordered by (generation, seq, id), both branches at a fork.
+
+        At most so many, and, except for the first, at most so many bytes (of `Entry.encode()`).
+        """
         ...

@@ -78,12 +78,13 @@ class Service:
 
         Raises:
             ProtocolError: the payload has not the form of its operation.
-            BadPayload: the operation is not served to members, or names an author no charter names.
+            BadPayload: it names an author no charter names.
         """
-        operation = self._ops.get(asked.request.op)
-        if operation is None:
-            raise _refused(f"this version does not serve {asked.request.op}")
-        return operation(asked)
+        return self._ops[asked.request.op](asked)
+
+    def serves(self, op: str) -> bool:
+        """Whether members may ask this operation here."""
+        return op in self._ops
 
     def hello(self) -> Hello:
         """Who this node is, asked and answered alike."""
@@ -169,15 +170,16 @@ class Service:
 
 
 def _range_reply(stored: Sequence[Entry], wanted: RangeRequest, last: int) -> RangeReply:
-    """As many of the stored entries as were asked for, fit, and stand at `last` at most."""
-    ids = [entry.id for entry in stored]
-    if wanted.after is not None and wanted.after in ids:
-        stored = stored[ids.index(wanted.after) + 1 :]
-    seqs = [parse_header(entry.header).seq for entry in stored]
-    data = [entry.encode() for entry, seq in zip(stored, seqs, strict=True) if seq <= last]
-    fitting = entries_that_fit(data, wanted.limit)
-    more = fitting < len(data) or (fitting > 0 and seqs[fitting - 1] < last)
-    return RangeReply(tuple(data[:fitting]), more)
+    """As many of the stored entries as were asked for, fit, and stand at `last` at most, by (seq, id)."""
+    found = sorted((parse_header(entry.header).seq, entry.id, entry) for entry in stored)
+    served = [
+        (seq, entry.encode())
+        for seq, entry_id, entry in found
+        if seq <= last and not (wanted.after is not None and seq == wanted.seq and entry_id <= wanted.after)
+    ]
+    fitting = entries_that_fit([data for _, data in served], wanted.limit)
+    more = fitting < len(served) or (fitting > 0 and served[fitting - 1][0] < last)
+    return RangeReply(tuple(data for _, data in served[:fitting]), more)
 
 
 def _refused(why: str) -> BadPayload:
