@@ -44,6 +44,7 @@ from node.jobs.clock_guard import ClockGuard
 from node.jobs.publishing import Identity, Publisher
 from node.jobs.releases import ReleaseRound, StandingMetric
 from node.jobs.scheduler import ReleaseWorker
+from node.jobs.workshop import Workshop
 from node.live_commons import LiveCommons
 from node.logs import configure_logs
 from node.membership import Membership, load_membership
@@ -125,6 +126,7 @@ class Node:
         self.tokens: TokenBook
         self.logs: LogStore
         self.vault: Vault
+        self.workshop: Workshop
         self.publisher: Publisher
         self.guard: ClockGuard
         self.mesh: MeshDriver
@@ -283,6 +285,8 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
     node.guard = ClockGuard(clock, node.database)
 
     node.restored = _restored(config, node)
+    node.workshop = Workshop()
+    stack.callback(node.workshop.close)
     node.publisher = _make_publisher(node)
     if node.holds_back() is None:
         _begin_log(node)
@@ -305,6 +309,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
         committed=node.committed,
         is_clock_trusted=node.guard.is_trusted,
         holds_back=node.holds_back,
+        finished=node.workshop.close,
     )
     worker = ReleaseWorker(tick_s=config.release_tick_s, clock=clock, work=rounds.run, on_fatal=node.fail)
     stack.push_async_callback(node.mesh.stop)
@@ -393,6 +398,7 @@ def _make_publisher(node: Node) -> Publisher:
         cap_of=cap_of,
         clock=node.clock,
         rng=os.urandom,
+        geometric=node.workshop.geometric,
     )
 
 

@@ -9,7 +9,7 @@ Rules:
   results and are banned by a test.
 - **A draw it cannot make is made again**: a uniform of exactly 1/2 overflows, with probability 2⁻⁵³.
 - diffprivlib, scikit-learn and scipy weigh 157 MB and two seconds: they are imported when a function here is called,
-  and the node calls them in a short-lived child process only (node.jobs.heavy).
+  and the node calls them in a short-lived child process only (node.jobs.workshop).
 
 Source: diffprivlib 0.6.6, mechanisms/geometric.py, mechanisms/exponential.py, accountant.py.
 """
@@ -92,11 +92,9 @@ def conservative_epsilon(spends: Iterable[tuple[Fraction, Fraction, int]], slack
         spends: Each release's own ε and δ, and how often.
         slack: δ that composition itself may use, in (0, 1).
     """
-    accountant = _diffprivlib().BudgetAccountant(slack=float(slack))
-    for epsilon, delta, times in spends:
-        # Its `spend` checks the whole list each time, O(k²); the list is what `total` reads.
-        accountant._spent_budget.extend([(float(epsilon), float(delta))] * times)
-    total = accountant.total()
+    listed = [(float(epsilon), float(delta)) for epsilon, delta, times in spends for _ in range(times)]
+    # `total` of a list is one pass; `spend` would check the whole list at each step.
+    total = _diffprivlib().BudgetAccountant().total(spent_budget=listed, slack=float(slack))
     return float(total[0]), float(total[1])
 
 

@@ -27,6 +27,7 @@ LAPLACE: Final = "laplace"
 GEOMETRIC: Final = "geometric"
 MECHANISMS: Final = frozenset({GAUSSIAN, LAPLACE})  # what a definition may ask for
 CARRIERS: Final = frozenset({GAUSSIAN, LAPLACE, GEOMETRIC})  # what a block on the wire may name
+SPOKEN: Final = {GAUSSIAN: "gaussian", LAPLACE: "laplace", GEOMETRIC: "laplace (diffprivlib Geometric)"}
 
 GEOMETRIC_CELLS: Final = 256  # the most cells of a block that diffprivlib carries: about a millisecond
 GEOMETRIC_SCALE: Final = Fraction(1024)  # the largest b it carries; its distance to the law grows with b

@@ -8,6 +8,7 @@ from typing import Any, Final
 from node.demo.outcome import Outcome
 from node.demo.questions import Question
 from node.demo.truth import Counted
+from privacy.mechanisms import SPOKEN
 
 SCHEMA: Final = "murmur.demo/1"
 
@@ -66,7 +67,7 @@ def _metric(outcome: Outcome, question: Question) -> dict[str, Any]:
     return {
         "metric": question.metric,
         "window": window,
-        "mechanism": ", ".join(data["mechanisms"]),
+        "mechanism": ", ".join(SPOKEN[mechanism] for mechanism in data["mechanisms"]),
         "cells": [_cell(cell, at, included, missing, counted) for at, cell in enumerate(data["cells"])],
     }
 

@@ -238,7 +238,8 @@ def _identity(data: Mapping[str, Any], releases: set[bytes]) -> str:
 
 
 def _released(one: SentSummary, metrics: Mapping[bytes, str]) -> Released:
-    return Released(metrics[one.data.definition], one.data.window, one.cells, one.data.blocks[0].sigma2)
+    noise = one.data.blocks[0]
+    return Released(metrics[one.data.definition], one.data.window, one.cells, noise.sigma2, noise.mechanism)
 
 
 def _relay(all_places: Sequence[Place]) -> Relay:

@@ -15,6 +15,7 @@ from typing import Any, Final, TextIO
 from node.demo.outcome import Outcome
 from node.demo.stage import Stage
 from privacy.accounting import Guarantee
+from privacy.mechanisms import GAUSSIAN, SPOKEN
 
 _STEPS: Final = 6
 _WIDTH: Final = 100
@@ -132,6 +133,8 @@ def _answer_words(voice: Voice, question: str, data: Mapping[str, Any], order: S
     included = {member["name"] for member in data["members"] if member["state"] == "included"}
     names = [name for name in order if name in included]
     about = f"{data['counts']}, {span}; {data['reporting']} nodes: {', '.join(names)}"
+    noise = [SPOKEN[mechanism] for mechanism in data["mechanisms"] if mechanism != GAUSSIAN]
+    about += f"; noise: {', '.join(noise)}" if noise else ""
     voice.say(f" {voice.bold(question)}   {voice.dim(about)}")
     cells: list[dict[str, Any]] = data["cells"]
     if data["medians"]:

@@ -49,16 +49,27 @@ class Metric:
     window: str
     max_cells: int  # C, at most the number of cells
     max_per_cell: int  # K
-    rho: Fraction
+    price: Fraction  # ρ, or the pure ε of discrete Laplace noise
+    is_laplace: bool = False
 
     @property
     def cells(self) -> int:
         return prod(len(axis.labels) for axis in self.axes)
 
     @property
+    def rho(self) -> Fraction:
+        """What a release costs: as written, or (Δ₂/b)²/2 of Laplace noise with b = Δ₁/ε = C·K/ε."""
+        if not self.is_laplace:
+            return self.price
+        return self.max_cells * self.max_per_cell**2 * self.price**2 / (2 * (self.max_cells * self.max_per_cell) ** 2)
+
+    @property
     def sigma_squared(self) -> Fraction:
-        """Variance of the noise on each cell: Δ₂² / 2ρ, Δ₂² = C·K²."""
-        return self.max_cells * self.max_per_cell**2 / (2 * self.rho)
+        """Stated variance of the noise on each cell: Δ₂² / 2ρ, Δ₂² = C·K²; of Laplace noise 2b² − 1/6 + 1/(120b²)."""
+        if not self.is_laplace:
+            return self.max_cells * self.max_per_cell**2 / (2 * self.price)
+        b = self.max_cells * self.max_per_cell / self.price
+        return 2 * b * b - Fraction(1, 6) + 1 / (120 * b * b)
 
     def keys(self) -> list[dict[str, str]]:
         """The key of every cell, in the order of the vector."""
@@ -115,7 +126,8 @@ def parse_metric(tree: Mapping[str, Any]) -> Metric:
         window=tree["window"],
         max_cells=min(int(privacy["max_cells"]), cells),
         max_per_cell=int(privacy.get("max_per_cell", "1")),
-        rho=Fraction(privacy["rho"]),
+        price=Fraction(privacy["epsilon" if "epsilon" in privacy else "rho"]),
+        is_laplace="epsilon" in privacy,
     )
 
 

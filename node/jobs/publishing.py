@@ -33,7 +33,7 @@ from privacy.layout import compile_layout
 from privacy.ledger import Balance, Charge
 from privacy.ledger import charge as charge_balance
 from privacy.person_unit import sampling_of, unit_of
-from privacy.release import ExactVector, Release, Slot, draw_noise, make_release
+from privacy.release import ExactVector, GeometricSource, Release, Slot, draw_noise, make_release
 from privacy.tracking_plan import Plan
 from privacy.units import EpochLength, Window, epoch_of
 from protocol.entries import ABSTAIN, SUMMARY, Entry, ParsedEntry, build_entry, parse_header
@@ -76,6 +76,7 @@ class Publisher:
         cap_of: Callable[[Window], Balance | None],
         clock: Clock,
         rng: Rng,
+        geometric: GeometricSource | None = None,
         checkpoint: Callable[[str], None] = lambda _step: None,
     ) -> None:
         self._database = database
@@ -87,6 +88,7 @@ class Publisher:
         self._cap_of = cap_of
         self._clock = clock
         self._rng = rng
+        self._geometric = geometric
         self._checkpoint = checkpoint
 
     def answered(self) -> set[tuple[DefinitionHash, str]]:
@@ -109,6 +111,7 @@ class Publisher:
 
         Raises:
             StorageError: nothing was released or charged; with `fatal`, the process must end.
+            PrivacyError: no noise, or a fault of the engine; nothing was released or charged.
         """
         reason: AbstainReason | None = abstain_for_epoch(window, self._epoch_length)
         if reason is not None:
@@ -123,7 +126,7 @@ class Publisher:
         if rows is None:
             return self._abstain(definition_hash, window, "epoch_closed")
         self._checkpoint("draw")
-        noise = draw_noise(layout, self._rng)
+        noise = draw_noise(layout, self._rng, self._geometric)
         self._checkpoint("bound")
         vector = ExactVector(rows.vector(bound, self._rng(SALT_BYTES)))
         layout.check_vector(vector)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
-from math import exp
+from math import exp, isqrt
 
+import numpy as np
 import pytest
 
-from node.demo.check import Comparison, Released, compare, judge, probability_inside
+from node.demo.check import Comparison, Released, compare, judge, laplace_probability_inside, probability_inside
 from node.demo.truth import Counted
-from privacy.sampling import draw_gaussian, keystream
+from privacy.mechanisms import variance_of_discrete_laplace
+from privacy.sampling import draw_gaussian, draw_laplace, keystream
 
 SIGMA_SQUARED = Fraction(200)
 
@@ -53,6 +55,43 @@ def test_biased_noise_fails() -> None:
     assert not judge(_comparisons(Fraction(1), shift=10)).is_passed
 
 
+def _laplace_comparisons(factor: Fraction, count: int, terms: int = 1) -> list[Comparison]:
+    """Sums of so many Laplace draws of b = 40 times a factor, while σ² says what b = 40 promises."""
+    stream = keystream(random.Random(11).randbytes)
+    drawn = draw_laplace(40 * factor, count * terms, stream).reshape(count, terms).sum(axis=1).tolist()
+    promised = terms * variance_of_discrete_laplace(Fraction(40))
+    return [Comparison(100 + noise, 100, promised, "geometric", terms) for noise in drawn]
+
+
+@pytest.mark.parametrize("terms", [1, 5])
+def test_promised_laplace_noise_passes_by_its_own_law(terms: int) -> None:
+    """And the Gaussian's law would expect another share: 0.941 instead of 0.949."""
+    check = judge(_laplace_comparisons(Fraction(1), 3000, terms))
+    assert check.is_passed, check.faults()
+    assert check.z2_variance == pytest.approx(2 + 3 / terms)
+
+
+@pytest.mark.parametrize("factor", [Fraction(1, 2), Fraction(2)], ids=["halved", "doubled"])
+def test_wrong_laplace_noise_fails_with_five_hundred_cells(factor: Fraction) -> None:
+    assert judge(_laplace_comparisons(Fraction(1), 500)).is_passed
+    assert not judge(_laplace_comparisons(factor, 500)).is_passed
+    assert not judge(_laplace_comparisons(Fraction(1), 499)).is_passed
+
+
+def test_the_probability_of_a_laplace_sum_is_exact() -> None:
+    """Against the convolution of the law with itself, and the closed form of one draw against the same sum."""
+    for b, terms in ((Fraction(3), 3), (Fraction(40), 1), (Fraction(1, 2), 2)):
+        sigma_squared = terms * variance_of_discrete_laplace(b)
+        q = exp(-1 / b)
+        one = [(1 - q) / (1 + q) * q ** abs(x) for x in range(-2000, 2001)]
+        law = one
+        for _ in range(terms - 1):
+            law = np.convolve(law, one, "same")
+        reach = isqrt(int(Fraction(38415, 10000) * sigma_squared))
+        expected = float(np.sum(law[2000 - reach : 2001 + reach]))
+        assert laplace_probability_inside(sigma_squared, terms) == pytest.approx(expected, abs=1e-6)
+
+
 def test_too_few_comparisons_prove_nothing() -> None:
     assert not judge(_comparisons(Fraction(1), count=199)).is_passed
 
@@ -81,7 +120,7 @@ def test_cells_with_a_hidden_truth_are_compared_as_one_sum() -> None:
     assert comparisons == [
         Comparison(11, 10, SIGMA_SQUARED),
         Comparison(29, 30, SIGMA_SQUARED),
-        Comparison(63, 60, 2 * SIGMA_SQUARED),
+        Comparison(63, 60, 2 * SIGMA_SQUARED, terms=2),
     ]
     assert check.known == 0.5
     assert check.kept == 1.0
