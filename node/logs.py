@@ -30,8 +30,20 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # Libraries speak through the standard module: only warnings, and never a request's content.
-    logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format='{"event":"library","detail":"%(message)s"}')
+    logging.basicConfig(level=logging.ERROR, handlers=[_LibraryHandler()], force=True)
+
+
+class _LibraryHandler(logging.Handler):
+    """What libraries log through the standard module: which logger, which kind of error, where. Never their message.
+
+    aiohttp logs a bad request with a traceback whose text may quote the request, and a request holds events.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        failure = record.exc_info[1] if record.exc_info else None
+        structlog.get_logger().error(
+            "library.error", library=record.name, where=f"{record.module}:{record.lineno}", exc_info=failure
+        )
 
 
 def _where(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
