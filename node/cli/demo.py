@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--once", is_flag=True, help="Stop when everything has been said.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all talk on stderr.")
-@click.option("--port-base", type=int, default=7700, show_default=True, metavar="N",
+@click.option("--port-base", type=click.IntRange(1, 65_522), default=7700, show_default=True, metavar="N",
               help="The nodes listen on N … N+3, the relay before them on N+10 … N+13.")  # fmt: skip
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Keep everything in this new folder.")  # fmt: skip

@@ -111,7 +111,10 @@ def closing_words(voice: Voice, outcome: Outcome) -> None:
     voice.say(f"        murmur status --data {data}")
     voice.say(f"        curl '{first.url}/v1/insights/people?window={busiest}'")
     if outcome.kept is not None:
-        voice.say(f" Kept   {outcome.kept}   start a node again: murmur run --config {first.config}")
+        voice.say(f" Kept   {outcome.kept}")
+        voice.say(
+            f"        murmur run --config {first.config}   answers again; its peers were reached by the demo's relay"
+        )
 
 
 def _privacy_words(voice: Voice, outcome: Outcome) -> None:
