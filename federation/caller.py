@@ -86,6 +86,8 @@ class Caller:
     def start(self, now_ms: int, rng: Rng) -> None:
         """The first periodic sync lies an interval ahead; the first sessions are due at once."""
         self._next_sync_ms = self._sync_after(now_ms, rng)
+        for peer in self._peers.values():
+            peer.asked_ms = now_ms  # until it shows otherwise, it can fetch for itself
 
     def queue(self, entry: bytes, now_ms: int) -> None:
         """An own entry is to be pushed, soon enough to be fast and late enough to have company."""
@@ -205,7 +207,7 @@ class Caller:
             self._failed(sent, "refused", now_ms, batch)
         else:
             peer.pushing = False
-            peer.push_queue.clear()
+            peer.drop_pushes()
             peer.last_failure_ms, peer.last_failure = now_ms, "push refused"
             peer.sync_due_ms = now_ms
 
@@ -240,12 +242,11 @@ class Caller:
 
     def _due(self) -> list[tuple[int, Peer]]:
         """(time, peer) of the sessions wanted, earliest first."""
-        digest = self._logs.digest
         wanted = [
             (due, peer)
             for peer in self._peers.values()
             if peer.node not in self._sessions
-            and (due := peer.wants_sync_at(digest, self._settings)) is not None
+            and (due := peer.wants_sync_at(self._settings)) is not None
             and self.endpoint_of(peer) is not None
         ]
         return sorted(wanted, key=lambda item: item[0])
@@ -267,12 +268,13 @@ class Caller:
             self._send(peer, *question, nonce, now_ms, batch, session)
             return
         self._end(session)
+        peer.is_owed = False
         peer.early.clear()
         self.compared_with.add(peer.node)
         if session.is_partial:
             peer.sync_due_ms = now_ms + self._settings.settle_ms
-        elif peer.digest is not None:
-            peer.settled = (self._logs.digest, peer.digest)
+        else:
+            peer.settle(self._logs.digest)
 
     def _end(self, session: Session) -> None:
         session.close()
@@ -315,13 +317,15 @@ class Caller:
         """Hand the entries committed lately to every peer that can take them; the others get them by sync."""
         entries, self._outgoing, self._flush_ms = self._outgoing, [], None
         for peer in self._peers.values():
-            if peer.greeted and peer.backoff.until_ms <= now_ms and self.endpoint_of(peer) is not None:
-                peer.push_queue += entries
-                if len(peer.push_queue) > 4 * self._settings.payload_entries:
-                    peer.push_queue.clear()  # too slow for pushes: a session brings it all
-                    peer.sync_due_ms = now_ms
-                if not peer.pushing:
-                    self._push_to(peer, now_ms, rng, batch)
+            if not peer.greeted or peer.backoff.until_ms > now_ms or self.endpoint_of(peer) is None:
+                peer.is_owed = True
+                continue
+            peer.push_queue += entries
+            if len(peer.push_queue) > 4 * self._settings.payload_entries:
+                peer.drop_pushes()  # too slow for pushes: a session brings it all
+                peer.sync_due_ms = now_ms
+            if not peer.pushing:
+                self._push_to(peer, now_ms, rng, batch)
 
     def _push_to(self, peer: Peer, now_ms: int, rng: Rng, batch: Batch) -> None:
         """The next push to a peer, one at a time so that entries arrive in order."""

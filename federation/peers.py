@@ -77,11 +77,12 @@ class Peer:
         nonces: Nonces of its requests.
         backoff: How long to leave it alone.
         greeted: True once hello was answered and its keys are known.
-        asked_ms: When it last sent us an authentic request.
+        asked_ms: When it last sent us an authentic request; at the start, the start.
+        is_owed: True after a push to it failed or was left out: a session sends it what we wrote.
         digest: Heads digest of its last word.
         word_ms: When that was.
-        unequal_since_ms: Since when its words carry other heads than ours; None while equal or never heard.
-        settled: (our digest, its digest) after a session that could do no more; not asked again until one changes.
+        unequal_since_ms: Since when its words carry heads that call for a session; None for not.
+        settled: (our digest, its digest) after a session that could do no more; such words call for none.
         sync_due_ms: A session is wanted from then on; None for not.
         challenge: What it may echo to be excused from a wrong date.
         push_queue: Entries that wait for the push in flight.
@@ -92,6 +93,7 @@ class Peer:
     nonces: NonceMemory
     backoff: Backoff
     greeted: bool = False
+    is_owed: bool = False
     asked_ms: int | None = None
     digest: bytes | None = None
     word_ms: int = 0
@@ -129,10 +131,16 @@ class Peer:
         self.last_success_ms = self.word_ms = now_ms
         self.backoff.reset()
         self.digest = digest
-        if digest == own_digest:
+        if digest == own_digest or self.settled == (own_digest, digest):
             self.unequal_since_ms = None
         elif self.unequal_since_ms is None:
             self.unequal_since_ms = now_ms
+
+    def settle(self, own_digest: bytes) -> None:
+        """A session could do no more for the heads both have now; the peer's next other word starts anew."""
+        self.unequal_since_ms = None
+        if self.digest is not None:
+            self.settled = own_digest, self.digest
 
     def caught_up(self, own_digest: bytes) -> None:
         """Our heads moved, perhaps to where the peer's are. That they moved away says nothing: it may follow."""
@@ -144,6 +152,11 @@ class Peer:
         self.last_failure_ms = now_ms
         self.last_failure = reason
         self.backoff.failed(now_ms)
+        self.drop_pushes()
+
+    def drop_pushes(self) -> None:
+        """What waits for a push goes by session instead."""
+        self.is_owed = True
         self.push_queue.clear()
 
     def turn_back(self, now_ms: int) -> None:
@@ -154,14 +167,14 @@ class Peer:
         self.unequal_since_ms = None if self.unequal_since_ms is None else min(self.unequal_since_ms, now_ms)
         self.sync_due_ms = None if self.sync_due_ms is None else min(self.sync_due_ms, now_ms)
 
-    def wants_sync_at(self, own_digest: bytes, settings: Settings) -> int | None:
+    def wants_sync_at(self, settings: Settings) -> int | None:
         """When a session with it should start: at a wanted time, or once unequal digests have not healed by themselves.
 
         Pushes heal most differences within a moment, so we wait until it has been silent for `settle_ms`, at most ten
         times that, and never before the pause after a failure is over.
         """
         due = self.sync_due_ms
-        if self.unequal_since_ms is not None and self.settled != (own_digest, self.digest):
+        if self.unequal_since_ms is not None:
             since = self.unequal_since_ms
             settled = min(max(self.word_ms, since), since + 9 * settings.settle_ms) + settings.settle_ms
             due = settled if due is None else min(due, settled)

@@ -5,7 +5,7 @@ the next question, `absorb` takes the answer. It ends when the queue is empty.
 
 - A log is fetched by one session at a time (`claims`), so that several peers are not asked for the same bodies.
 - Where two logs part, the lowest such position is found by halving (`Dig`) and both branches are fetched.
-- What the peer lacks is sent when it is our own log or a fork, or when the peer does not reach us; else it fetches.
+- What the peer lacks is sent when it is a push we owe it, a fork, or when the peer does not reach us; else it fetches.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class Session:
     def _is_ours_to_send(self, item: Send) -> bool:
         log = self.means.logs.log(item.author)
         return (
-            item.author == self.means.me
+            (item.author == self.means.me and self.peer.is_owed)
             or (log is not None and log.is_frozen)
             or not self.peer.reaches_us(self.peer.word_ms, self.means.settings)
         )

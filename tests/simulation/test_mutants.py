@@ -23,7 +23,7 @@ from protocol.ids import DefinitionHash
 from protocol.ops import RangeReply, RangeRequest
 from tests.simulation.storm import weather
 
-SEEDS = 12
+SEEDS = 20
 
 Patch = pytest.MonkeyPatch
 
@@ -76,7 +76,7 @@ def believe_the_total(patch: Patch) -> None:
 
 def rely_on_push(patch: Patch) -> None:
     """No anti-entropy after the first greeting."""
-    patch.setattr(Peer, "wants_sync_at", lambda peer, own, settings: None if peer.greeted else peer.backoff.until_ms)
+    patch.setattr(Peer, "wants_sync_at", lambda peer, settings: None if peer.greeted else peer.backoff.until_ms)
 
 
 def forget_to_save(patch: Patch) -> None:

@@ -80,7 +80,10 @@ def test_a_byte_flipped_in_flight_is_refused_shown_and_healed() -> None:
     world = World(3, 3, settings=SLOW)
     world.settle()
     world.run(1_000)
-    world.faults.flip = 100
+    carried = world.carried
+    world.carried = lambda body: (
+        body[:700] + bytes([body[700] ^ 1]) + body[701:] if len(body) > 700 else body
+    )  # answers and questions are shorter
     parsed = publish(world, world.nodes[0])
     world.run(30)
     receiver = world.nodes[1]
@@ -88,8 +91,8 @@ def test_a_byte_flipped_in_flight_is_refused_shown_and_healed() -> None:
     status = next(peer for peer in core_of(receiver).peers() if peer.node == world.nodes[0].id)
     assert status.refused is not None
     assert status.refused.what == "request"
-    assert status.refused.code in ("bad-signature", "not-canonical", "malformed", "too-large", "unknown-version")
-    world.heal()
+    assert status.refused.code == "bad-signature"
+    world.carried = carried
     world.settle()
     assert receiver.verdicts[parsed.id] == COUNTED
     check_converged(world)

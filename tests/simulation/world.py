@@ -141,6 +141,7 @@ class World:
         self.founding = founding or found(size)
         self.traffic: Counter[str] = Counter()
         self.skew_ms: Counter[int] = Counter()
+        self.carried: Callable[[bytes], bytes] = self._flipped
         self._make_core = make_core
         self._cut: set[tuple[int, int]] = set()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
@@ -301,13 +302,13 @@ class World:
                 self._do(sender, core.on_response(sent.token, answer, self.clock(sender), self.rng))
 
         def arrive(is_copy: bool) -> None:
-            body = self.deliver(target, self._carried(sent.body))
+            body = self.deliver(target, self.carried(sent.body))
             if is_copy:
                 return
             if body is None or self._happens(self.faults.loss):
                 self.at(self._delay(), lambda: answered(Failed("unreachable")))
             else:
-                self.at(self._delay(), lambda: answered(self._carried(body)))
+                self.at(self._delay(), lambda: answered(self.carried(body)))
 
         if is_lost:
             self.at(self._delay(), lambda: answered(Failed("unreachable")))
@@ -316,7 +317,7 @@ class World:
             if self._happens(self.faults.duplicate):
                 self.at(self._delay() * 3, lambda: arrive(True))
 
-    def _carried(self, body: bytes) -> bytes:
+    def _flipped(self, body: bytes) -> bytes:
         """The body as it arrives: now and then with one bit turned."""
         if not self._happens(self.faults.flip):
             return body
