@@ -13,7 +13,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -43,6 +44,7 @@ from node.ingest import Ingest, IntakePlan
 from node.jobs.clock_guard import ClockGuard
 from node.jobs.publishing import Identity, Publisher
 from node.jobs.releases import ReleaseRound, StandingMetric
+from node.jobs.reserving import reserver
 from node.jobs.scheduler import ReleaseWorker
 from node.jobs.workshop import Workshop
 from node.live_commons import LiveCommons
@@ -52,7 +54,8 @@ from node.mesh.driver import MeshDriver
 from node.mesh.server import mesh_routes
 from node.mesh.transport import MeshTransport
 from node.state.database import StateDatabase
-from node.state.epochs import open_span
+from node.state.epochs import EpochRecord, open_span
+from node.state.ledger import LedgerStore
 from node.state.log import LogStore
 from node.state.plans import PlanBook
 from node.state.slots import SlotStore
@@ -125,6 +128,7 @@ class Node:
         self.database: StateDatabase
         self.tokens: TokenBook
         self.logs: LogStore
+        self.ledger: LedgerStore
         self.vault: Vault
         self.workshop: Workshop
         self.publisher: Publisher
@@ -279,7 +283,11 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
     plan_number = plans.adopt(plan, now_s=now_s)
     standing = _standing_metrics(membership)
 
-    node.vault = _open_vault(node, keys, standing)
+    node.ledger = LedgerStore(node.database)
+    _reconcile_ledger(node)
+    in_force = {plan_number: plan}
+    reserve = reserver(node.ledger, standing, lambda: in_force, membership.member.counts_from)
+    node.vault = _open_vault(node, keys, standing, reserve)
     stack.callback(node.vault.close)
     node.vault.recover(now_s)
     node.guard = ClockGuard(clock, node.database)
@@ -360,11 +368,36 @@ def _metric_rows(standing: Sequence[StandingMetric]) -> list[MetricRow]:
 
 
 def _cap_of(membership: Membership, epoch: Window) -> tuple[int, int]:
-    """What the charter caps an epoch at: (rho in 1e-9, delta in 1e-18)."""
-    return nano_rho_of_cap(membership.charter.caps[epoch.kind]), DELTA_ATTO_PER_DAY * (epoch.hours // 24)
+    """What this node may charge an epoch: (rho in 1e-9, delta in 1e-18).
+
+    The charter caps what an organisation's nodes charge one population (PRIVACY 1): nodes that declare one population
+    together split it evenly, nodes with populations of their own each have it whole.
+    """
+    own = membership.member
+    sharing = [
+        member
+        for member in membership.charter.members
+        if own.population_group is not None
+        and (member.organisation, member.population_group) == (own.organisation, own.population_group)
+    ]
+    split = max(len(sharing), 1)
+    rho_nano = nano_rho_of_cap(membership.charter.caps[epoch.kind] / split)
+    return rho_nano, DELTA_ATTO_PER_DAY * (epoch.hours // 24) // split
 
 
-def _open_vault(node: Node, keys: _Keys, standing: Sequence[StandingMetric]) -> Vault:
+def _reconcile_ledger(node: Node) -> None:
+    """The ledger is the larger of its table and the own log; what was missing is charged before any release."""
+    raised = node.ledger.reconcile(node.logs.replay(node.membership.node))
+    if raised:
+        log.warning("ledger.raised", epochs=raised, why="the own log states more than the table held")
+
+
+def _open_vault(
+    node: Node,
+    keys: _Keys,
+    standing: Sequence[StandingMetric],
+    on_epoch: Callable[[sqlite3.Connection, EpochRecord], None],
+) -> Vault:
     start = node.config.backfill_from
     return Vault(
         node.config.data,
@@ -376,6 +409,7 @@ def _open_vault(node: Node, keys: _Keys, standing: Sequence[StandingMetric]) -> 
         rng=os.urandom,
         backfill_from_hour=None if start is None else hour_of(datetime(start.year, start.month, start.day, tzinfo=UTC)),
         window_kinds={metric.definition.window for metric in standing},
+        on_epoch=on_epoch,
     )
 
 

@@ -19,11 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import structlog
+
 from node.anchor import AnchoredPosition, save_anchor
 from node.clock import Clock
 from node.state.database import StateDatabase
+from node.state.ledger import LedgerStore
 from node.state.log import LogStore, insert_entry
-from node.state.slots import SlotStore, balance_of
+from node.state.slots import SlotStore
 from privacy.abstaining import AbstainReason, abstain_for_epoch
 from privacy.bounding import Binding, bind
 from privacy.definition import Definition
@@ -31,7 +34,6 @@ from privacy.errors import BudgetExhausted
 from privacy.exact_sampling import Rng
 from privacy.layout import compile_layout
 from privacy.ledger import Balance, Charge
-from privacy.ledger import charge as charge_balance
 from privacy.person_unit import sampling_of, unit_of
 from privacy.release import ExactVector, GeometricSource, Release, Slot, draw_noise, make_release
 from privacy.tracking_plan import Plan
@@ -44,6 +46,8 @@ from protocol.summaries import BlockData, build_summary
 from protocol.summaries import Charge as WireCharge
 
 SALT_BYTES = 32
+
+log = structlog.get_logger()
 
 
 class WindowRows(Protocol):
@@ -82,6 +86,7 @@ class Publisher:
         self._database = database
         self._logs = logs
         self._slots = SlotStore(database)
+        self._ledger = LedgerStore(database)
         self._identity = identity
         self._anchor = anchor
         self._epoch_length = epoch_length
@@ -141,12 +146,7 @@ class Publisher:
                 cap = self._cap_of(epoch)
                 if cap is None:
                     raise _NoEpoch
-                balance = charge_balance(
-                    balance_of(cap, self._slots.charged(connection, epoch.text)),
-                    cost.rho_nano,
-                    cost.delta_atto,
-                    epoch=epoch.text,
-                )
+                budget = self._ledger.budget(connection, epoch, cap).spend(slot.name, cost)
                 self._checkpoint("add")
                 release = make_release(
                     slot,
@@ -158,7 +158,7 @@ class Publisher:
                     sampling,
                 )
                 self._checkpoint("sign")
-                entry, release_id = self._sign_release(release, balance, epoch)
+                entry, release_id = self._sign_release(release, budget.balance, epoch)
                 self._checkpoint("insert")
                 self._slots.record_release(
                     connection,
@@ -169,10 +169,14 @@ class Publisher:
                     epoch=epoch.text,
                     charge=cost,
                 )
+                self._ledger.give_back(connection, definition_hash, window.text)
                 insert_entry(connection, entry)
                 self._checkpoint("commit")
-        except BudgetExhausted:
-            return self._abstain(definition_hash, window, "budget")
+        except BudgetExhausted as refusal:
+            # The definition and the ledger decide this, never data: saying it, and to whom, leaks nothing.
+            log.warning("release.refused", metric=definition.metric, window=window.text, rule=refusal.rule,
+                        deficit=refusal.deficit, returns=refusal.returns, nearest=refusal.nearest)  # fmt: skip
+            return self._abstain(definition_hash, window, "budget", (epoch, refusal))
         except _NoEpoch:
             return self._abstain(definition_hash, window, "epoch_closed")
         self._checkpoint("committed")
@@ -191,12 +195,21 @@ class Publisher:
         save_anchor(self._anchor, AnchoredPosition(*entry.header.position))
         self._checkpoint("anchored")
 
-    def _abstain(self, definition: DefinitionHash, window: Window, reason: AbstainReason) -> ParsedEntry | None:
+    def _abstain(
+        self,
+        definition: DefinitionHash,
+        window: Window,
+        reason: AbstainReason,
+        refused: tuple[Window, BudgetExhausted] | None = None,
+    ) -> ParsedEntry | None:
         with self._database.transaction() as connection:
             if self._slots.is_answered(connection, definition, window.text):
                 return None
             entry = self._sign(ABSTAIN, AbstainData(definition, window.text, reason).encode(), None)
             self._slots.record_abstain(connection, definition, window.text, reason, entry.id)
+            self._ledger.give_back(connection, definition, window.text)
+            if refused is not None:
+                self._ledger.record_refusal(connection, definition, window.text, *refused)
             insert_entry(connection, entry)
         return entry
 

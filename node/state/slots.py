@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from node.state.database import StateDatabase
-from privacy.ledger import Balance, Charge
+from privacy.ledger import Charge
 from protocol.ids import DefinitionHash, EntryId, ReleaseId
 
 
@@ -27,12 +27,6 @@ class SlotStore:
         """Whether the slot has a release or an abstention."""
         query = "SELECT 1 FROM slots WHERE definition = ? AND window = ?"
         return connection.execute(query, (definition, window)).fetchone() is not None
-
-    def charged(self, connection: sqlite3.Connection, epoch: str) -> Charge:
-        """What is charged to an epoch so far."""
-        query = "SELECT coalesce(sum(rho_nano), 0), coalesce(sum(delta_atto), 0) FROM charges WHERE epoch = ?"
-        rho_nano, delta_atto = connection.execute(query, (epoch,)).fetchone()
-        return Charge(rho_nano, delta_atto)
 
     def charges_by_epoch(self) -> dict[str, Charge]:
         """The ledger's running totals, newest epoch last."""
@@ -70,8 +64,3 @@ class SlotStore:
             "INSERT INTO slots (definition, window, outcome, reason, entry) VALUES (?, ?, 'abstain', ?, ?)",
             (definition, window, reason, entry),
         )
-
-
-def balance_of(cap: Balance, charged: Charge) -> Balance:
-    """An epoch's caps together with what is charged to it."""
-    return Balance(cap.cap_rho_nano, cap.cap_delta_atto, charged.rho_nano, charged.delta_atto)

@@ -13,6 +13,7 @@ Left out on purpose: deduplication (a property of reading, `engine`), and anythi
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -69,6 +70,7 @@ class Vault:
         rng: Rng,
         backfill_from_hour: int | None = None,
         window_kinds: Iterable[WindowKind] = (),
+        on_epoch: Callable[[sqlite3.Connection, EpochRecord], None] = lambda _connection, _record: None,
         disk: Disk | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
@@ -80,6 +82,7 @@ class Vault:
         caps: Called once an epoch, when its keys are made.
         backfill_from_hour: First hour of history to take in, or None; fixed by the first start.
         window_kinds: Kinds of window some metric has; `set_window_kinds` changes them.
+        on_epoch: Called with each new epoch's record inside the transaction that makes it, with its connection.
         """
         disk = disk or Disk()
         self.gate = threading.RLock()
@@ -88,6 +91,7 @@ class Vault:
         self._caps = caps
         self._backfill_from_hour = backfill_from_hour
         self._kinds = tuple(window_kinds)
+        self._on_epoch = on_epoch
         self._keys = EpochKeyStore(folder / "epochs", master_key=master_key, node_id=node_id, rng=rng, disk=disk)
         self._shelf = SegmentShelf(
             folder / "segments", database, data_key=lambda e: self._keys.load(e, "data"), rng=rng, disk=disk
@@ -263,7 +267,7 @@ class Vault:
                 return []
             with self._database.transaction() as connection:
                 for record in created:
-                    table.insert_epoch(connection, record)
+                    self._insert_epoch(connection, record)
                 for record in ended:
                     table.mark_finished(connection, record.epoch.text, int(now_s))
                 table.set_finished_hour(connection, end)
@@ -378,7 +382,7 @@ class Vault:
         record = self._record(epoch, now_s)
         self._keys.create(epoch.text)
         with self._database.transaction() as connection:
-            table.insert_epoch(connection, record)
+            self._insert_epoch(connection, record)
         self._epochs[epoch] = record
 
     def _ensure_epoch(self, epoch: Window, now_s: float) -> None:
@@ -390,8 +394,12 @@ class Vault:
             return
         record = self._keyless(epoch, now_s)
         with self._database.transaction() as connection:
-            table.insert_epoch(connection, record)
+            self._insert_epoch(connection, record)
         self._epochs[epoch] = record
+
+    def _insert_epoch(self, connection: sqlite3.Connection, record: EpochRecord) -> None:
+        table.insert_epoch(connection, record)
+        self._on_epoch(connection, record)
 
     def _record(self, epoch: Window, now_s: float) -> EpochRecord:
         rho_nano, delta_atto = self._caps(epoch)

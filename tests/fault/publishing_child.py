@@ -14,6 +14,7 @@ from pathlib import Path
 
 from node.clock import SystemClock
 from node.jobs.publishing import Identity, Publisher
+from node.logs import configure_logs
 from node.state.database import StateDatabase
 from node.state.log import LogStore
 from privacy.bounding import Binding
@@ -90,4 +91,5 @@ def publish_all(folder: Path, step: str, count: int) -> None:
 
 
 if __name__ == "__main__":
+    configure_logs("error")  # stdout is for the ids
     publish_all(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
