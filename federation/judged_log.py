@@ -20,6 +20,8 @@ from protocol.entries import KINDS, ParsedEntry
 from protocol.ids import DefinitionHash
 
 FORKED: Final = Void("forked")
+SLOT_FULL: Final = Void("slot_full")
+MAX_SLOT_ENTRIES: Final = 64  # an honest author needs three; resolving a slot costs as much as it holds
 _KINDS: Final = {kind: kind for kind in KINDS}  # one string per kind, not one per entry
 
 
@@ -32,7 +34,7 @@ class JudgedLog:
         self.endpoints: tuple[Endpoint, ...] | None = None
         self._prefix = Prefix()
         self._claims: dict[SlotKey, list[Claim]] = {}
-        self._void: dict[SlotKey, list[tuple[int, Void]]] = {}
+        self._without_claim: dict[SlotKey, list[tuple[int, Verdict]]] = {}  # void or opaque for themselves
         self._endpoint_history: list[tuple[int, tuple[Endpoint, ...]]] = []
 
     def fold(self, parsed: ParsedEntry, rules: Rules) -> list[tuple[int, Verdict]]:
@@ -41,6 +43,8 @@ class JudgedLog:
         if seq != len(self.verdicts):
             raise ValueError(f"expected entry {len(self.verdicts)} of the log, got {seq}")
         opinion = judge(parsed, self._prefix, rules)
+        if opinion.slot is not None and self._is_full(opinion.slot):
+            opinion = Opinion(SLOT_FULL)
         self.verdicts.append(opinion.verdict)
         self.kinds.append(_KINDS.get(parsed.header.kind, parsed.header.kind))
         if opinion.endpoints is not None:
@@ -56,8 +60,7 @@ class JudgedLog:
         if isinstance(verdict, Void | Opaque):
             del claims[place]
             self.verdicts[seq] = verdict
-            if isinstance(verdict, Void):
-                self._void.setdefault(slot, []).append((seq, verdict))
+            self._without_claim.setdefault(slot, []).append((seq, verdict))
             return [(seq, verdict), *self._resolve(slot)]
         claims[place] = Claim(seq, claims[place].entry, claims[place].release, "", waiting=False)
         return self._resolve(slot)
@@ -71,8 +74,8 @@ class JudgedLog:
             if len(kept) < len(claims):
                 self._claims[slot] = kept
                 changes.update(self._resolve(slot))
-        for voids in self._void.values():
-            voids[:] = [item for item in voids if item[0] < seq]
+        for others in self._without_claim.values():
+            others[:] = [item for item in others if item[0] < seq]
         self._endpoint_history = [item for item in self._endpoint_history if item[0] < seq]
         self.endpoints = self._endpoint_history[-1][1] if self._endpoint_history else None
         return sorted(changes.items())
@@ -97,17 +100,20 @@ class JudgedLog:
 
     def void_in(self, slot: SlotKey) -> list[tuple[int, Void]]:
         """(seq, verdict) of the summaries and abstains of a slot that are void, for whatever reason."""
-        by_slot = [(claim.seq, self.verdicts[claim.seq]) for claim in self._claims.get(slot, ())]
-        found = [(seq, verdict) for seq, verdict in by_slot if isinstance(verdict, Void)]
-        return sorted(found + self._void.get(slot, []), key=lambda item: item[0])
+        claimed = [(claim.seq, self.verdicts[claim.seq]) for claim in self._claims.get(slot, ())]
+        both = sorted(claimed + self._without_claim.get(slot, []), key=lambda item: item[0])
+        return [(seq, verdict) for seq, verdict in both if isinstance(verdict, Void)]
 
     def _claim(self, slot: SlotKey, seq: int, opinion: Opinion) -> list[tuple[int, Verdict]]:
         if opinion.claim is None:
-            if isinstance(opinion.verdict, Void):
-                self._void.setdefault(slot, []).append((seq, opinion.verdict))
+            self._without_claim.setdefault(slot, []).append((seq, opinion.verdict))
             return []
         self._claims.setdefault(slot, []).append(opinion.claim)
         return self._resolve(slot)
+
+    def _is_full(self, slot: SlotKey) -> bool:
+        """Whether the log named this slot too often; every entry in form counts, known definitions or not."""
+        return len(self._claims.get(slot, ())) + len(self._without_claim.get(slot, ())) >= MAX_SLOT_ENTRIES
 
     def _resolve(self, slot: SlotKey) -> list[tuple[int, Verdict]]:
         """Apply the rules of slots anew; the verdicts that changed."""

@@ -258,6 +258,25 @@ def test_after_an_abstain_one_summary_speaks(author: Author) -> None:
     assert outcome.abstained is None
 
 
+def test_a_full_slot_takes_no_more(author: Author) -> None:
+    """64 entries of one slot, void ones included; knowing the definition late changes nothing."""
+    calls = author.founding.named("calls")
+    author.summary(calls, day(0), rho_nano=1)
+    for _ in range(70):
+        author.abstain(calls, day(0))
+    author.abstain(calls, day(1))
+    log = judged(author)
+    assert log.verdicts[64] == Void("follows_abstain")
+    assert set(log.verdicts[65:-1]) == {Void("slot_full")}
+    assert log.verdicts[-1] == COUNTED
+    rules = author.founding.rules(without=calls)
+    late = judged(author, rules)
+    rules.learn(calls, parse_definition(tree("calls")))
+    for slot, seq in late.waiting_for(calls):
+        late.settle(slot, seq, judge_again(author.entries[seq], rules))
+    assert late.verdicts == log.verdicts
+
+
 def test_an_abstain_alone_says_why(author: Author) -> None:
     author.abstain(author.founding.named("calls"), day(0), "budget")
     outcome = judged(author).slot((author.founding.named("calls"), day(0)))
