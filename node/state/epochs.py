@@ -1,4 +1,4 @@
-"""The tables of migration 0010: when this node began, its epochs, their segments, the windows that closed.
+"""The tables of migrations 0010 and 0070: when this node began, its epochs, their segments, the windows that closed.
 
 Reading takes the database, writing takes the connection of a transaction, so that the vault puts several changes
 into one. Nothing here touches a key or a file. Other parts read an epoch's caps with `find_epoch`.
@@ -159,6 +159,35 @@ def end_segment(
 
 def delete_segments(connection: sqlite3.Connection, epoch: str) -> None:
     connection.execute("DELETE FROM segments WHERE epoch = ?", (epoch,))
+    connection.execute("DELETE FROM segment_removals WHERE epoch = ?", (epoch,))
+
+
+def load_removals(database: StateDatabase) -> list[tuple[bytes, str]]:
+    """(id, epoch) of each segment whose file must go."""
+    return cast("list[tuple[bytes, str]]", database.query("SELECT id, epoch FROM segment_removals ORDER BY id"))
+
+
+def insert_removal(connection: sqlite3.Connection, segment: bytes, epoch: str) -> None:
+    connection.execute("INSERT INTO segment_removals (id, epoch) VALUES (?, ?)", (segment, epoch))
+
+
+def delete_removals(connection: sqlite3.Connection, segments: Iterable[bytes]) -> None:
+    connection.executemany("DELETE FROM segment_removals WHERE id = ?", [(segment,) for segment in segments])
+
+
+def replace_segments(
+    connection: sqlite3.Connection, epoch: str, old: Iterable[bytes], new: Iterable[SegmentRecord]
+) -> None:
+    """Switch from the old segments to the new ones, which are closed and stood among the removals until now."""
+    for record in new:
+        delete_removals(connection, [record.id])
+        connection.execute(
+            "INSERT INTO segments (id, epoch, slots, state, frames, bytes) VALUES (?, ?, ?, ?, ?, ?)",
+            (record.id, epoch, record.slots, record.state, record.frames, record.size_bytes),
+        )
+    for segment in old:
+        connection.execute("DELETE FROM segments WHERE id = ?", (segment,))
+        insert_removal(connection, segment, epoch)
 
 
 def load_closed_windows(database: StateDatabase) -> list[Window]:

@@ -98,6 +98,12 @@ def is_ended(record: EpochRecord) -> bool:
     )
 
 
+def has_key(record: EpochRecord, kind: EpochKeyKind) -> bool:
+    """Whether the record says that this key exists."""
+    destroyed = record.pseudonym_destroyed_at if kind == "pseudonym" else record.data_destroyed_at
+    return not record.is_keyless and destroyed is None
+
+
 def windows_from(kind: WindowKind, hour: int, now_s: float) -> Iterator[Window]:
     """Windows of the kind that begin at or after `hour` and whose `close_after` has passed, oldest first."""
     window = Window.containing(kind, hour)

@@ -98,12 +98,16 @@ class Disk:
             self.sync(descriptor, temporary)
         finally:
             os.close(descriptor)
+        self.rename(temporary, path)
+
+    def rename(self, path: Path, target: Path) -> None:
+        """Give the file another name in its folder, durably; what had that name is gone."""
         try:
-            self.hook("rename", path)
-            temporary.replace(path)
+            self.hook("rename", target)
+            path.replace(target)
         except OSError as error:
-            raise _failed("rename", path, error) from error
-        self.sync_folder(path.parent)
+            raise _failed("rename", target, error) from error
+        self.sync_folder(target.parent)
 
     def destroy_file(self, path: Path) -> None:
         """Overwrite the content with zeros, sync, unlink, sync the folder; nothing happens if it is gone.

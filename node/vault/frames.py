@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 # Any: the arrays here hold whatever integer type the column names.
 _Array = npt.NDArray[np.integer[Any]]
 _Dtype = np.dtype[np.integer[Any]]
+_Packed = tuple[int, _Array | None, npt.NDArray[np.bool_] | None]  # base, offsets, validity
+
+# The values of one column, modulo 2^64, and which are not null; None: all.
+ArrayColumn = tuple[_Array, npt.NDArray[np.bool_] | None]
 
 _ABSENT: Final = 0  # every value is null
 _CONSTANT: Final = 1  # every value is the base
@@ -108,19 +112,18 @@ def encode_columns(columns: Sequence[Sequence[int | None]], rows: int, slots: in
         raise ValueError(f"a frame holds 1 to {MAX_FRAME_ROWS} rows, got {rows}")
     if len(columns) < len(wanted) or any(values.count(None) != rows for values in columns[len(wanted) :]):
         raise ValueError(f"rows do not fit a segment of {slots} attribute slots")
-    head = bytearray(_HEAD.pack(rows))
-    arrays: list[tuple[_Array, npt.NDArray[np.bool_] | None]] = []
-    for column, values in zip(wanted, columns, strict=False):
-        packed = _pack(column, values, rows)
-        if packed is None:
-            head.append(_ABSENT)
-            continue
-        base, offsets, valid = packed
-        code = _CONSTANT if offsets is None else _VARYING + _WIDTHS.index(offsets.dtype)
-        head += _COLUMN.pack(code, base)
-        if offsets is not None:
-            arrays.append((offsets, valid))
-    return bytes(head) + (_message(arrays, rows) if arrays else b"")
+    return _frame([_pack(column, values, rows) for column, values in zip(wanted, columns, strict=False)], rows)
+
+
+def encode_arrays(columns: Sequence[ArrayColumn], rows: int, slots: int) -> bytes:
+    """As `encode_columns`, from columns as `gather` gives them, ROW_COLUMNS wide; for rows that were sealed before."""
+    wanted = columns_of(slots)
+    if not 1 <= rows <= MAX_FRAME_ROWS:
+        raise ValueError(f"a frame holds 1 to {MAX_FRAME_ROWS} rows, got {rows}")
+    if any(valid is None or valid.any() for _, valid in columns[len(wanted) :]):
+        raise ValueError(f"rows do not fit a segment of {slots} attribute slots")
+    packed = [_pack_array(column, *found) for column, found in zip(wanted, columns, strict=False)]
+    return _frame(packed, rows)
 
 
 def decode_frame(plaintext: bytes, slots: int) -> DecodedFrame:
@@ -138,13 +141,49 @@ def table_of(frames: Sequence[DecodedFrame]) -> pa.Table:
     import pyarrow as pa
 
     rows = sum(frame.rows for frame in frames)
-    arrays = [_gather(position, column, frames, rows) for position, column in enumerate(ROW_COLUMNS)]
+    arrays = [_arrow_column(position, column, frames, rows) for position, column in enumerate(ROW_COLUMNS)]
     return pa.Table.from_arrays(arrays, schema=arrow_schema(ATTRIBUTE_SLOTS))
 
 
-def _pack(
-    column: Column, values: Sequence[int | None], rows: int
-) -> tuple[int, _Array | None, npt.NDArray[np.bool_] | None] | None:
+def gather(frames: Sequence[DecodedFrame]) -> list[ArrayColumn]:
+    """All rows of the frames, in order, as one array for each of ROW_COLUMNS."""
+    rows = sum(frame.rows for frame in frames)
+    return [_gather(position, column, frames, rows) for position, column in enumerate(ROW_COLUMNS)]
+
+
+def _frame(packed: Sequence[_Packed | None], rows: int) -> bytes:
+    head = bytearray(_HEAD.pack(rows))
+    arrays: list[ArrayColumn] = []
+    for column in packed:
+        if column is None:
+            head.append(_ABSENT)
+            continue
+        base, offsets, valid = column
+        code = _CONSTANT if offsets is None else _VARYING + _WIDTHS.index(offsets.dtype)
+        head += _COLUMN.pack(code, base)
+        if offsets is not None:
+            arrays.append((offsets, valid))
+    return bytes(head) + (_message(arrays, rows) if arrays else b"")
+
+
+def _pack_array(column: Column, values: _Array, valid: npt.NDArray[np.bool_] | None) -> _Packed | None:
+    """As `_pack`, for a column that `gather` made."""
+    if valid is not None and valid.all():
+        valid = None
+    if valid is not None and not valid.any():
+        return None
+    typed = values.view(_DTYPES[column.type])
+    present = typed if valid is None else typed[valid]
+    low, high = int(present.min()), int(present.max())
+    if low == high and valid is None:
+        return low % _MODULUS, None, None
+    offsets = values - values.dtype.type(low % (1 << 8 * values.itemsize))
+    if valid is not None:
+        offsets[~valid] = 0
+    return low % _MODULUS, offsets.astype(_WIDTHS[bisect_left(_WIDEST, high - low)]), valid
+
+
+def _pack(column: Column, values: Sequence[int | None], rows: int) -> _Packed | None:
     """(base, offsets or None when constant, validity or None when all valid), or None when all are null."""
     nulls = values.count(None)
     if nulls and not column.nullable:
@@ -182,7 +221,7 @@ def _integers(column: Column, values: Sequence[int]) -> tuple[_Array, int, int]:
     return found, low, high
 
 
-def _message(arrays: list[tuple[_Array, npt.NDArray[np.bool_] | None]], rows: int) -> bytes:
+def _message(arrays: list[ArrayColumn], rows: int) -> bytes:
     """u32 size, then the lz4 block of the Arrow IPC record batch message."""
     import pyarrow as pa
 
@@ -228,9 +267,7 @@ def _decode(plaintext: bytes, slots: int) -> DecodedFrame:
     return DecodedFrame(rows, tuple(columns))
 
 
-def _read_message(
-    plaintext: bytes, position: int, rows: int, widths: list[int]
-) -> list[tuple[_Array, npt.NDArray[np.bool_] | None]]:
+def _read_message(plaintext: bytes, position: int, rows: int, widths: list[int]) -> list[ArrayColumn]:
     import pyarrow as pa
 
     if not widths:
@@ -245,7 +282,7 @@ def _read_message(
     batch = pa.ipc.read_record_batch(message, schema)
     if batch.num_rows != rows:
         raise FrameError("row count of the message")
-    found: list[tuple[_Array, npt.NDArray[np.bool_] | None]] = []
+    found: list[ArrayColumn] = []
     for width, column in zip(widths, batch.columns, strict=True):
         bitmap, data = column.buffers()
         valid = None
@@ -263,10 +300,18 @@ def _wire_schema(widths: tuple[int, ...]) -> pa.Schema:
     return pa.schema([pa.field("", pa.from_numpy_dtype(_WIDTHS[width])) for width in widths])
 
 
-def _gather(position: int, column: Column, frames: Sequence[DecodedFrame], rows: int) -> pa.Array:
+def _arrow_column(position: int, column: Column, frames: Sequence[DecodedFrame], rows: int) -> pa.Array:
     """One column of all frames as one Arrow array."""
     import pyarrow as pa
 
+    values, valid = _gather(position, column, frames, rows)
+    bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    nulls = 0 if valid is None else rows - int(valid.sum())
+    return pa.Array.from_buffers(pa.from_numpy_dtype(_DTYPES[column.type]), rows, [bitmap, pa.py_buffer(values)], nulls)
+
+
+def _gather(position: int, column: Column, frames: Sequence[DecodedFrame], rows: int) -> ArrayColumn:
+    """One column of all frames."""
     dtype = _DTYPES[column.type]
     values = np.zeros(rows, np.uint64 if dtype.itemsize == 8 else dtype)  # zeros: untouched pages cost nothing
     valid: npt.NDArray[np.bool_] | None = None
@@ -285,6 +330,4 @@ def _gather(position: int, column: Column, frames: Sequence[DecodedFrame], rows:
                 base = values.dtype.type(part.base % (1 << 8 * values.itemsize))
                 np.add(part.offsets, base, out=values[start:stop], dtype=values.dtype, casting="unsafe")
         start = stop
-    bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    nulls = 0 if valid is None else rows - int(valid.sum())
-    return pa.Array.from_buffers(pa.from_numpy_dtype(dtype), rows, [bitmap, pa.py_buffer(values)], nulls)
+    return values, valid

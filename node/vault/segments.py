@@ -228,6 +228,38 @@ def read_segment(path: Path, segment: Segment, data_key: bytes, extent: Extent) 
         raise SegmentDamaged(segment.id, extent.frames, f"frames end at byte {position} of {extent.size_bytes}")
 
 
+class SegmentFrames:
+    """The sealed frames of some bytes, by their declared sizes alone: (kind, sealed). For finding out what is damaged.
+
+    Iterate once. Raises SegmentDamaged at once where the header is not the segment's.
+    """
+
+    def __init__(self, data: bytes, segment: Segment, data_key: bytes) -> None:
+        self._view = memoryview(data)
+        self._sealer, self._position = _open_header(self._view, segment, data_key)
+
+    def __iter__(self) -> Iterator[tuple[int, memoryview]]:
+        while (framed := _frame_at(self._view, self._position)) is not None:
+            kind, sealed, self._position = framed
+            yield kind, sealed
+
+    @property
+    def ends_whole(self) -> bool:
+        """Whether the bytes end where a frame ends, once iterated."""
+        return self._position == len(self._view)
+
+    def index_of(self, guess: int, kind: int, sealed: memoryview, below: int) -> int | None:
+        """The index, `guess` or any below `below`, under which the frame was sealed; None where it does not open."""
+        index: int
+        for index in (guess, *range(below)):
+            try:
+                self._sealer.open(index, kind, sealed)
+            except InvalidTag:
+                continue
+            return index
+        return None
+
+
 def recover_segment(path: Path, segment: Segment, data_key: bytes) -> Extent:
     """The known range of a segment that was open when its process died.
 

@@ -3,15 +3,19 @@
 Order of writes, so that a kill at any line loses nothing that was acknowledged:
 - a new segment: file with header, synced; its name, synced; then the row `open` in the state database; then frames;
 - a frame: written; synced; then acknowledged by the return of `append`;
-- an end: footer, synced; then the row `closed` with frames and bytes.
+- an end: footer, synced; then the row `closed` with frames and bytes;
+- a rewriting: a row in `segment_removals`, then the new segment whole and synced; then one transaction that switches
+  from the old segments to the new and puts the old ones among the removals; then the old files overwritten, unlinked.
 A file without a row was never acknowledged. A row without a file, or a file shorter than its row, is damage.
 
-The vault's gate guards every method but the reading of a `Sealed` it was given.
+The vault's gate guards every method but the reading of a `Sealed` it was given, `write_new` and `remove_marked`;
+those three run under the lock that keeps readers and rewriters apart (`Vault`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -35,6 +39,7 @@ from node.vault.segments import (
 from privacy.rows import Row
 
 ROTATE_BYTES: Final = 8 << 20  # small enough to recover in some 20 ms, large enough that headers vanish
+REWRITE_BYTES: Final = 32 << 20  # of one rewritten segment; a reader holds one file at a time
 MAX_OPEN: Final = 32  # a backfill of a month of day epochs writes to all of them at once
 
 Rng = Callable[[int], bytes]
@@ -94,6 +99,7 @@ class SegmentShelf:
             else:
                 extent = Extent(record.frames, record.size_bytes, has_footer=record.state == "closed")
                 self._remember(segment, extent)
+        self.remove_marked()
         self._remove_strays()
 
     def append(self, rows_by_epoch: Mapping[str, Sequence[Row]], slots: int) -> None:
@@ -126,12 +132,18 @@ class SegmentShelf:
 
     def sealed(self, epoch: str) -> list[Sealed]:
         """Every segment of the epoch with its known range, in order."""
-        found = list(self._ended.get(epoch, {}).values())
-        writer = self._writers.get(epoch)
-        if writer is not None:
-            found.append((writer.segment, writer.extent))
+        found = self.extents(epoch)
         key = self._data_key(epoch) if found else b""
         return [Sealed(self._path(segment), segment, extent, key) for segment, extent in found]
+
+    def extents(self, epoch: str) -> list[tuple[Segment, Extent]]:
+        """Every segment of the epoch with its known range, in order; no key is needed."""
+        writer = self._writers.get(epoch)
+        return [*self._ended.get(epoch, {}).values(), *([] if writer is None else [(writer.segment, writer.extent)])]
+
+    def open_segments(self, epoch: str) -> list[Segment]:
+        """Those of the epoch that may still grow."""
+        return [self._writers[epoch].segment] if epoch in self._writers else []
 
     def end_epoch(self, epoch: str) -> None:
         """Close the epoch's open segment, if there is one, with its footer."""
@@ -158,6 +170,66 @@ class SegmentShelf:
         with self._database.transaction() as connection:
             table.delete_segments(connection, epoch)
         self._ended.pop(epoch, None)
+
+    def write_new(self, epoch: str, slots: int, frames: Iterable[tuple[bytes, int]]) -> list[tuple[Segment, Extent]]:
+        """Seal (plaintext, rows) frames in new segments that nobody reads before `switch`; durable on return.
+
+        Raises:
+            StorageError: the disk failed; what was written is removed now or at the next start.
+        """
+        done: list[tuple[Segment, Extent]] = []
+        writer: SegmentWriter | None = None
+        try:
+            for plaintext, rows in frames:
+                if writer is None:
+                    writer = self._create_marked(epoch, slots)
+                writer.append(plaintext, rows)
+                if writer.extent.size_bytes >= REWRITE_BYTES:
+                    done.append((writer.segment, writer.finish()))
+                    writer = None
+            if writer is not None:
+                done.append((writer.segment, writer.finish()))
+        except BaseException as error:
+            if writer is not None:
+                writer.close()
+            if isinstance(error, StorageError) and not error.fatal:
+                with suppress(StorageError):
+                    self.remove_marked()
+            raise
+        return done
+
+    def switch(self, epoch: str, old: Sequence[SegmentId], new: Sequence[tuple[Segment, Extent]]) -> None:
+        """From now on the new segments stand for the old ones, whose files must go (`remove_marked`)."""
+        ended = self._ended.get(epoch, {})
+        with self._database.transaction() as connection:
+            table.replace_segments(
+                connection,
+                epoch,
+                old,
+                [
+                    table.SegmentRecord(segment.id, epoch, segment.slots, "closed", extent.frames, extent.size_bytes)
+                    for segment, extent in new
+                ],
+            )
+        for segment_id in old:
+            del ended[segment_id]
+        for segment, extent in new:
+            self._remember(segment, extent)
+
+    def remove_marked(self) -> None:
+        """Overwrite and unlink the files of the segments that were replaced, or that a crash left unfinished."""
+        marked = table.load_removals(self._database)
+        for segment_id, epoch in marked:
+            self._disk.destroy_file(self._folder / folder_name(epoch) / f"{segment_id.hex()}.seg")
+        if marked:
+            with self._database.transaction() as connection:
+                table.delete_removals(connection, [segment_id for segment_id, _ in marked])
+
+    def _create_marked(self, epoch: str, slots: int) -> SegmentWriter:
+        segment = Segment(SegmentId(self._rng(ID_BYTES)), epoch, slots)
+        with self._database.transaction() as connection:
+            table.insert_removal(connection, segment.id, epoch)
+        return SegmentWriter(self._disk, self._path(segment), segment, self._data_key(epoch))
 
     def _writer(self, epoch: str, slots: int) -> SegmentWriter:
         """The epoch's open segment, most recently used now; a new one where none fits."""

@@ -7,6 +7,7 @@ Rules (specs/vault.md, DESIGN 4 and 5):
 - An epoch's keys are made once. A destroyed or finished epoch takes no row again, whatever crashes or is restored:
   keys are made before the epoch's record and destroyed after it, and at start every key without a living record goes.
 - All time comes in as an argument.
+- What is done to segments besides adding to them is `upkeep`'s: compaction, forgetting, verification.
 
 Left out on purpose: deduplication (a property of reading, `engine`), and anything that looks at what a row means.
 """
@@ -25,11 +26,12 @@ from node.state import epochs as table
 from node.state.database import StateDatabase
 from node.state.epochs import EpochRecord, VaultStart
 from node.vault import calendar
-from node.vault.calendar import HOUR_S, EpochAccess, Refusal
+from node.vault.calendar import HOUR_S, EpochAccess, Refusal, has_key
 from node.vault.disk import Disk
 from node.vault.epoch_keys import EPOCH_KEY_KINDS, EpochKeyKind, EpochKeyStore, Rng
 from node.vault.frames import table_of
 from node.vault.shelf import SegmentShelf
+from node.vault.upkeep import Upkeep
 from privacy.rows import Row
 from privacy.units import (
     EpochLength,
@@ -73,6 +75,7 @@ class Vault:
         on_epoch: Callable[[sqlite3.Connection, EpochRecord], None] = lambda _connection, _record: None,
         disk: Disk | None = None,
         cache_bytes: int = CACHE_BYTES,
+        retiring_master: bytes | None = None,
     ) -> None:
         """Args:
         folder: The data folder; `epochs/` and `segments/` are made in it.
@@ -86,13 +89,21 @@ class Vault:
         """
         disk = disk or Disk()
         self.gate = threading.RLock()
+        self._files = threading.RLock()  # held while segment files are read or rewritten; taken before the gate
         self._database = database
         self._length = length
         self._caps = caps
         self._backfill_from_hour = backfill_from_hour
         self._kinds = tuple(window_kinds)
         self._on_epoch = on_epoch
-        self._keys = EpochKeyStore(folder / "epochs", master_key=master_key, node_id=node_id, rng=rng, disk=disk)
+        self._keys = EpochKeyStore(
+            folder / "epochs",
+            master_key=master_key,
+            node_id=node_id,
+            rng=rng,
+            disk=disk,
+            retiring_master=retiring_master,
+        )
         self._shelf = SegmentShelf(
             folder / "segments", database, data_key=lambda e: self._keys.load(e, "data"), rng=rng, disk=disk
         )
@@ -103,6 +114,14 @@ class Vault:
         self._first_open: dict[WindowKind, int] = {}  # every window of the kind before this hour has closed
         self._cache_bytes = cache_bytes
         self._cached: tuple[object, pa.Table] | None = None
+        self.upkeep = Upkeep(
+            gate=self.gate,
+            files=self._files,
+            shelf=self._shelf,
+            keys=self._keys,
+            records=lambda: self._epochs.values(),
+            changed=self.drop_cache,
+        )
 
     def recover(self, now_s: float) -> None:
         """Read what is true and finish what a crash interrupted; at the first start, record it.
@@ -116,12 +135,16 @@ class Vault:
             self._epochs = {record.epoch: record for record in table.load_epochs(self._database)}
             self._closed = set(table.load_closed_windows(self._database))
             self._keys.keep_only(
-                [(r.epoch.text, kind) for r in self._epochs.values() for kind in EPOCH_KEY_KINDS if _has(r, kind)]
+                [(r.epoch.text, kind) for r in self._epochs.values() for kind in EPOCH_KEY_KINDS if has_key(r, kind)]
             )
             with_segments = {segment.epoch for segment in table.load_segments(self._database)}
             for record in self._epochs.values():
                 if record.data_destroyed_at is not None and record.epoch.text in with_segments:
                     self._shelf.remove_epoch(record.epoch.text)
+            for record in self._epochs.values():
+                for kind in EPOCH_KEY_KINDS:
+                    if has_key(record, kind):
+                        self._keys.load(record.epoch.text, kind)  # a lost key is found now, not when it is needed
             self._shelf.recover()
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
@@ -176,6 +199,10 @@ class Vault:
             EpochClosed: the window touches an epoch whose data key is destroyed.
             SegmentDamaged: a sealed frame is not what was written.
         """
+        with self._files:
+            return self._read(window)
+
+    def _read(self, window: Window) -> pa.Table:
         with self.gate:
             epochs = self._epochs_of(window)
             for epoch in epochs:
@@ -289,7 +316,7 @@ class Vault:
         """
         if not clock_trusted:
             return []
-        with self.gate:
+        with self._files, self.gate:
             due = [(r.epoch, kind) for r in self._epochs.values() for kind in calendar.keys_due(r, now_s)]
             if not due:
                 return []
@@ -458,9 +485,3 @@ class Vault:
 def start_text(hour: int) -> str:
     """The date of an hour, for messages."""
     return Window.containing("day", hour).text.removesuffix("/P1D")
-
-
-def _has(record: EpochRecord, kind: EpochKeyKind) -> bool:
-    """Whether the record says that this key exists."""
-    destroyed = record.pseudonym_destroyed_at if kind == "pseudonym" else record.data_destroyed_at
-    return not record.is_keyless and destroyed is None

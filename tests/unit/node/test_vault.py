@@ -534,13 +534,16 @@ def test_an_epoch_whose_key_file_was_lost_is_an_error_not_a_new_epoch(tmp_path: 
     vault = vault_at(tmp_path)
     stored(vault, NOW)
     vault.close()
-    for path in (tmp_path / "epochs").iterdir():
+    for kind in ("pseudonym", "data"):
+        (path,) = (tmp_path / "epochs").glob(f"*.{kind}.key")
+        content = path.read_bytes()
         path.unlink()
-    vault = vault_at(tmp_path)
-    for call in (lambda: vault.read(day(0)), lambda: vault.admit_hour(NOW, NOW, backfill=False)):
         with pytest.raises(StorageError) as caught:
-            call()
+            vault_at(tmp_path)
         assert caught.value.code == "file_missing"
+        assert kind in caught.value.what
+        path.write_bytes(content)
+    assert len(rows_in(vault_at(tmp_path).read(day(0)))) == 3
 
 
 def test_random_lives_keep_every_acknowledged_row(tmp_path: Path) -> None:
