@@ -19,7 +19,7 @@ class PeerError(Exception):
         fix: What to do, one or more sentences, without the last full stop.
     """
 
-    code: ClassVar[str] = "peer_error"
+    code: ClassVar[str] = "peer-error"
 
     def __init__(self, *, what: str, why: str, fix: str) -> None:
         super().__init__(what, why, fix)
@@ -37,24 +37,6 @@ class NotAMember(PeerError):
     code = "not-a-member"
 
 
-class UnknownKey(PeerError):
-    """The member's key chain is not known here yet; it says hello and asks again."""
-
-    code = "unknown-key"
-
-
-class WrongAddressee(PeerError):
-    """A request for another node, another federation or another operation than the path it came by."""
-
-    code = "wrong-addressee"
-
-
-class ClockSkew(PeerError):
-    """A request dated outside the replay window, without the challenge that would excuse it."""
-
-    code = "clock-skew"
-
-
 class Replay(PeerError):
     """A request whose nonce was seen before."""
 
@@ -65,12 +47,6 @@ class Busy(PeerError):
     """The member sent more than this node remembers or takes; it waits and asks again."""
 
     code = "busy"
-
-
-class StaleCharter(PeerError):
-    """The two nodes trust different charters."""
-
-    code = "charter-differs"
 
 
 class BadPayload(PeerError):
