@@ -159,12 +159,14 @@ def _rows(combined: Combined, query: Query) -> dict[str, Json]:
     """Cells, hidden row, total, series and medians; all null or empty where nothing was released."""
     if combined.is_empty:
         return {"quantum": "1", "cells": [], "hidden": None, "total": None, "series": [], "medians": []}
-    block = combined.blocks[0]
+    measure = query.row.definition.measure
+    block = combined.block(measure.headline)
+    number = combined.blocks.index(block)
     worth = _worth(block)
     quantum = Fraction(1) if query.raw else screen_quantum(cell.variance for cell in block.cells)
     write = _Writer(query.level, quantum * block.quantum)
-    shown = _shown_cells(combined, block)
-    keys = _keys(combined.axes)
+    shown = _shown_cells(block)
+    keys = _keys(block.axes)
     cells: list[Json] = []
     hidden: list[Estimate] = []
     for key, cell, is_seen in zip(keys, worth, shown, strict=True):
@@ -174,7 +176,7 @@ def _rows(combined: Combined, query: Query) -> dict[str, Json]:
             cells.append({"key": dict(key), **write.number(cell), "shown": is_seen})
     hidden_row: Json = {"cells": len(hidden), **write.number(total(hidden))} if hidden else None
     series: list[Json] = [
-        {"window": window.text, **write.number(totals[0].times(block.quantum))}
+        {"window": window.text, **write.number(totals[number].times(block.quantum))}
         for window, totals in zip(combined.windows, combined.totals, strict=True)
         if totals
     ]
@@ -213,12 +215,12 @@ class _Writer:
         return int(value) if self._digits == 0 else self.text(value)
 
 
-def _shown_cells(combined: Combined, block: BlockSum) -> list[bool]:
+def _shown_cells(block: BlockSum) -> list[bool]:
     """Which cells are shown (DESIGN 7): each by itself; a histogram's by its group, over the bins."""
-    if not any(axis.name == BIN for axis in combined.axes):
+    if not any(axis.name == BIN for axis in block.axes):
         return [is_shown(cell) for cell in block.cells]
-    groups = [axis.name for axis in combined.axes if axis.name != BIN]
-    _, sums = summed_out(block.cells, combined.axes, groups)
+    groups = [axis.name for axis in block.axes if axis.name != BIN]
+    _, sums = summed_out(block.cells, block.axes, groups)
     bins = len(block.cells) // len(sums)
     return [is_shown(group) for group in sums for _ in range(bins)]  # bins are the innermost axis
 

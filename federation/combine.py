@@ -13,6 +13,7 @@ clock, so a window that nobody has released yet is one where everybody is missin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,10 +21,12 @@ from operator import add
 from typing import Final, Literal
 
 from privacy.dimensions import Dimension
-from privacy.estimates import Estimate
+from privacy.estimates import Estimate, total
+from privacy.estimates.numbers import cell_noise
 from privacy.layout import Layout
 from privacy.units import Window
 
+NO_NOISE: Final = Estimate(Fraction(0), Fraction(0))
 NO_RELEASE: Final = "no_release"  # expected, nothing counted, no abstention: not made yet, or not arrived
 
 Standing = Literal["included", "abstained", "excluded", "void", "missing"]
@@ -153,11 +156,13 @@ class BlockSum:
         name: The block's name in the layout.
         quantum: What one unit is worth.
         cells: Sum and exact variance of each cell, in units, row-major over the axes.
+        axes: The block's axes that were kept: those of `by`, then its own.
     """
 
     name: str
     quantum: Fraction
     cells: tuple[Estimate, ...]
+    axes: tuple[Dimension, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +178,7 @@ class Combined:
     """The sum over nodes and windows.
 
     Args:
-        axes: The axes kept, with all their labels.
+        axes: The axes of the first block that were kept, with all their labels.
         blocks: As in the layout; empty when nothing was released.
         windows: The windows asked for, oldest first.
         totals: For each window its block sums over all cells; empty where nothing was released.
@@ -199,6 +204,10 @@ class Combined:
     @property
     def is_empty(self) -> bool:
         return not self.blocks
+
+    def block(self, name: str) -> BlockSum:
+        """The block of that name."""
+        return next(block for block in self.blocks if block.name == name)
 
 
 def combine(
@@ -230,7 +239,7 @@ def combine(
         units.setdefault(release.node, set()).add(release.unit)
     return Combined(
         axes=kept,
-        blocks=_blocks(ordered, kept),
+        blocks=_blocks(ordered, axes, kept_names),
         windows=tuple(one.window for one in ordered),
         totals=tuple(_window_totals(one) for one in ordered),
         places=_places(contributors, ordered),
@@ -248,15 +257,13 @@ def summed_out(
     """The axes kept and their cells: estimates and variances of the cells summed add."""
     names = set(keep)
     kept = tuple(axis for axis in axes if axis.name in names)
-    targets = _targets(axes, kept)
-    values, variances = [Fraction(0)] * _size(kept), [Fraction(0)] * _size(kept)
-    for cell, target in zip(cells, targets, strict=True):
-        values[target] += cell.value
-        variances[target] += cell.variance
-    return kept, tuple(map(Estimate, values, variances))
+    summands: list[list[Estimate]] = [[] for _ in range(_size(kept))]
+    for cell, target in zip(cells, _targets(axes, kept), strict=True):
+        summands[target].append(cell)
+    return kept, tuple(map(total, summands))
 
 
-def _blocks(ordered: Sequence[WindowInput], kept: tuple[Dimension, ...]) -> tuple[BlockSum, ...]:
+def _blocks(ordered: Sequence[WindowInput], axes: Sequence[Dimension], keep: set[str]) -> tuple[BlockSum, ...]:
     """Sum the releases of equal axes as whole vectors first, then place those few vectors by label."""
     by_axes: dict[tuple[Dimension, ...], list[WindowInput]] = {}
     for one in ordered:
@@ -265,45 +272,59 @@ def _blocks(ordered: Sequence[WindowInput], kept: tuple[Dimension, ...]) -> tupl
     if not by_axes:
         return ()
     shape = next(iter(by_axes.values()))[0].layout.blocks
-    values = [[0] * _size(kept) for _ in shape]
-    variances = [[Fraction(0)] * _size(kept) for _ in shape]
-    for axes, group in by_axes.items():
-        targets = _targets(axes, kept)
-        weights = [0] * _size(kept)
-        for target in targets:
-            weights[target] += 1
+    whole = {axis.name: axis for axis in axes}  # with all labels; a window's own may have fewer
+    kept = [tuple(whole.get(axis.name, axis) for axis in block.axes if axis.name in keep) for block in shape]
+    values = [[0] * _size(block_axes) for block_axes in kept]
+    noises = [[NO_NOISE] * _size(block_axes) for block_axes in kept]
+    for group in by_axes.values():
         vector, noise = _vector_sum(group)
-        for number, block in enumerate(group[0].layout.blocks):
-            start = group[0].layout.offset(block)
+        layout = group[0].layout
+        for number, block in enumerate(layout.blocks):
+            targets = _targets(block.axes, kept[number])
+            weights = Counter(targets)
+            start = layout.offset(block)
             block_values = values[number]
             for target, cell in zip(targets, vector[start : start + block.cells], strict=True):
                 block_values[target] += cell
-            variances[number] = [
-                before + noise[number] * weight for before, weight in zip(variances[number], weights, strict=True)
-            ]
+            noises[number] = _with_noise(noises[number], noise[number], weights)
     return tuple(
         BlockSum(
             block.name,
             block.quantum,
             tuple(
-                Estimate(Fraction(value), variance)
-                for value, variance in zip(values[number], variances[number], strict=True)
+                Estimate(Fraction(value), noise.variance, noise.laplace)
+                for value, noise in zip(values[number], noises[number], strict=True)
             ),
+            kept[number],
         )
         for number, block in enumerate(shape)
     )
 
 
-def _vector_sum(group: Sequence[WindowInput]) -> tuple[list[int], list[Fraction]]:
-    """The sum of all vectors of a group of equal axes, and for each block the variance of one of its cells."""
+def _with_noise(before: Sequence[Estimate], cell: Estimate, weights: Mapping[int, int]) -> list[Estimate]:
+    """The noise of each cell with that of as many more cells as fall on it."""
+    made: dict[tuple[int, int], Estimate] = {}  # few weights and few noises: each sum is made once
+    found = []
+    for target, noise in enumerate(before):
+        weight = weights.get(target, 0)
+        key = (id(noise), weight)
+        if key not in made:
+            made[key] = total((noise, cell.copies(weight))) if weight else noise
+        found.append(made[key])
+    return found
+
+
+def _vector_sum(group: Sequence[WindowInput]) -> tuple[list[int], list[Estimate]]:
+    """The sum of all vectors of a group of equal axes, and for each block the noise of one of its cells."""
     vector = [0] * group[0].layout.cells
-    noise = [Fraction(0)] * len(group[0].layout.blocks)
+    noise: list[list[Estimate]] = [[] for _ in group[0].layout.blocks]
     for one in group:
         for release in one.releases:
             vector = list(map(add, vector, release.cells))
-            for number, block in enumerate(release.blocks):
-                noise[number] += block.sigma_squared
-    return vector, noise
+            for number, (block, stated) in enumerate(zip(release.blocks, one.layout.blocks, strict=True)):
+                # b is the definition's; judgement has held the stated σ² and mechanism against it.
+                noise[number].append(cell_noise(block.sigma_squared, stated.scale))
+    return vector, [total(cells) for cells in noise]
 
 
 def _window_totals(one: WindowInput) -> tuple[Estimate, ...]:
@@ -313,7 +334,9 @@ def _window_totals(one: WindowInput) -> tuple[Estimate, ...]:
     totals = []
     for number, block in enumerate(one.layout.blocks):
         start = one.layout.offset(block)
-        totals.append(Estimate(Fraction(sum(vector[start : start + block.cells])), noise[number] * block.cells))
+        value = Fraction(sum(vector[start : start + block.cells]))
+        whole = noise[number].copies(block.cells)
+        totals.append(Estimate(value, whole.variance, whole.laplace))
     return tuple(totals)
 
 

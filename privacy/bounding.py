@@ -1,13 +1,14 @@
 """Contribution bounding in SQL: from the rows of a window to one integer per cell (PRIVACY 3).
 
 1. Reading keeps one row per (person, event key), the smallest in row order: `deduplicate_sql`.
-2. Each row finds its kept unit: group, or (group, bin) for a histogram: `privacy.projection`.
-3. A person with more than C units keeps the C with the smallest SHA-256(salt ":" person ":" unit), as hex.
+2. Each row finds its group and the fields that the measure reads: `privacy.projection`.
+3. The measure makes one *piece* of a person's rows for each kept unit (group, or group and bin, pair, session): a few
+   integers. These are the per-person cells that a node may keep as a cache (`Binding.pieces`).
+4. A person with more than C units keeps the C with the smallest SHA-256(salt ":" person ":" unit), as hex.
    The salt is fresh for each release and the same for all its blocks.
-4. In each kept unit the measure turns the number of that person's rows into a value; values are added by
-cell.
+5. Each kept piece adds to the cells that the measure says; values are added by cell.
 
-Nothing before step 4's last sum looks at two persons at once: no global top-N, no first values seen, no
+Nothing before step 5's last sum looks at two persons at once: no global top-N, no first values seen, no
 shared LIMIT, no edges, clamps or vocabularies from data. All arithmetic is on integers. The SQL keeps to
 plain SELECT, CASE, GROUP BY, JOIN, row_number and sha256, so that a reviewer can read it and another engine
 can run it; `privacy.bounding_reference` says the same in Python, and property tests hold the two together.
@@ -26,7 +27,8 @@ from typing import Final
 from privacy.abstaining import AbstainReason
 from privacy.definition import Definition
 from privacy.errors import InvalidParameterError
-from privacy.layout import Layout
+from privacy.layout import CLIPPED, Layout
+from privacy.measures.base import ROWS
 from privacy.projection import project
 from privacy.rows import ROW_NAMES, ROW_ORDER
 from privacy.tracking_plan import Plan
@@ -44,10 +46,25 @@ class Binding:
         sql: One SELECT over `window_rows` with the parameter $salt; its rows are (cell, value), each cell at
             most once, cells without rows left out. `Layout.vector` makes the dense vector.
         cells: Length of that vector.
+        pieces: The part of it that makes the per-person cells: a SELECT over `window_rows` without parameters, one
+            row per (person, unit). It depends on source, measure, axes and plans, not on C, K or price.
+        selection: The rest of it, over a relation `pieces`.
     """
 
     sql: str
     cells: int
+    pieces: str = ""
+    selection: str = ""
+
+    def sql_over(self, relation: str) -> str:
+        """The query of a release from kept cells: what `pieces` gives, stored in this relation.
+
+        Raises:
+            ValueError: no plain name of a relation.
+        """
+        if _RELATION.fullmatch(relation) is None:
+            raise ValueError(f"{relation!r} is no plain name of a relation")
+        return f"WITH pieces AS (SELECT * FROM {relation}), {self.selection}"
 
     @staticmethod
     def parameters(salt: bytes) -> dict[str, str]:
@@ -69,10 +86,14 @@ def bind(definition: Definition, layout: Layout, plans: Mapping[int, Plan]) -> B
         A Binding, or not_in_plan, plan_incompatible or unit_too_weak. `abstaining.abstain_for_epoch` has the
         reason that depends on the epoch's length.
     """
-    selects = project(definition, layout.dimensions, plans)
+    selects = project(definition, layout.by, plans)
     if isinstance(selects, str):
         return selects
-    return Binding(_bounding_sql("\n  UNION ALL\n".join(selects), definition, layout), layout.cells)
+    seen = "\n  UNION ALL\n".join(selects)
+    pieces = f"WITH {ROWS} AS (\n  SELECT * FROM (\n{seen}\n  ) WHERE grp IS NOT NULL\n)"
+    pieces += f"\nSELECT * FROM (\n{definition.measure.pieces_sql(layout.frame)}\n)"
+    selection = _selection(definition, layout)
+    return Binding(f"WITH pieces AS (\n{pieces}\n), {selection}", layout.cells, pieces, selection)
 
 
 def deduplicate_sql(source: str, window: Window | None = None) -> str:
@@ -122,25 +143,32 @@ def salt_text(salt: bytes) -> str:
     return salt.hex()
 
 
-def _bounding_sql(units: str, definition: Definition, layout: Layout) -> str:
-    most = layout.bounds.max_cells
-    value = definition.measure.value_sql(layout.bounds)
+def _selection(definition: Definition, layout: Layout) -> str:
+    """CTEs from `pieces` to the kept ones, and the sums by cell."""
+    measure, frame = definition.measure, layout.frame
+    most = measure.kept(frame.bounds)
+    offsets = {block.name: layout.offset(block) for block in layout.blocks}
+    sums = [
+        f"SELECT {offsets[add.block]} + {add.cell} AS cell, CAST(sum({add.value}) AS BIGINT) AS value FROM kept"
+        + (f" WHERE {add.where}" if add.where else "")
+        + " GROUP BY cell"
+        for add in measure.adds_sql(frame)
+    ]
+    if definition.counts_clipped:
+        clipped = f"SELECT person FROM crowded UNION SELECT person FROM pieces WHERE {measure.cut_sql(frame)}"
+        sums.append(f"SELECT {offsets[CLIPPED]} AS cell, count(*) AS value FROM ({clipped})")
     return f"""\
-WITH units AS (
-{units}
-), pieces AS (
-  SELECT person, unit, count(*) AS events FROM units WHERE unit IS NOT NULL GROUP BY person, unit
-), crowded AS (
+crowded AS (
   SELECT person FROM pieces GROUP BY person HAVING count(*) > {most}
 ), drawn AS (
-  SELECT p.unit, p.events, row_number() OVER (
+  SELECT p.*, row_number() OVER (
     PARTITION BY p.person
     ORDER BY sha256($salt || ':' || CAST(p.person AS VARCHAR) || ':' || CAST(p.unit AS VARCHAR)), p.unit
   ) AS place
   FROM pieces p JOIN crowded c ON c.person = p.person
 ), kept AS (
-  SELECT p.unit, p.events FROM pieces p LEFT JOIN crowded c ON c.person = p.person WHERE c.person IS NULL
+  SELECT p.* FROM pieces p LEFT JOIN crowded c ON c.person = p.person WHERE c.person IS NULL
   UNION ALL
-  SELECT unit, events FROM drawn WHERE place <= {most}
+  SELECT * EXCLUDE (place) FROM drawn WHERE place <= {most}
 )
-SELECT unit AS cell, CAST(sum({value}) AS BIGINT) AS value FROM kept GROUP BY unit"""
+{f"{chr(10)}UNION ALL{chr(10)}".join(sums)}"""

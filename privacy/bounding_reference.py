@@ -7,16 +7,18 @@ row is decoded to labels by its plan, labels to a cell by the layout's key. Neve
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from privacy.bounding import salt_text
 from privacy.definition import Definition
 from privacy.dimensions import NONE, OTHER, Dimension
-from privacy.layout import Layout
+from privacy.fields import Field, Mark, Place, Quanta, Step
+from privacy.layout import CLIPPED, Layout
+from privacy.measures.base import Event
 from privacy.rows import COUNTRY_UNKNOWN, ROW_NAMES, Row, country_text, row_order
-from privacy.tracking_plan import AttributeType, Band, Category, Flag, Number, Plan
+from privacy.tracking_plan import Action, App, AttributeType, Band, Category, Flag, Number, Plan
 from privacy.units import HOURS_PER_DAY, Window
 
 
@@ -42,10 +44,18 @@ def reference_vector(
         rows: The window's rows, already deduplicated.
         salt: The release's 32 bytes.
     """
+    measure, frame = definition.measure, layout.frame
+    offsets = {block.name: layout.offset(block) for block in layout.blocks}
+    most = measure.kept(frame.bounds)
     vector = [0] * layout.cells
-    for person, events in _units_by_person(rows, definition, layout, plans).items():
-        for unit in kept_units(person, events.keys(), layout.bounds.max_cells, salt):
-            vector[unit] += definition.measure.value(events[unit], layout.bounds)
+    for person, events in _events_by_person(rows, definition, layout, plans).items():
+        pieces = measure.pieces(events, frame)
+        for unit in kept_units(person, pieces.keys(), most, salt):
+            for block, cell, value in measure.adds(unit, pieces[unit], frame):
+                vector[offsets[block] + cell] += value
+        if definition.counts_clipped:
+            is_cut = len(pieces) > most or any(measure.is_cut(piece, frame) for piece in pieces.values())
+            vector[offsets[CLIPPED]] += is_cut
     return vector
 
 
@@ -59,44 +69,77 @@ def kept_units(person: int, units: Iterable[int], max_cells: int, salt: bytes) -
     return distinct if len(distinct) <= max_cells else set(sorted(distinct, key=lot)[:max_cells])
 
 
-def _units_by_person(
+def _events_by_person(
     rows: Iterable[Row], definition: Definition, layout: Layout, plans: Mapping[int, Plan]
-) -> dict[int, Counter[int]]:
-    """For each person, how many rows lie in each unit."""
-    units: dict[int, Counter[int]] = defaultdict(Counter)
+) -> dict[int, list[Event]]:
+    """Each person's rows that count, with their groups and fields."""
+    found: dict[int, list[Event]] = defaultdict(list)
     for row in rows:
         values = dict(zip(ROW_NAMES, row, strict=True))
         plan = plans.get(values["plan"] or 0)
-        unit = None if plan is None else _unit(values, definition, layout, plan)
-        if unit is not None:
-            units[values["person"] or 0][unit] += 1
-    return units
+        event = None if plan is None else _event(values, definition, layout, plan)
+        if event is not None:
+            found[values["person"] or 0].append(event)
+    return found
 
 
-def _unit(values: Mapping[str, int | None], definition: Definition, layout: Layout, plan: Plan) -> int | None:
-    """The unit of one row, or None where the definition does not count it."""
+def _event(values: Mapping[str, int | None], definition: Definition, layout: Layout, plan: Plan) -> Event | None:
+    """One row by its meaning, or None where the definition does not count it."""
     app = plan.apps[values["app"] or 0]
     action = app.actions[values["action"] or 0]
-    if definition.source.app not in (None, app.name) or definition.source.action not in (None, action.name):
+    if not definition.source.has(app.name, action.name):
         return None
-    attributes = {
-        attribute.name: _decoded(values[f"a{slot}"], attribute.type) for slot, attribute in enumerate(action.attributes)
-    }
+    meaning = _meaning(values, app, action)
+    group = 0
+    for axis in layout.by:
+        place = _place(axis, meaning)
+        if place is None:
+            return None
+        group = group * axis.size + place
+    return Event(
+        group,
+        values["hour"] or 0,
+        values["sequence"] or 0,
+        values["event_key"] or 0,
+        values["session"],
+        {name: _field(field, app, action, meaning) for name, field in definition.measure.fields.items()},
+    )
+
+
+def _meaning(values: Mapping[str, int | None], app: App, action: Action) -> dict[str, str | Fraction | None]:
+    """What the row says: its built-in dimensions, and its attributes as `.name`."""
     country = values["country"] or 0
-    built_in = {
+    built_in: dict[str, str | Fraction | None] = {
         "app": app.name,
         "action": action.name,
         "country": None if country == COUNTRY_UNKNOWN else country_text(country),
         "hour": str((values["hour"] or 0) % HOURS_PER_DAY),
     }
-    key = {}
-    for axis in layout.dimensions:
-        meaning = attributes.get(axis.attribute) if axis.attribute else built_in[axis.source]
-        label = _label(axis, meaning)
-        if label is None:
-            return None
-        key[axis.name] = label
-    return layout.index(key)
+    return built_in | {
+        f".{attribute.name}": _decoded(values[f"a{slot}"], attribute.type)
+        for slot, attribute in enumerate(action.attributes)
+    }
+
+
+def _field(field: Field, app: App, action: Action, meaning: Mapping[str, str | Fraction | None]) -> int | None:
+    match field:
+        case Place(axis):
+            return _place(axis, meaning)
+        case Step(steps):
+            return next((place for place, step in enumerate(steps, 1) if step.has(app.name, action.name)), None)
+        case Mark(part):
+            return 1 if part.has(app.name, action.name) else None
+        case Quanta(name, quantum, part):
+            value = meaning.get(f".{name}") if part.has(app.name, action.name) else None
+            value = {"no": Fraction(0), "yes": Fraction(1)}[value] if isinstance(value, str) else value
+            return None if value is None else int(value / quantum)
+    raise TypeError(field)
+
+
+def _place(axis: Dimension, meaning: Mapping[str, str | Fraction | None]) -> int | None:
+    """The position of a row's label on an axis, or None where the axis does not count the row."""
+    label = _label(axis, meaning.get(f".{axis.attribute}" if axis.attribute else axis.source))
+    return None if label is None else axis.labels.index(label)
 
 
 def _decoded(code: int | None, kind: AttributeType) -> str | Fraction | None:

@@ -8,8 +8,7 @@ The text is YAML with texts as its only scalars; `parse_definition` takes the tr
 - size and overflow are checked here, at load, for every window of the definition's kind;
 - the order of keys has no meaning (the hash does not cover it).
 
-Left out on purpose, for later versions, and refused until then: the other measures of PRIVACY 2, `shares`,
-`discover`.
+Left out on purpose, for later versions, and refused until then: `discover`.
 """
 
 from __future__ import annotations
@@ -20,27 +19,21 @@ from fractions import Fraction
 from typing import Final
 
 from privacy.dimensions import BUILT_IN, NAME, Dimension, parse_dimensions
-from privacy.errors import BoundMissing, InvalidDefinition, PrivacyError, UnknownMechanism
-from privacy.exact import parse_ratio, parse_whole, shown
+from privacy.errors import InvalidDefinition, PrivacyError
+from privacy.exact import shown
+from privacy.fields import Place, Quanta
 from privacy.layout import compile_layout
 from privacy.measures import Measure, parse_measure
-from privacy.mechanisms import GAUSSIAN, LAPLACE, MECHANISMS, check_statable
+from privacy.mechanisms import GAUSSIAN, check_statable
 from privacy.rows import PERSON_KINDS, PersonKind
+from privacy.sources import Source, parse_source
+from privacy.terms import parse_terms
 from privacy.units import WINDOW_KINDS, Window, WindowKind
 
 _NEEDED: Final = frozenset({"metric", "question", "from", "measure", "window", "privacy"})
 _OPTIONAL: Final = frozenset({"by", "unit"})
-_PRIVACY: Final = frozenset({"max_cells", "max_per_cell", "rho", "epsilon", "mechanism"})
 _MAX_QUESTION_CHARS: Final = 300
 _SAMPLE_HOUR: Final = 20 * 365 * 24  # any window: all of a kind have the same number of cells and the same noise
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Which rows count: all apps (both None), one app, or one action of it."""
-
-    app: str | None = None
-    action: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +53,8 @@ class Definition:
         mechanism: "gaussian" or "laplace".
         unit: Weakest person key it accepts (user > session > address), or None for any.
         epsilon: Price in pure DP of one release as the text gives it, > 0; None where it gives rho.
+        shares: (block, share of the price); nothing for equal shares.
+        counts_clipped: Whether a last cell counts the people of whom a bound took something.
     """
 
     metric: str
@@ -74,12 +69,31 @@ class Definition:
     mechanism: str = GAUSSIAN
     unit: PersonKind | None = None
     epsilon: Fraction | None = None
+    shares: tuple[tuple[str, Fraction], ...] = ()
+    counts_clipped: bool = False
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """Attributes of the tracking plan that it reads, sorted."""
-        axes = (*self.by, *self.measure.axes)
-        return tuple(sorted({axis.attribute for axis in axes if axis.attribute is not None}))
+        """Attributes of the tracking plan that the source's rows must have, sorted."""
+        fields = self.measure.fields.values()
+        axes = (*self.by, *(field.axis for field in fields if isinstance(field, Place)))
+        numbers = {field.attribute for field in fields if isinstance(field, Quanta) and field.part == Source()}
+        return tuple(sorted({axis.attribute for axis in axes if axis.attribute is not None} | numbers))
+
+    def share_of(self, block: str, blocks: int) -> Fraction:
+        """The share of the price that a block gets, of this many blocks.
+
+        Raises:
+            InvalidDefinition: shares are stated, but not of exactly these blocks.
+        """
+        if not self.shares:
+            return Fraction(1, blocks)
+        found = dict(self.shares).get(block)
+        if found is None or len(self.shares) != blocks:
+            raise _bad(
+                f"`shares` names other blocks than the measure has ({block} is one)", "Give each block its share"
+            )
+        return found
 
 
 def parse_definition(tree: object) -> Definition:
@@ -105,15 +119,15 @@ def parse_definition(tree: object) -> Definition:
 
 def _parse(name: str, tree: Mapping[object, object]) -> Definition:
     _check_keys(tree, _NEEDED, _OPTIONAL, "the definition")
-    measure = parse_measure(tree["measure"])
     by = parse_dimensions(tree.get("by", {}))
-    source = _parse_source(tree["from"])
-    _check_axes(source, by, measure)
+    source = parse_source(tree["from"])
     window = tree["window"]
     if window not in WINDOW_KINDS:
         raise _bad(f"the window is {shown(window)}", f"Use one of: {', '.join(WINDOW_KINDS)}")
+    measure = parse_measure(tree["measure"]).check(source, window)
+    _check_axes(source, by, measure)
     _check_hours(by, window)
-    max_cells, max_per_cell, mechanism, rho, epsilon = _parse_privacy(tree["privacy"], measure)
+    terms = parse_terms(tree["privacy"], measure)
     return Definition(
         metric=name,
         question=_parse_question(tree["question"]),
@@ -121,12 +135,14 @@ def _parse(name: str, tree: Mapping[object, object]) -> Definition:
         measure=measure,
         by=by,
         window=window,
-        max_cells=max_cells,
-        max_per_cell=max_per_cell,
-        rho=rho,
-        mechanism=mechanism,
+        max_cells=terms.max_cells,
+        max_per_cell=terms.max_per_cell,
+        rho=terms.rho,
+        mechanism=terms.mechanism,
         unit=_parse_unit(tree.get("unit")),
-        epsilon=epsilon,
+        epsilon=terms.epsilon,
+        shares=terms.shares,
+        counts_clipped=terms.counts_clipped,
     )
 
 
@@ -138,26 +154,30 @@ def _parse_question(question: object) -> str:
     return question
 
 
-def _parse_source(tree: object) -> Source:
-    if tree == "any":
-        return Source()
-    if not isinstance(tree, Mapping) or "app" not in tree or tree.keys() - {"app", "action"}:
-        raise _bad("`from` names no source", "Write from: {app: APP, action: ACTION}, from: {app: APP} or from: any")
-    for name in tree.values():
-        if not isinstance(name, str) or NAME.fullmatch(name) is None:
-            raise _bad(f"`from` names {shown(name)}", "Use names of the tracking plan (a-z, 0-9, _ . -)")
-    return Source(tree["app"], tree.get("action"))
-
-
 def _check_axes(source: Source, by: tuple[Dimension, ...], measure: Measure) -> None:
     for axis in (*by, *measure.axes):
-        if source.app is None and axis.attribute is not None:
-            raise _bad(
-                f"from: any has no attribute {axis.attribute}: an attribute belongs to an app",
-                f"Name the app, or use only {', '.join(BUILT_IN)}",
-            )
+        if axis.attribute is not None:
+            _check_attribute(source, axis.attribute)
         if (axis.source == "app" and source.app) or (axis.source == "action" and source.action):
-            raise _bad(f"{axis.name} is fixed by `from`", f"Leave {axis.name} out of `by`")
+            raise _bad(f"{axis.source} is fixed by `from`", f"Leave {axis.name} out")
+    for field in measure.fields.values():
+        if isinstance(field, Quanta) and field.part == Source():
+            _check_attribute(source, field.attribute)
+    taken = {axis.name for axis in by} & {axis.name for axis in measure.axes}
+    if taken:
+        raise _bad(f"{min(taken)} is the name of the measure's own axis", "Rename the attribute in the tracking plan")
+    if measure.word == "top" and not by:
+        raise _bad("top has no groups to rank", "List them: by: {DIMENSION: [...]}")
+
+
+def _check_attribute(source: Source, attribute: str) -> None:
+    if attribute in BUILT_IN:
+        raise _bad(f"{attribute} is no number", "Name an attribute of the tracking plan")
+    if source.app is None:
+        raise _bad(
+            f"from: any has no attribute {attribute}: an attribute belongs to an app",
+            f"Name the app, or use only {', '.join(BUILT_IN)}",
+        )
 
 
 def _check_hours(by: tuple[Dimension, ...], window: object) -> None:
@@ -167,46 +187,6 @@ def _check_hours(by: tuple[Dimension, ...], window: object) -> None:
                 "some windows of one hour contain none of the hours it lists",
                 'List all 24 hours "0" to "23", or use a longer window',
             )
-
-
-def _parse_privacy(tree: object, measure: Measure) -> tuple[int, int, str, Fraction, Fraction | None]:
-    """(C, K, mechanism, ρ, ε); ρ is 0 where the text gives ε, until the layout says what that costs."""
-    if not isinstance(tree, Mapping):
-        raise _bad("`privacy` is no mapping", 'Write privacy: {max_cells: "3", max_per_cell: "1", rho: "1/400"}')
-    price = "epsilon" if "epsilon" in tree else "rho"
-    needed = {"max_cells", price} | ({"max_per_cell"} if measure.uses_max_per_cell else set())
-    for key in sorted(needed - tree.keys()):
-        raise BoundMissing(
-            what="Metric refused",
-            why=f"privacy states no {key}",
-            fix=f"Add {key}; without it one person could move the result without limit",
-        )
-    _check_keys(tree, needed, _PRIVACY, "`privacy`")
-    max_per_cell = parse_whole(tree.get("max_per_cell", "1"), "max_per_cell")
-    if not measure.uses_max_per_cell and max_per_cell != 1:
-        raise _bad(f"{measure.word} counts a person once in a cell", "Leave max_per_cell out")
-    max_cells = parse_whole(tree["max_cells"], "max_cells")
-    mechanism = _parse_mechanism(tree.get("mechanism", GAUSSIAN))
-    if price == "rho":
-        return max_cells, max_per_cell, mechanism, parse_ratio(tree["rho"], "rho"), None
-    if "rho" in tree:
-        raise _bad("`privacy` gives both rho and epsilon: two prices for one release", "Keep one of them")
-    if mechanism != LAPLACE:
-        raise _bad(
-            f"{mechanism} noise has no pure epsilon; its price is rho",
-            "Write mechanism: laplace beside epsilon, or give rho instead",
-        )
-    return max_cells, max_per_cell, mechanism, Fraction(0), parse_ratio(tree["epsilon"], "epsilon")
-
-
-def _parse_mechanism(mechanism: object) -> str:
-    if not isinstance(mechanism, str) or mechanism not in MECHANISMS:
-        raise UnknownMechanism(
-            what="Metric refused",
-            why=f"this version does not know the mechanism {shown(mechanism)}",
-            fix=f"Use one of: {', '.join(sorted(MECHANISMS))}",
-        )
-    return mechanism
 
 
 def _parse_unit(unit: object) -> PersonKind | None:

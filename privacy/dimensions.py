@@ -9,6 +9,7 @@ node has the same coordinates. Implicit last labels stand for what is not listed
 | country, an attribute | the listed values, `other`, `none` (absent; for country: unknown, ZZ) |
 | an attribute by edges | below the first edge, the half-open bins, from the last edge, `none` |
 | hour | the listed hours of the day that the window contains; rows of other hours are not counted |
+| of a measure (`fixed_axis`) | its own labels, nothing implicit |
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Dimension:
 
     Args:
         name: Its name in a cell's key: a built-in, an attribute, or `bin`.
-        source: The built-in, or "attribute".
+        source: The built-in, "attribute", or "fixed" for an axis whose labels a measure makes itself.
         attribute: The attribute read, when source is "attribute"; else None.
         values: Listed values in order; empty when the axis has edges.
         edges: Strictly rising edges, exact; empty when the axis lists values.
@@ -53,7 +54,7 @@ class Dimension:
     """
 
     name: str
-    source: BuiltIn | Literal["attribute"]
+    source: BuiltIn | Literal["attribute", "fixed"]
     attribute: str | None = None
     values: tuple[str, ...] = ()
     edges: tuple[Fraction, ...] = ()
@@ -66,7 +67,7 @@ class Dimension:
             texts = self.edge_texts
             inner = (f"[{low}, {high})" for low, high in pairwise(texts))
             return (f"< {texts[0]}", *inner, f">= {texts[-1]}", NONE)
-        if self.source == "hour":
+        if self.source in ("hour", "fixed"):
             return self.values
         if self.source in ("app", "action"):
             return (*self.values, OTHER)
@@ -77,7 +78,7 @@ class Dimension:
         """Number of labels."""
         if self.edges:
             return len(self.edges) + 2
-        return len(self.values) + {"hour": 0, "app": 1, "action": 1}.get(self.source, 2)
+        return len(self.values) + {"hour": 0, "fixed": 0, "app": 1, "action": 1}.get(self.source, 2)
 
     def within(self, window: Window) -> Dimension:
         """This axis with the labels that the window can contain; only `hour` has others."""
@@ -128,6 +129,11 @@ def parse_banded(name: str, attribute: object, edges: object) -> Dimension:
     if any(low >= high for low, high in pairwise(exact)):
         raise _bad(f"the edges of {attribute} do not rise strictly", "List them from small to large, each once")
     return Dimension(name, "attribute", attribute, edges=exact, edge_texts=tuple(str(edge) for edge in edges))
+
+
+def fixed_axis(name: str, labels: tuple[str, ...]) -> Dimension:
+    """An axis that no row is looked up on: steps, cohorts, components."""
+    return Dimension(name, "fixed", values=labels)
 
 
 def _parse_dimension(name: object, values: object) -> Dimension:

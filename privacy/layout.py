@@ -1,12 +1,12 @@
 """A definition compiled: the blocks of its vector, their coordinates, sensitivities and noise (PRIVACY 2).
 
 A layout depends on the definition and the window alone, so every node and every reader computes the same
-one. Cells run row-major over the axes: those of `by` in the order of their names, then the measure's own
-(bins innermost).
+one. The cells of a block run row-major over its axes: those of `by` in the order of their names, then the
+measure's own (bins innermost).
 
-The noise of a block: ρ is split equally over the blocks, and σ² = Δ₂²/(2ρ_block), exact; for discrete Laplace
-noise ρ or ε is split so (`privacy.mechanisms`). Whether a sum could leave the exact range is decided here, from
-the bounds, never from data: Linf·2³⁰ + 64σ ≤ 2⁵³−1.
+The noise of a block: ρ is split equally over the blocks, unless the definition states `shares`, and σ² =
+Δ₂²/(2ρ_block), exact; for discrete Laplace noise ρ or ε is split so (`privacy.mechanisms`). Whether a sum could leave
+the exact range is decided here, from the bounds, never from data: Linf·2³⁰ + 64σ ≤ 2⁵³−1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from privacy.dimensions import Dimension
 from privacy.errors import BoundViolated, InvalidDefinition, InvalidWindow, OverflowPossible, TooManyCells
-from privacy.measures.base import Bounds, Sensitivity
+from privacy.measures.base import Bounds, Frame, Sensitivity
 from privacy.mechanisms import noise_for
 from privacy.units import Window
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_CELLS: Final = 65_536  # of a whole layout: 512 KiB at 8 bytes, what a summary may carry (PROTOCOL 2)
 MAX_PEOPLE: Final = 2**30  # persons of one window at one node that the overflow rule allows for
 MAX_CELL: Final = 2**53 - 1  # integers that JSON readers hold exactly (PROTOCOL 3)
+CLIPPED: Final = "clipped_people"  # the optional last block: persons of whom a bound took something
 TAIL: Final = 64  # sigmas of noise that the overflow rule allows for; beyond has probability < 2⁻²⁹⁰⁰
 
 
@@ -39,38 +40,38 @@ class Block:
 
     Args:
         name: Unique in its layout: "count".
-        shape: Labels per axis; their product is the number of cells.
+        axes: Its axes, outermost first: those of `by`, then its own. Their sizes multiply to the number of cells.
         l0, linf: Most cells one person touches, and most change in one; whole quanta.
+        l1, l2_squared: Δ₁ and Δ₂², the most one person moves it in sum of absolute and of squared changes.
         rho: Share of the release's ρ spent here.
         sigma_squared: σ² of the noise on each cell, in quanta squared; for Laplace an upper bound.
         mechanism: As on the wire: "gaussian", "laplace" or "geometric".
         quantum: What one unit of a cell is worth.
         scale: b of discrete Laplace noise, in quanta; None for Gaussian.
+        is_signed: Whether a cell may be negative.
     """
 
     name: str
-    shape: tuple[int, ...]
+    axes: tuple[Dimension, ...]
     l0: int
     linf: int
+    l1: int
+    l2_squared: int
     rho: Fraction
     sigma_squared: Fraction
     mechanism: str
     quantum: Fraction = Fraction(1)
     scale: Fraction | None = None
+    is_signed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Labels per axis."""
+        return tuple(axis.size for axis in self.axes)
 
     @property
     def cells(self) -> int:
         return prod(self.shape)
-
-    @property
-    def l1(self) -> int:
-        """Δ₁, the most one person moves the block in sum of absolute changes."""
-        return self.l0 * self.linf
-
-    @property
-    def l2_squared(self) -> int:
-        """Δ₂², the most one person moves the block in sum of squared changes."""
-        return self.l0 * self.linf**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +80,27 @@ class Layout:
 
     Args:
         window: The window it covers; fixes the labels of axes made from time.
-        dimensions: Axes of every block, outermost first.
+        by: The axes of `by` with the labels the window can contain: a combination of them is a group.
         blocks: In vector order.
         bounds: Contribution bounds, C already at most the number of units.
         rho: What the release costs, the sum over blocks.
     """
 
     window: Window
-    dimensions: tuple[Dimension, ...]
+    by: tuple[Dimension, ...]
     blocks: tuple[Block, ...]
     bounds: Bounds
     rho: Fraction
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """The axes of the first block."""
+        return self.blocks[0].axes
+
+    @property
+    def frame(self) -> Frame:
+        """What the measure's SQL and reference are compiled in."""
+        return Frame(self.bounds, prod(axis.size for axis in self.by), self.window)
 
     @property
     def cells(self) -> int:
@@ -113,16 +124,16 @@ class Layout:
                 break
             index -= block.cells
         labels: list[str] = []
-        for axis in reversed(self.dimensions):
+        for axis in reversed(block.axes):
             index, place = divmod(index, axis.size)
             labels.append(axis.labels[place])
-        return {axis.name: label for axis, label in zip(self.dimensions, reversed(labels), strict=True)}
+        return {axis.name: label for axis, label in zip(block.axes, reversed(labels), strict=True)}
 
     def keys(self) -> Iterator[dict[str, str]]:
         """The key of every cell, in vector order."""
-        names = [axis.name for axis in self.dimensions]
-        for _ in self.blocks:
-            for labels in product(*(axis.labels for axis in self.dimensions)):
+        for block in self.blocks:
+            names = [axis.name for axis in block.axes]
+            for labels in product(*(axis.labels for axis in block.axes)):
                 yield dict(zip(names, labels, strict=True))
 
     def index(self, key: Mapping[str, str]) -> int:
@@ -145,7 +156,7 @@ class Layout:
         """The dense vector of sparse (cell, value) rows, as the bounding SQL returns them; zeros elsewhere.
 
         Raises:
-            BoundViolated: a cell named twice or outside the layout, or a value outside [0, Linf·2³⁰].
+            BoundViolated: a cell named twice or outside the layout, or a value outside its block's range.
         """
         vector = [0] * self.cells
         seen = set()
@@ -161,14 +172,15 @@ class Layout:
         """Nothing, when the bounded vector fits; the message of a refusal holds no value of it.
 
         Raises:
-            BoundViolated: wrong length, a value that is no int, or outside [0, Linf·2³⁰].
+            BoundViolated: wrong length, a value that is no int, or outside [0, Linf·2³⁰] (signed blocks: ± that).
         """
         if len(vector) != self.cells:
             raise _violated(f"the vector has {len(vector)} cells, the layout {self.cells}")
         at = 0
         for block in self.blocks:
             most = block.linf * MAX_PEOPLE
-            if not all(type(value) is int and 0 <= value <= most for value in vector[at : at + block.cells]):
+            least = -most if block.is_signed else 0
+            if not all(type(value) is int and least <= value <= most for value in vector[at : at + block.cells]):
                 raise _violated(f"a value of block {block.name} lies outside its bounds")
             at += block.cells
 
@@ -186,25 +198,35 @@ def compile_layout(definition: Definition, window: Window) -> Layout:
             why=f"the metric {definition.metric} is computed over windows of one {definition.window}",
             fix=f"Name a {definition.window}",
         )
-    axes = tuple(axis.within(window) for axis in (*definition.by, *definition.measure.axes))
-    shape = tuple(axis.size for axis in axes)
-    units = _checked_size(shape)
-    bounds = Bounds(min(definition.max_cells, units), definition.max_per_cell)
-    rows = definition.measure.sensitivities(bounds)
-    if units * len(rows) > MAX_CELLS:
-        raise _too_many(units * len(rows))
-    share = Fraction(1, len(rows))
-    blocks = tuple(_block(row, shape, definition, share) for row in rows)
+    by = tuple(axis.within(window) for axis in definition.by)
+    groups = _checked_size(by)
+    measure = definition.measure
+    bounds = Bounds(min(definition.max_cells, measure.units(groups)), definition.max_per_cell)
+    rows = measure.sensitivities(bounds, groups)
+    if definition.counts_clipped:
+        rows = (*rows, Sensitivity(CLIPPED, l0=1, linf=1, is_grouped=False))
+    sizes = [(groups if row.is_grouped else 1) * prod(axis.size for axis in row.axes) for row in rows]
+    if sum(sizes) > MAX_CELLS:
+        raise _too_many(sum(sizes))
+    blocks = tuple(
+        _block(
+            row,
+            (*by, *row.axes) if row.is_grouped else row.axes,
+            definition,
+            definition.share_of(row.block, len(rows)),
+        )
+        for row in rows
+    )
     rho = definition.rho if definition.epsilon is None else sum((block.rho for block in blocks), Fraction(0))
-    return Layout(window, axes, blocks, bounds, rho)
+    return Layout(window, by, blocks, bounds, rho)
 
 
-def _block(row: Sensitivity, shape: tuple[int, ...], definition: Definition, share: Fraction) -> Block:
+def _block(row: Sensitivity, axes: tuple[Dimension, ...], definition: Definition, share: Fraction) -> Block:
     noise = noise_for(
         definition.mechanism,
         Fraction(row.l1),
         Fraction(row.l2_squared),
-        prod(shape),
+        prod(axis.size for axis in axes),
         rho=definition.rho * share if definition.epsilon is None else None,
         epsilon=None if definition.epsilon is None else definition.epsilon * share,
     )
@@ -212,14 +234,27 @@ def _block(row: Sensitivity, shape: tuple[int, ...], definition: Definition, sha
     if room < 0 or TAIL**2 * noise.sigma_squared > room**2:  # 64σ > room, without the root
         raise OverflowPossible(
             what="Metric refused",
-            why=f"block {row.block} could pass 2^53 - 1 with max_per_cell = {row.linf} and this rho",
-            fix="Lower max_cells or max_per_cell, or raise rho",
+            why=f"block {row.block} could pass 2^53 - 1: one person adds up to {row.linf} quanta to a cell",
+            fix="Lower max_per_cell or the range, take a coarser quantum, or raise rho",
         )
-    return Block(row.block, shape, row.l0, row.linf, noise.rho, noise.sigma_squared, noise.mechanism, scale=noise.scale)
+    return Block(
+        name=row.block,
+        axes=axes,
+        l0=row.l0,
+        linf=row.linf,
+        l1=row.l1,
+        l2_squared=row.l2_squared,
+        rho=noise.rho,
+        sigma_squared=noise.sigma_squared,
+        mechanism=noise.mechanism,
+        quantum=row.quantum,
+        scale=noise.scale,
+        is_signed=row.is_signed,
+    )
 
 
-def _checked_size(shape: tuple[int, ...]) -> int:
-    size = prod(shape)
+def _checked_size(axes: tuple[Dimension, ...]) -> int:
+    size = prod(axis.size for axis in axes)
     if size > MAX_CELLS:
         raise _too_many(size)
     if size == 0:

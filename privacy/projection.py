@@ -1,8 +1,9 @@
-"""From coded rows to kept units: the part of the bounding SQL that knows the tracking plans.
+"""From coded rows to groups and fields: the part of the bounding SQL that knows the tracking plans.
 
 A row's codes are positions in the plan version that coded it, so each version gets its own SELECT with the
-codes written in as integers; versions that code alike share one. The result has two columns, (person, unit):
-unit is the row-major index over the layout's axes, NULL where the row belongs to no cell.
+codes written in as integers; versions that code alike share one. The result has the columns person, grp (the
+row-major index over the axes of `by`, NULL where the row belongs to no group), one column a field of the
+measure (privacy/fields.py), and at_hour, sequence, session, event_key as they are.
 
 | axis | how a row finds its label |
 |---|---|
@@ -15,17 +16,22 @@ unit is the row-major index over the layout's axes, NULL where the row belongs t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Final
 
 from privacy.abstaining import AbstainReason
 from privacy.definition import Definition
 from privacy.dimensions import Dimension
+from privacy.fields import Field, Mark, Place, Quanta, Step
 from privacy.rows import COUNTRY_UNKNOWN, PERSON_STRENGTH, country_code
+from privacy.sources import Source
 from privacy.tracking_plan import Action, App, Band, Category, Flag, Number, Plan
 from privacy.units import HOURS_PER_DAY
 
 WINDOW_ROWS: Final = "window_rows"
 FLAG_VALUES: Final[Mapping[str, int]] = {"no": 0, "yes": 1}
+_TIME: Final = 'CAST("hour" AS BIGINT) AS at_hour, CAST("sequence" AS BIGINT) AS sequence, "session", "event_key"'
+_MAX_QUANTA: Final = 1 << 61  # of one value: a plan that could pass it cannot answer, whatever its rows hold
 _CODES: Final = 1 << 16  # app and action codes are u16
 _SHORT: Final = 8  # codes compared one after the other; measured: beyond, halving first is faster
 
@@ -36,13 +42,8 @@ class _Incompatible(Exception):
 
 def counted(definition: Definition, plan: Plan) -> list[tuple[App, Action]]:
     """The actions of one plan version that the definition counts, in plan order."""
-    source = definition.source
     return [
-        (app, action)
-        for app in plan.apps
-        if source.app in (None, app.name)
-        for action in app.actions
-        if source.action in (None, action.name)
+        (app, action) for app in plan.apps for action in app.actions if definition.source.has(app.name, action.name)
     ]
 
 
@@ -59,14 +60,14 @@ def abstain_for_plans(definition: Definition, plans: Mapping[int, Plan]) -> Abst
 
 
 def project(
-    definition: Definition, axes: Sequence[Dimension], plans: Mapping[int, Plan]
+    definition: Definition, by: Sequence[Dimension], plans: Mapping[int, Plan]
 ) -> tuple[str, ...] | AbstainReason:
-    """SELECTs of (person, unit) over `window_rows`, disjoint in rows, or the reason why these plans cannot
-    answer.
+    """SELECTs of (person, grp, fields, time) over `window_rows`, disjoint in rows, or the reason why these
+    plans cannot answer.
 
     Args:
         definition: What is counted.
-        axes: The layout's axes.
+        by: The layout's axes of groups.
         plans: Every plan version in force at some time of the window, by number; never "those found in the
             rows", for whether a node answers must not depend on data.
     """
@@ -76,28 +77,82 @@ def project(
     versions: dict[tuple[str, str], list[int]] = {}
     try:
         for number in sorted(plans):
-            for piece in _pieces(definition, axes, plans[number]):
+            for piece in _pieces(definition, by, plans[number]):
                 versions.setdefault(piece, []).append(number)
     except _Incompatible:
         return "plan_incompatible"
     return tuple(
-        f'  SELECT "person" AS person, {unit} AS unit FROM {WINDOW_ROWS}\n'
+        f'  SELECT "person" AS person, {columns}, {_TIME} FROM {WINDOW_ROWS}\n'
         f'  WHERE "plan" IN ({", ".join(map(str, numbers))}) AND ({condition})'
-        for (unit, condition), numbers in versions.items()
+        for (columns, condition), numbers in versions.items()
     )
 
 
-def _pieces(definition: Definition, axes: Sequence[Dimension], plan: Plan) -> Iterator[tuple[str, str]]:
-    """(unit expression, condition) for the actions of one plan version; those coded alike come together."""
+def _pieces(definition: Definition, by: Sequence[Dimension], plan: Plan) -> Iterator[tuple[str, str]]:
+    """(columns, condition) for the actions of one plan version; those coded alike come together."""
     found = counted(definition, plan)
+    fields = definition.measure.fields
     for attribute in definition.attributes:
         if found and all(action.attribute(attribute) is None for _, action in found):
             raise _Incompatible(attribute)
+    for field in fields.values():
+        for part in _parts(field):
+            if found and not any(part.has(app.name, action.name) for app, action in found):
+                raise _Incompatible(part.text)
+            if isinstance(field, Quanta) and not any(
+                action.attribute(field.attribute) for app, action in found if part.has(app.name, action.name)
+            ):
+                raise _Incompatible(field.attribute)
     alike: dict[str, list[tuple[App, Action]]] = {}
     for app, action in found:
-        alike.setdefault(_unit(axes, plan, action), []).append((app, action))
-    for unit, actions in alike.items():
-        yield unit, _condition(plan, actions)
+        columns = [f"{_index(by, plan, action)} AS grp"]
+        columns += [f"{_field(field, plan, app, action)} AS {name}" for name, field in fields.items()]
+        alike.setdefault(", ".join(columns), []).append((app, action))
+    for text, actions in alike.items():
+        yield text, _condition(plan, actions)
+
+
+def _parts(field: Field) -> tuple[Source, ...]:
+    """The narrower sources that a field names: a plan without one of them cannot answer."""
+    match field:
+        case Step(steps):
+            return steps
+        case Mark(part) | Quanta(part=part):
+            return () if part == Source() else (part,)
+    return ()
+
+
+def _field(field: Field, plan: Plan, app: App, action: Action) -> str:
+    """SQL of one field of the action's rows."""
+    match field:
+        case Place(axis):
+            return _place(axis, plan, action)
+        case Step(steps):
+            places = [place for place, step in enumerate(steps, 1) if step.has(app.name, action.name)]
+            return str(places[0]) if places else "CAST(NULL AS INTEGER)"
+        case Mark(part):
+            return "1" if part.has(app.name, action.name) else "CAST(NULL AS INTEGER)"
+        case Quanta(name, quantum, part):
+            if not part.has(app.name, action.name) or action.attribute(name) is None:
+                return "CAST(NULL AS BIGINT)"
+            return _quanta(name, quantum, action)
+    raise TypeError(field)
+
+
+def _quanta(name: str, quantum: Fraction, action: Action) -> str:
+    """SQL of a number in whole quanta: the plan's quantum is a whole multiple of this one."""
+    attribute = action.attribute(name)
+    column = f'"a{action.slot(name)}"'
+    match attribute.type if attribute else None:
+        case Number() as number:
+            factor = number.quantum / quantum
+            most = max(abs(number.low_quanta), abs(number.high_quanta)) * factor
+            if factor.denominator != 1 or most > _MAX_QUANTA:
+                raise _Incompatible(name)
+            return f"{column} * {factor}"
+        case Flag() if (1 / quantum).denominator == 1 and 1 / quantum <= _MAX_QUANTA:
+            return f"{column} * {1 / quantum}"
+    raise _Incompatible(name)
 
 
 def _condition(plan: Plan, actions: Sequence[tuple[App, Action]]) -> str:
@@ -114,13 +169,13 @@ def _condition(plan: Plan, actions: Sequence[tuple[App, Action]]) -> str:
     return " OR ".join(parts)
 
 
-def _unit(axes: Sequence[Dimension], plan: Plan, action: Action) -> str:
+def _index(axes: Sequence[Dimension], plan: Plan, action: Action) -> str:
     """SQL of the row-major index over the axes; NULL as soon as one axis has no label for the row."""
-    unit = ""
+    index = ""
     for axis in axes:
         place = _place(axis, plan, action)
-        unit = f"({unit}) * {axis.size} + {place}" if unit else place
-    return unit or "0"
+        index = f"({index}) * {axis.size} + {place}" if index else place
+    return index or "0"
 
 
 def _place(axis: Dimension, plan: Plan, action: Action) -> str:

@@ -12,15 +12,22 @@ from typing import Final
 
 from privacy.errors import InvalidDefinition, UnknownMeasure
 from privacy.exact import shown
-from privacy.measures import count, histogram, people
+from privacy.measures import count, funnel, histogram, journey, mean, people, retention, score, sum, top
 from privacy.measures.base import Bounds, Measure, Sensitivity
 
 __all__ = ["MEASURES", "Bounds", "Measure", "Sensitivity", "parse_measure"]
 
 MEASURES: Final[Mapping[str, Callable[[Mapping[str, object]], Measure]]] = {
     count.WORD: count.parse,
+    funnel.WORD: funnel.parse,
     histogram.WORD: histogram.parse,
+    journey.WORD: journey.parse,
+    mean.WORD: mean.parse,
     people.WORD: people.parse,
+    retention.WORD: retention.parse,
+    score.WORD: score.parse,
+    sum.WORD: sum.parse,
+    top.WORD: top.parse,
 }
 _BARE: Final = frozenset({count.WORD, people.WORD})  # written as a word, without options
 

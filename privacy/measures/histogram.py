@@ -10,35 +10,64 @@ Bins: below the first edge, [edge, next edge) …, from the last edge, and `none
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from privacy.dimensions import BIN, Dimension, parse_banded
-from privacy.measures.base import Bounds, Sensitivity, check_keys
+from privacy.fields import Field, Place
+from privacy.measures.base import ROWS, Add, Bounds, Event, Frame, Numbers, Piece, Plain, Sensitivity, check_keys
 
 WORD = "histogram"
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(Plain):
     """Events per bin, at most K of a person in each kept (group, bin)."""
 
     bins: Dimension
     word: str = WORD
-    uses_max_per_cell: bool = True
+    headline: str = "histogram"
+    amounts: tuple[str, ...] = ("events",)
 
     @property
     def axes(self) -> tuple[Dimension, ...]:
         return (self.bins,)
 
-    def sensitivities(self, bounds: Bounds) -> tuple[Sensitivity, ...]:
-        return (Sensitivity("histogram", l0=bounds.max_cells, linf=bounds.max_per_cell),)
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        return {"bin": Place(self.bins)}
 
-    def value_sql(self, bounds: Bounds) -> str:
-        return f"least(events, {bounds.max_per_cell})"
+    def units(self, groups: int) -> int:
+        return groups * self.bins.size
 
-    def value(self, events: int, bounds: Bounds) -> int:
-        return min(events, bounds.max_per_cell)
+    def sensitivities(self, bounds: Bounds, groups: int) -> tuple[Sensitivity, ...]:
+        return (Sensitivity(WORD, l0=bounds.max_cells, linf=bounds.max_per_cell, axes=self.axes),)
+
+    def pieces_sql(self, frame: Frame) -> str:
+        unit = f"grp * {self.bins.size} + bin"
+        return f"SELECT person, {unit} AS unit, count(*) AS events FROM {ROWS} GROUP BY person, {unit}"
+
+    def adds_sql(self, frame: Frame) -> tuple[Add, ...]:
+        return (Add(WORD, "unit", f"least(events, {frame.bounds.max_per_cell})"),)
+
+    def cut_sql(self, frame: Frame) -> str:
+        return f"events > {frame.bounds.max_per_cell}"
+
+    def pieces(self, events: Sequence[Event], frame: Frame) -> Mapping[int, Piece]:
+        units = Counter(event.group * self.bins.size + (event.fields["bin"] or 0) for event in events)
+        return {unit: (number,) for unit, number in units.items()}
+
+    def adds(self, unit: int, piece: Piece, frame: Frame) -> Iterator[tuple[str, int, int]]:
+        yield WORD, unit, min(piece[0], frame.bounds.max_per_cell)
+
+    def is_cut(self, piece: Piece, frame: Frame) -> bool:
+        return piece[0] > frame.bounds.max_per_cell
+
+    def numbers(self, blocks: Mapping[str, Sequence[Fraction]]) -> Numbers:
+        """The count in each bin, by label; quantiles: `privacy.estimates.histogram_quantile`."""
+        return dict(zip(self.bins.labels, blocks[WORD], strict=True))
 
 
 def parse(tree: Mapping[str, object]) -> Histogram:

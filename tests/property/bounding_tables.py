@@ -18,12 +18,15 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 from privacy.bounding import Binding, bind, deduplicate_sql
 from privacy.definition import Definition, parse_definition
 from privacy.layout import Layout, compile_layout
+from privacy.measures import MEASURES
 from privacy.rows import ATTRIBUTE_SLOTS, COUNTRY_UNKNOWN, ROW_COLUMNS, Row, country_code
 from privacy.tracking_plan import Band, Category, Flag, Number, Plan, parse_plan
 from privacy.units import Window
 
 WINDOW = Window.parse("2026-11-02/P1D")
 HOUR_WINDOW = Window.parse("2026-11-02T05/PT1H")
+WEEK_WINDOW = Window.parse("2026-11-02/P1W")
+MONTH_WINDOW = Window.parse("2026-11-01/P1M")
 PERSONS = (0, 1, 7, 2**63, 2**64 - 1)
 _COUNTRIES = (*map(country_code, ("DE", "FR", "US", "AA")), COUNTRY_UNKNOWN)
 _ARROW = {"u8": pa.uint8(), "u16": pa.uint16(), "u32": pa.uint32(), "u64": pa.uint64(), "i64": pa.int64()}
@@ -69,13 +72,46 @@ _AXES: dict[str, object] = {
     "band": {"edges": ["0", "2.5"]},
     "number": {"edges": ["-1", "0", "1.5"]},
 }
-_MEASURES: tuple[object, ...] = (
-    "count",
-    "people",
-    {"histogram": "band", "edges": ["1", "3"]},
-    {"histogram": "number", "edges": ["0", "0.5", "4"]},
+_ALPHA: object = {"app": "alpha"}
+_TAP: object = {"app": "alpha", "action": "tap"}
+_RANGE: dict[str, object] = {"range": ["-1", "2"], "quantum": "0.25"}
+_EVERYWHERE: tuple[object, ...] = ("count", "people", {"top": "2"})
+_OVER_TIME: tuple[object, ...] = (
+    {"retention": "day", "ages": "3"},
+    {"retention": "week", "ages": "2"},
 )
-_SOURCES: tuple[object, ...] = ("any", {"app": "alpha"}, {"app": "alpha", "action": "tap"}, {"app": "beta"})
+_SCORE: dict[str, object] = {
+    "deeds": {"count": "alpha/tap", "points": "2", "most": "5"},
+    "often": {"active": "hour", "points": "1", "most": "2"},
+    "mood": {"value": "number", "in": "alpha/tap", "quantum": "0.25", "most": "4"},
+}
+# Every measure with every source that can have it.
+QUESTIONS: tuple[tuple[object, object], ...] = (
+    *(("any", measure) for measure in (*_EVERYWHERE, *_OVER_TIME)),
+    ("any", {"journey": "app", "values": ["beta", "alpha"]}),
+    ("any", {"journey": "action", "values": ["tap", "leave"]}),
+    ("any", {"funnel": ["alpha/tap", "beta/leave", "alpha/leave"], "per": "epoch"}),
+    ("any", {"funnel": ["beta/tap", "alpha/tap"], "per": "session"}),
+    ("any", {"score": _SCORE}),
+    *((_ALPHA, measure) for measure in (*_EVERYWHERE, *_OVER_TIME)),
+    (_ALPHA, {"histogram": "band", "edges": ["1", "3"]}),
+    (_ALPHA, {"histogram": "number", "edges": ["0", "0.5", "4"]}),
+    (_ALPHA, {"sum": "number", **_RANGE}),
+    (_ALPHA, {"mean": "number", **_RANGE}),
+    (_ALPHA, {"mean": "flag", "range": ["0", "1"], "quantum": "1"}),
+    (_ALPHA, {"journey": "kind", "values": ["green", "red"]}),
+    (_ALPHA, {"funnel": ["tap", "scroll"], "per": "epoch"}),
+    (_ALPHA, {"funnel": ["leave", "tap", "scroll"], "per": "session"}),
+    (_ALPHA, {"score": {**_SCORE, "tapping": {"count": "scroll", "points": "1", "most": "1"}}}),
+    (_TAP, "count"),
+    (_TAP, {"sum": "number", "range": ["-2", "-1"], "quantum": "0.125"}),
+    (_TAP, {"mean": "number", **_RANGE}),
+    (_TAP, {"journey": "flag", "values": ["yes"]}),
+    ({"app": "beta"}, {"sum": "number", "range": ["0", "3"], "quantum": "0.25"}),
+    ({"app": "beta"}, {"histogram": "band", "edges": ["0", "2.5"]}),
+    ({"app": "beta"}, "people"),
+)
+_BUILT_IN = ("app", "action", "country", "hour")
 
 
 def definition_tree(
@@ -86,13 +122,17 @@ def definition_tree(
     by = {
         name: _AXES[name]
         for name in names
-        if (is_any and name in ("app", "action", "country", "hour"))
+        if (is_any and name in _BUILT_IN)
         or (not is_any and name != "app" and not (name == "action" and "action" in source))  # type: ignore[operator]
     }
-    if is_any and isinstance(measure, dict):
-        measure = "count"
-    privacy = {"max_cells": str(max_cells), "rho": "1/400"}
-    if measure != "people":
+    if isinstance(measure, dict) and "top" in measure and not by:
+        by = {"country": _AXES["country"]}
+    word = measure if isinstance(measure, str) else next(w for w in MEASURES if w in measure)  # type: ignore[operator]
+    per_session = isinstance(measure, dict) and measure.get("per") == "session"
+    privacy = {"rho": "1/400"}
+    if not per_session:
+        privacy["max_cells"] = str(max_cells)
+    if per_session or word in ("count", "top", "histogram", "sum", "mean", "journey"):
         privacy["max_per_cell"] = str(max_per_cell)
     return {
         "metric": "m",
@@ -103,6 +143,13 @@ def definition_tree(
         "window": window,
         "privacy": privacy,
     }
+
+
+def window_for(measure: object, choice: int) -> Window:
+    """A window that the measure can have."""
+    if isinstance(measure, dict) and "retention" in measure:
+        return MONTH_WINDOW if measure["retention"] == "week" or choice % 2 else WEEK_WINDOW
+    return (WINDOW, WINDOW, HOUR_WINDOW, WEEK_WINDOW)[choice]
 
 
 @dataclass(frozen=True)
@@ -128,7 +175,7 @@ class Case:
         return binding
 
 
-def row_of(number: int, plans: Mapping[int, Plan]) -> Row:
+def row_of(number: int, plans: Mapping[int, Plan], window: Window = WINDOW, *, is_dense: bool = False) -> Row:
     """The row that an integer stands for; every choice is a digit of it, small digits first."""
 
     def digit(base: int) -> int:
@@ -136,15 +183,17 @@ def row_of(number: int, plans: Mapping[int, Plan]) -> Row:
         number, value = divmod(number, base)
         return value
 
-    person = PERSONS[digit(len(PERSONS))]
+    person = PERSONS[digit(2 if is_dense else len(PERSONS))]
     version = sorted(plans)[digit(len(plans))]
     plan = plans[version]
     app_code = digit(len(plan.apps))
     action_code = digit(len(plan.apps[app_code].actions))
     action = plan.apps[app_code].actions[action_code]
     country = _COUNTRIES[digit(len(_COUNTRIES))]
-    hour = WINDOW.start_hour - 1 + digit(26)
-    event_key = digit(6)
+    hour = window.start_hour - 1 + digit(26) * max(1, window.hours // 24)
+    if is_dense:
+        hour = window.start_hour + hour % 3 * max(1, window.hours // 8)
+    event_key = digit(1000 if is_dense else 6)
     slots: list[int | None] = [None] * ATTRIBUTE_SLOTS
     for slot, attribute in enumerate(action.attributes):
         match attribute.type:
@@ -170,26 +219,38 @@ def row_of(number: int, plans: Mapping[int, Plan]) -> Row:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Random cases, among them empty tables, and tables in which one person has very many rows."""
-    versions = draw(st.lists(st.sampled_from(range(len(PLANS))), min_size=1, max_size=3))
+def cases(draw: st.DrawFn, word: str | None = None, *, is_dense: bool = False) -> Case:
+    """Random cases, among them empty tables, and tables in which one person has very many rows.
+
+    Args:
+        word: Only definitions of this measure.
+        is_dense: Few persons, few hours, one plan version and no flood: every bound and order is put to the test.
+    """
+    versions = draw(st.lists(st.sampled_from(range(len(PLANS))), min_size=1, max_size=1 if is_dense else 3))
     plans = {number: PLANS[version] for number, version in zip((1, 2, 65_535), versions, strict=False)}
-    window = draw(st.sampled_from((WINDOW, WINDOW, WINDOW, HOUR_WINDOW)))
+    asked = [
+        one for one in QUESTIONS if word is None or word == one[1] or (isinstance(one[1], dict) and word in one[1])
+    ]
+    source, measure = draw(st.sampled_from(asked))
+    window = window_for(measure, draw(st.integers(0, 3)))
     tree = definition_tree(
-        draw(st.sampled_from(_SOURCES)),
-        draw(st.sampled_from(_MEASURES)),
-        draw(st.lists(st.sampled_from(tuple(_AXES)), unique=True, max_size=2)),
+        source,
+        measure,
+        draw(st.lists(st.sampled_from(tuple(_AXES)), unique=True, max_size=1 if is_dense else 2)),
         draw(st.integers(1, 4)),
         draw(st.integers(1, 3)),
         window.kind,
     )
+    if is_dense or draw(st.booleans()):
+        tree["privacy"]["clipped_people"] = "yes"  # type: ignore[index]
     definition = parse_definition(tree)
-    numbers = draw(st.lists(st.integers(0, 2**62), max_size=24))
-    rows = [row_of(number, plans) for number in numbers]
+    spread = WINDOW if window is HOUR_WINDOW else window
+    numbers = draw(st.lists(st.integers(0, 2**62), min_size=16 if is_dense else 0, max_size=24))
+    rows = [row_of(number, plans, spread, is_dense=is_dense) for number in numbers]
     if rows:
         twins = draw(st.lists(st.tuples(st.integers(0, len(rows) - 1), st.integers(0, 2**62)), max_size=4))
-        rows += [twin(rows[index], row_of(number, plans)) for index, number in twins]
-    if rows and draw(st.integers(0, 9)) == 0:
+        rows += [twin(rows[index], row_of(number, plans, spread)) for index, number in twins]
+    if rows and not is_dense and draw(st.integers(0, 9)) == 0:
         rows += flood(rows[0], draw(st.integers(2, 400)), plans, numbers[0])
     salt = draw(st.integers(0, 255)).to_bytes(1, "big") * 32
     return Case(definition, compile_layout(definition, window), plans, tuple(rows), salt)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.definition import Source, parse_definition
+from privacy.definition import parse_definition
 from privacy.errors import (
     BoundMissing,
     InvalidDefinition,
@@ -23,6 +23,7 @@ from privacy.errors import (
     UnknownMechanism,
 )
 from privacy.layout import compile_layout
+from privacy.sources import Source
 from privacy.units import Window
 
 # Any: the tests reach into the tree to break it.
@@ -134,8 +135,8 @@ REFUSED: list[tuple[str, object, type[PrivacyError]]] = [
     ("rho with spaces", _privacy(rho="1 / 400"), InvalidParameterError),
     ("rho absent", _privacy(rho=None), InvalidParameterError),
     # measure and mechanism
-    ("a later measure", _with(measure={"sum": "amount"}), UnknownMeasure),
-    ("a later measure as a word", _with(measure="mean"), UnknownMeasure),
+    ("a later measure", _with(measure={"variance": "amount"}), UnknownMeasure),
+    ("a later measure as a word", _with(measure="variance"), UnknownMeasure),
     ("two measures", _with(measure={"histogram": "x", "people": ""}), InvalidDefinition),
     ("no measure", _with(measure={}), UnknownMeasure),
     ("a measure of another type", _with(measure=["count"]), InvalidDefinition),
