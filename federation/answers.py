@@ -22,6 +22,7 @@ from fractions import Fraction
 from typing import Final
 
 from federation.combine import BlockSum, Combined, Contributor, Place, WindowInput, combine, summed_out
+from federation.figure_rows import Json, changes, figure_rows, ranking_rows
 from federation.query import Query
 from privacy.dimensions import BIN, NONE, Dimension
 from privacy.estimates import (
@@ -34,13 +35,19 @@ from privacy.estimates import (
     privacy_interval,
     total,
 )
+from privacy.layout import CLIPPED
+from privacy.measures.base import Measure
+from privacy.measures.funnel import Funnel
+from privacy.measures.histogram import Histogram
+from privacy.measures.retention import Retention
+from privacy.measures.sum import Sum
 from privacy.quantiles import decimal_text
 
 SCHEMA: Final = "murmur.answer/1"
 
-Json = str | int | bool | None | list["Json"] | dict[str, "Json"]
-
 _IDENTITY_DOMAIN: Final = b"murmur answer identity 1\n"
+_PEOPLE: Final = frozenset({"people", "score", "retention"})  # their headline cells count person keys
+_WHAT: Final = {"sum": "sum", "journey": "moves", "funnel": "furthest steps"}  # else people, as below, or events
 _ONE_PERSON: Final = {"user": "users", "session": "sessions", "address": "addresses"}
 
 
@@ -106,7 +113,7 @@ def answer(
         "charter": {"version": charter.version, "hash": charter.hash.hex()},
         "windows": _windows(combined, definition.window),
         "by": list(query.by),
-        "dimensions": [{"name": axis.name, "labels": list(axis.labels)} for axis in combined.axes],
+        "dimensions": [{"name": axis.name, "labels": list(axis.labels)} for axis in _axes(query, combined)],
         "level": query.level,
         "raw": query.raw,
         "mechanisms": list(combined.mechanisms),
@@ -156,16 +163,17 @@ def _from_first_word(query: Query, inputs: Sequence[WindowInput]) -> tuple[Query
 
 
 def _rows(combined: Combined, query: Query) -> dict[str, Json]:
-    """Cells, hidden row, total, series and medians; all null or empty where nothing was released."""
+    """Cells, hidden row, total, series, medians, figures, ranking; null or empty where nothing was released."""
     if combined.is_empty:
-        return {"quantum": "1", "cells": [], "hidden": None, "total": None, "series": [], "medians": []}
+        nothing: dict[str, Json] = {"quantum": "1", "hidden": None, "total": None, "clipped": None}
+        return {**nothing, "cells": [], "series": [], "medians": [], "figures": [], "ranking": []}
     measure = query.row.definition.measure
     block = combined.block(measure.headline)
     number = combined.blocks.index(block)
     worth = _worth(block)
     quantum = Fraction(1) if query.raw else screen_quantum(cell.variance for cell in block.cells)
     write = _Writer(query.level, quantum * block.quantum)
-    shown = _shown_cells(block)
+    shown = _shown_cells(measure, block)
     keys = _keys(block.axes)
     cells: list[Json] = []
     hidden: list[Estimate] = []
@@ -175,19 +183,39 @@ def _rows(combined: Combined, query: Query) -> dict[str, Json]:
         if is_seen or query.raw:
             cells.append({"key": dict(key), **write.number(cell), "shown": is_seen})
     hidden_row: Json = {"cells": len(hidden), **write.number(total(hidden))} if hidden else None
+    verdicts = changes(combined, number, query.level)
     series: list[Json] = [
-        {"window": window.text, **write.number(totals[number].times(block.quantum))}
-        for window, totals in zip(combined.windows, combined.totals, strict=True)
-        if totals
+        {"window": window.text, **write.number(totals[number].times(block.quantum)), "change": change}
+        for window, totals, change in zip(combined.windows, combined.totals, verdicts, strict=True)
+        if totals and not isinstance(measure, Retention)
     ]
+    ranking: list[Json] = [
+        {"rank": rank, "key": dict(keys[place]), **write.number(worth[place]), "ahead": ahead}
+        for rank, (place, ahead) in enumerate(ranking_rows(measure, block, query.level), start=1)
+    ]
+    edge_quantum = _tenth_of_least_width(block.axes[-1]) if isinstance(measure, Histogram) else Fraction(1)
+    clipped = next((one.cells[0] for one in combined.blocks if one.name == CLIPPED), None)
     return {
         "quantum": write.text(write.quantum),
         "cells": cells,
         "hidden": hidden_row,
-        "total": write.number(total(worth)),
+        "total": write.number(_whole(measure, worth)),
         "series": series,
-        "medians": _medians(combined, block, query.level),
+        "medians": _medians(block, query.level),
+        "figures": figure_rows(combined, measure, len(query.by), query.level, query.raw, write.quantum, edge_quantum),
+        "ranking": ranking,
+        "clipped": None if clipped is None else write.number(clipped),
     }
+
+
+def _axes(query: Query, combined: Combined) -> tuple[Dimension, ...]:
+    """The axes of the cells: those of the headline block."""
+    return combined.axes if combined.is_empty else combined.block(query.row.definition.measure.headline).axes
+
+
+def _whole(measure: Measure, worth: Sequence[Estimate]) -> Estimate:
+    """All cells together; of retention only age 0, for the other ages are of the same people."""
+    return total(worth[:: measure.ages] if isinstance(measure, Retention) else worth)
 
 
 class _Writer:
@@ -215,22 +243,29 @@ class _Writer:
         return int(value) if self._digits == 0 else self.text(value)
 
 
-def _shown_cells(block: BlockSum) -> list[bool]:
-    """Which cells are shown (DESIGN 7): each by itself; a histogram's by its group, over the bins."""
-    if not any(axis.name == BIN for axis in block.axes):
+def _shown_cells(measure: Measure, block: BlockSum) -> list[bool]:
+    """Which cells are shown (DESIGN 7).
+
+    Each by itself; those of a histogram or a funnel by their group, over bins or steps; those of retention by the size
+    of their cohort; those of a sum always, for they count neither people nor events.
+    """
+    if isinstance(measure, Sum):
+        return [True] * len(block.cells)
+    if isinstance(measure, Retention):
+        sizes = block.cells[:: measure.ages]
+        return [is_shown(size) for size in sizes for _ in range(measure.ages)]
+    if not isinstance(measure, (Histogram, Funnel)):
         return [is_shown(cell) for cell in block.cells]
-    groups = [axis.name for axis in block.axes if axis.name != BIN]
-    _, sums = summed_out(block.cells, block.axes, groups)
-    bins = len(block.cells) // len(sums)
-    return [is_shown(group) for group in sums for _ in range(bins)]  # bins are the innermost axis
+    *groups, own = block.axes  # innermost is the measure's own
+    _, sums = summed_out(block.cells, block.axes, [axis.name for axis in groups])
+    return [is_shown(group) for group in sums for _ in range(own.size)]
 
 
-def _medians(combined: Combined, block: BlockSum, level: str) -> list[Json]:
+def _medians(block: BlockSum, level: str) -> list[Json]:
     """One row for each group of a histogram that is shown; values without the attribute are left out."""
-    if not combined.axes or combined.axes[-1].name != BIN:
+    if not block.axes or block.axes[-1].name != BIN:
         return []
-    bins = combined.axes[-1]
-    groups = combined.axes[:-1]
+    *groups, bins = block.axes
     quantum = _tenth_of_least_width(bins)
     digits = _digits_of(quantum)
     rows: list[Json] = []
@@ -333,7 +368,9 @@ def _kinds(combined: Combined) -> list[Json]:
 
 def _counts(word: str, combined: Combined) -> str:
     """What the numbers count, in words."""
-    if word != "people":
+    if word in _WHAT:
+        return _WHAT[word]
+    if word not in _PEOPLE:
         return "events"
     kinds = {kind for of_node in combined.units.values() for kind in of_node}
     if len(combined.windows) > 1:
@@ -345,7 +382,7 @@ def _notes(query: Query, combined: Combined) -> list[Json]:
     """Codes for what a reader must know beside the numbers."""
     notes: list[Json] = []
     definition = query.row.definition
-    if definition.measure.word == "people":
+    if definition.measure.word in _PEOPLE:
         if definition.max_cells > 1 and definition.by:
             notes.append("people_per_cell")
         if len(combined.windows) > 1:

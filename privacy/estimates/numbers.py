@@ -74,6 +74,11 @@ class Estimate:
         parts = tuple(sorted(LaplacePart(part.scale, part.step * abs(factor), part.draws) for part in self.laplace))
         return Estimate(self.value * factor, self.variance * factor * factor, parts)
 
+    def copies(self, number: int) -> Estimate:
+        """The sum of so many such numbers, each with noise of its own; number >= 1."""
+        parts = tuple(LaplacePart(part.scale, part.step, part.draws * number) for part in self.laplace)
+        return Estimate(self.value * number, self.variance * number, parts)
+
     def sigma(self, digits: int = SIGMA_DIGITS) -> str:
         """√variance as a decimal of fixed digits, rounded half-even."""
         return decimal_text(sqrt_half_even(self.variance, Fraction(1, 10**digits)), digits)
@@ -92,6 +97,11 @@ class Interval:
     estimate: Fraction
     lower: Fraction
     upper: Fraction
+
+
+def cell_noise(sigma_squared: Fraction, scale: Fraction | None) -> Estimate:
+    """The noise of one cell, at value 0, in cells: σ² as stated, and b where it is discrete Laplace."""
+    return Estimate(Fraction(0), sigma_squared, () if scale is None else (LaplacePart(scale, ONE, 1),))
 
 
 def laplace_draws(scales: Iterable[tuple[Fraction, int]]) -> tuple[LaplacePart, ...]:
