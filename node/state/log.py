@@ -33,32 +33,38 @@ class LogStore:
         self, author: NodeId, position: tuple[int, int], max_bytes: int, max_entries: int
     ) -> Sequence[Entry]:
         """The author's entries after a position, in order; at least one where there is one (`EntrySource`)."""
-        found: list[Entry] = []
-        size = 0
         rows = self._database.query(
-            "SELECT header, signatures, data, cells FROM entries"
-            " WHERE author = ? AND (generation, seq) > (?, ?) ORDER BY generation, seq, rowid LIMIT ?",
-            (author, *position, max_entries),
+            "SELECT generation, seq, header, signatures, data, cells FROM entries"
+            " WHERE author = ? AND (generation, seq) > (?, ?) ORDER BY generation, seq, id LIMIT ?",
+            (author, *position, max_entries + 1),
         )
-        for row in rows:
-            entry = _entry(row)
+        found: list[Entry] = []
+        places: list[tuple[int, int]] = []
+        size = 0
+        for generation, seq, *parts in rows:
+            entry = _entry(parts)
             size += len(entry.encode())
-            if found and size > max_bytes:
+            if found and (size > max_bytes or len(found) == max_entries):
+                # Never between the two branches of a fork: the next page begins after a position, not after an id.
+                while len(found) > 1 and places[-1] == (generation, seq):
+                    found.pop()
+                    places.pop()
                 break
             found.append(entry)
+            places.append((generation, seq))
         return found
 
     def replay(self, author: NodeId) -> Iterator[ParsedEntry]:
         """All entries of one author in order, for building the federation's state at start."""
-        position = (-1, -1)
+        cursor: tuple[int, int, bytes] = (-1, -1, b"")
         while True:
             rows = self._database.query(
-                "SELECT id, header, signatures, data, cells, generation, seq FROM entries"
-                " WHERE author = ? AND (generation, seq) > (?, ?) ORDER BY generation, seq, rowid LIMIT ?",
-                (author, *position, _PAGE),
+                "SELECT generation, seq, id, header, signatures, data, cells FROM entries"
+                " WHERE author = ? AND (generation, seq, id) > (?, ?, ?) ORDER BY generation, seq, id LIMIT ?",
+                (author, *cursor, _PAGE),
             )
-            for entry_id, *parts, generation, seq in rows:
-                position = (generation, seq)
+            for generation, seq, entry_id, *parts in rows:
+                cursor = (generation, seq, entry_id)
                 yield ParsedEntry(EntryId(entry_id), parse_header(parts[0]), _entry(parts))
             if len(rows) < _PAGE:
                 return
