@@ -42,6 +42,8 @@ from node.http.research import ResearchEndpoint, read_gate
 from node.http.sites import Sites, admin_socket_path
 from node.ingest import Ingest, IntakePlan
 from node.jobs.clock_guard import ClockGuard
+from node.jobs.facts import Facts
+from node.jobs.ledger_document import ledger_document
 from node.jobs.publishing import Identity, Publisher
 from node.jobs.releases import ReleaseRound, StandingMetric
 from node.jobs.reserving import reserver
@@ -64,7 +66,7 @@ from node.vault.vault import Vault
 from node.yaml import load_strings
 from privacy.ledger import DELTA_ATTO_PER_DAY, Balance, nano_rho_of_cap
 from privacy.tracking_plan import Plan, parse_plan
-from privacy.units import Window, hour_of
+from privacy.units import Window, epoch_of, hour_of
 from protocol.endpoints import Endpoint
 from protocol.entries import ENDPOINT, INCEPTION, ParsedEntry
 from protocol.kind_data import EndpointData
@@ -130,6 +132,10 @@ class Node:
         self.logs: LogStore
         self.ledger: LedgerStore
         self.vault: Vault
+        self.plan: Plan
+        self.plan_number: int
+        self.standing: list[StandingMetric]
+        self.facts: Facts
         self.workshop: Workshop
         self.publisher: Publisher
         self.guard: ClockGuard
@@ -215,6 +221,18 @@ class Node:
             "pid": os.getpid(),
         }
 
+    def budget(self) -> dict[str, Any]:
+        """What `murmur budget` shows of this node's ledger, in units of 10⁻⁹ (rho) and 10⁻¹⁸ (delta)."""
+        return ledger_document(
+            self.ledger,
+            self.standing,
+            self.vault.epoch_record,
+            cap_of=lambda epoch: _cap_of(self.membership, epoch),
+            plans={self.plan_number: self.plan},
+            counts_from=self.membership.member.counts_from,
+            now=epoch_of(self.config.epoch, int(self.clock.now_ms() // 3_600_000)),
+        )
+
     def mesh_bytes(self) -> dict[str, Any]:
         return self.mesh.counters.snapshot()
 
@@ -285,14 +303,15 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
 
     node.ledger = LedgerStore(node.database)
     _reconcile_ledger(node)
-    in_force = {plan_number: plan}
-    reserve = reserver(node.ledger, standing, lambda: in_force, membership.member.counts_from)
+    node.plan, node.plan_number, node.standing = plan, plan_number, standing
+    reserve = reserver(node.ledger, standing, lambda: {plan_number: plan}, membership.member.counts_from)
     node.vault = _open_vault(node, keys, standing, reserve)
     stack.callback(node.vault.close)
     node.vault.recover(now_s)
     node.guard = ClockGuard(clock, node.database)
 
     node.restored = _restored(config, node)
+    node.facts = Facts()
     node.workshop = Workshop()
     stack.callback(node.workshop.close)
     node.publisher = _make_publisher(node)
@@ -501,6 +520,7 @@ def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
     research = ResearchEndpoint(
         node.commons,
         read_gate(node.tokens, is_open=listen.research.is_loopback and not listen.behind_proxy),
+        node.facts,
     )
     routes: dict[Address, list[web.AbstractRouteDef]] = {}
     routes.setdefault(listen.public, []).extend([*events.routes(), *health_routes(node.is_ready)])
@@ -510,7 +530,8 @@ def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
 
 
 def _admin_app(node: Node) -> web.Application:
-    return make_admin_app(node, ResearchEndpoint(node.commons, read_gate(node.tokens, is_open=True)).routes())
+    research = ResearchEndpoint(node.commons, read_gate(node.tokens, is_open=True), node.facts)
+    return make_admin_app(node, research.routes())
 
 
 def _write_socket_path(file: Path, socket: Path) -> None:

@@ -85,6 +85,7 @@ class EpochCharge:
         rho_nano: Running total in units of 10⁻⁹.
         delta_atto: Running total in units of 10⁻¹⁸.
         draws: Noise cells drawn for it.
+        definitions: Hash of the definition of each release that charged it, sorted; empty where they are not known.
     """
 
     node: bytes
@@ -92,6 +93,18 @@ class EpochCharge:
     rho_nano: int
     delta_atto: int
     draws: int
+    definitions: tuple[bytes, ...] = ()
+
+    def __add__(self, other: EpochCharge) -> EpochCharge:
+        """Both together; of one node and epoch."""
+        return EpochCharge(
+            self.node,
+            self.epoch,
+            self.rho_nano + other.rho_nano,
+            self.delta_atto + other.delta_atto,
+            self.draws + other.draws,
+            tuple(sorted(self.definitions + other.definitions)),
+        )
 
 
 @dataclass(frozen=True, slots=True)

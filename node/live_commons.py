@@ -106,7 +106,7 @@ class LiveCommons:
         for author, entry in self._released():
             charge = self._charge_of(author, entry)
             before = totals.get((author, charge.epoch))
-            totals[author, charge.epoch] = charge if before is None else _added(before, charge)
+            totals[author, charge.epoch] = charge if before is None else before + charge
         return [totals[key] for key in sorted(totals, key=lambda key: (key[0], key[1].start_hour))]
 
     def peers(self) -> Sequence[PeerView]:
@@ -192,7 +192,8 @@ class LiveCommons:
         if known is None:
             summary = parse_summary(self._read(entry_id).entry.data, author)
             [charge] = summary.charges  # judgement counts a summary that charges its one epoch
-            known = EpochCharge(author, Window.parse(charge.epoch), charge.rho_nano, charge.delta_atto, summary.cells)
+            epoch, definitions = Window.parse(charge.epoch), (bytes(summary.definition),)
+            known = EpochCharge(author, epoch, charge.rho_nano, charge.delta_atto, summary.cells, definitions)
             self._charges[entry_id] = known
         return known
 
@@ -216,13 +217,3 @@ class LiveCommons:
         if parsed is None:
             raise RuntimeError("an entry that counts is stored")
         return parsed
-
-
-def _added(one: EpochCharge, other: EpochCharge) -> EpochCharge:
-    return EpochCharge(
-        one.node,
-        one.epoch,
-        one.rho_nano + other.rho_nano,
-        one.delta_atto + other.delta_atto,
-        one.draws + other.draws,
-    )

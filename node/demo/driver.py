@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from fractions import Fraction
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from federation.definitions import parse_definition_bytes
+from federation.query import MetricRow
+from node.commons import EpochCharge
 from node.demo.check import Released, compare
 from node.demo.fleet import Fleet, Place, RunningNode, check_ports, found, places, remove_folder, wait_until
 from node.demo.outcome import Outcome
@@ -25,7 +27,9 @@ from node.demo.questions import Answers, Question, ask_everyone, read_document
 from node.demo.relay import Relay
 from node.demo.stage import Stage, logs_stage, platforms_stage
 from node.demo.wiretap import Account, SentSummary, Wiretap
+from node.jobs.facts import Facts, Layouts, Span, suffered
 from privacy.accounting import guarantees
+from privacy.units import Window, hour_of
 from protocol.bundle import Bundle, parse_bundle
 
 SYNC_INTERVAL_S: Final = 2.0
@@ -33,7 +37,6 @@ TICK_S: Final = 1
 RELEASE_TIMEOUT_S: Final = 180.0
 QUIET_TIMEOUT_S: Final = 20.0
 DEFAULT_PORT_BASE: Final = 7700
-_NANO: Final = 10**9
 _IDENTITY_DOMAIN: Final = b"murmur answer identity 1\n"
 
 
@@ -127,11 +130,12 @@ def run_demo(options: Options, voice: Voice, then: Callable[[Outcome], None]) ->
         _, check = compare(released, truths)
         clockwork.lap("check")
         voice.step("check", f"{check.cells:,} released numbers against the truth, {account.bytes:,} bytes searched")
-        rho = Fraction(max((one.data.total[0].rho_nano for one in summaries), default=0), _NANO)
+        charged = _charged(summaries, bundle, stage.counts_from)
+        clockwork.lap("budget")
         outcome = Outcome(
             stage=stage, nodes=nodes, receipts=receipts, people=people, truths=truths, account=account,
             counters_agree=counters_agree, check=check, spans=spans, days=days, answers=answers,
-            promised=guarantees(stage.epoch, bundle.charter.caps[stage.epoch]), charged=guarantees(stage.epoch, rho),
+            promised=guarantees(stage.epoch, bundle.charter.caps[stage.epoch]), charged=charged,
             kept=options.keep, seconds=clockwork.seconds,
         )  # fmt: skip
         result_words(voice, outcome)
@@ -235,6 +239,23 @@ def _identity(data: Mapping[str, Any], releases: set[bytes]) -> str:
     body = [data["charter"]["hash"], asked, sorted(release.hex() for release in releases)]
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(_IDENTITY_DOMAIN + text.encode("ascii")).hexdigest()
+
+
+def _charged(summaries: Sequence[SentSummary], bundle: Bundle, first: date) -> tuple[Span, ...]:
+    """What the node that charged most to one epoch did to a person there: ε by zCDP and by PLD."""
+    definitions = bundle.definitions_by_hash()
+    hour = hour_of(datetime(first.year, first.month, first.day, tzinfo=UTC))
+    rows = [MetricRow("", digest, parse_definition_bytes(body), hour, None) for digest, body in definitions.items()]
+    totals: dict[tuple[str, str], EpochCharge] = {}
+    for one in summaries:
+        charge = one.data.charges[0]
+        before = totals.get((one.node, charge.epoch))
+        node, epoch, hashes = one.node.encode(), Window.parse(charge.epoch), (bytes(one.data.definition),)
+        added = EpochCharge(node, epoch, charge.rho_nano, charge.delta_atto, one.data.cells, hashes)
+        totals[one.node, charge.epoch] = added if before is None else before + added
+    found = suffered(list(totals.values()), Layouts(rows))
+    most = max(found, key=lambda node: node.rho, default=None)
+    return () if most is None else Facts().spans([most])[0]
 
 
 def _released(one: SentSummary, metrics: Mapping[bytes, str]) -> Released:

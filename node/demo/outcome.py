@@ -13,6 +13,7 @@ from node.demo.questions import Answers, Question
 from node.demo.stage import Stage
 from node.demo.truth import Truth
 from node.demo.wiretap import Account
+from node.jobs.facts import Span
 from privacy.accounting import Guarantee
 
 
@@ -33,7 +34,7 @@ class Outcome:
         days: Questions over one window each, raw.
         answers: The answers to all of them.
         promised: ε at the charter's cap for 1, 30 and 365 days.
-        charged: ε as charged.
+        charged: ε as charged, by PLD beside zCDP.
         kept: Where the data stays; None when it is deleted at the end.
         seconds: Wall time by phase, and `total`.
     """
@@ -50,7 +51,7 @@ class Outcome:
     days: tuple[Question, ...]
     answers: Answers
     promised: tuple[Guarantee, ...]
-    charged: tuple[Guarantee, ...]
+    charged: tuple[Span, ...]
     kept: Path | None
     seconds: Mapping[str, float] = field(default_factory=dict)
 

@@ -10,11 +10,11 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, TextIO
 
 from node.demo.outcome import Outcome
 from node.demo.stage import Stage
-from privacy.accounting import Guarantee
 from privacy.mechanisms import GAUSSIAN, SPOKEN
 
 _STEPS: Final = 6
@@ -120,12 +120,12 @@ def closing_words(voice: Voice, outcome: Outcome) -> None:
 def _privacy_words(voice: Voice, outcome: Outcome) -> None:
     epoch = outcome.stage.epoch
     voice.say(f" Privacy of one person at one platform (δ = 10⁻⁶; an epoch is a {epoch})")
-    for label, figures in (
-        ("promised, at the charter's cap", outcome.promised),
-        ("as charged so far", outcome.charged),
-    ):
-        spans = "   ".join(f"{_days(one)} ε {_epsilon(one)}" for one in figures)
-        voice.say(f"   {label:<32} {spans}")
+    by = "PLD" if outcome.charged and outcome.charged[0].pld is not None else "zCDP"
+    promised = [(one.days, one.epsilon) for one in outcome.promised]
+    charged = [(one.guarantee.days, one.epsilon) for one in outcome.charged]
+    for label, figures in (("promised, at the charter's cap (zCDP)", promised), (f"as charged so far ({by})", charged)):
+        spans = "   ".join(f"{_days(days)} ε {_epsilon(epsilon)}" for days, epsilon in figures)
+        voice.say(f"   {label:<38} {spans}")
     voice.say()
 
 
@@ -208,12 +208,12 @@ def _series(series: Sequence[Mapping[str, Any]]) -> str:
     return f"   {sparks}   last day {number(last)}"
 
 
-def _days(guarantee: Guarantee) -> str:
-    return "1 day" if guarantee.days == 1 else f"{guarantee.days} days"
+def _days(days: int) -> str:
+    return "1 day" if days == 1 else f"{days} days"
 
 
-def _epsilon(guarantee: Guarantee) -> str:
-    return f"{guarantee.epsilon:.2f}" if guarantee.epsilon < 10 else f"{guarantee.epsilon:.1f}"
+def _epsilon(epsilon: Decimal) -> str:
+    return f"{epsilon:.2f}" if epsilon < 10 else f"{epsilon:.1f}"
 
 
 def standard_voice(to_stderr: bool) -> Voice:

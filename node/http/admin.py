@@ -26,6 +26,7 @@ class NodePort(Protocol):
 
     def status(self) -> Mapping[str, Any]: ...
     def mesh_bytes(self) -> Mapping[str, Any]: ...
+    def budget(self) -> Mapping[str, Any]: ...
     def finish_backfill(self, through: date) -> Mapping[str, Any]: ...
     def create_token(self, kind: str, scopes: list[str], label: str) -> tuple[str, Token]: ...
     def revoke_token(self, token_id: str) -> Token: ...
@@ -49,6 +50,9 @@ def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = 
 
     async def mesh(_request: web.Request) -> web.Response:
         return _json(200, {"schema": "murmur.mesh/1", **node.mesh_bytes()})
+
+    async def ledger(_request: web.Request) -> web.Response:
+        return _json(200, {"schema": "murmur.ledger/1", **node.budget()})
 
     async def list_tokens(_request: web.Request) -> web.Response:
         return _json(200, {"schema": "murmur.tokens/1", "tokens": [_public(token) for token in node.tokens.list()]})
@@ -77,6 +81,7 @@ def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = 
     app = web.Application(middlewares=[problem_middleware])
     app.router.add_get("/v1/admin/status", status)
     app.router.add_get("/v1/admin/mesh", mesh)
+    app.router.add_get("/v1/admin/ledger", ledger)
     app.router.add_get("/v1/admin/tokens", list_tokens)
     app.router.add_post("/v1/admin/tokens", create_token)
     app.router.add_delete("/v1/admin/tokens/{id}", revoke_token)

@@ -16,6 +16,7 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,11 +27,11 @@ from aiohttp import web
 
 from federation.answers import Json, answer, canonical_json
 from federation.query import BadParameter, MetricRow, parse_query
-from node.commons import Commons, EpochCharge, FederationView, PeerView
+from node.commons import Commons, FederationView, MemberState, PeerView
+from node.jobs.facts import Facts, Layouts, Span, Suffered, standing_geometric_delta, suffered
 from privacy.accounting import DELTA, Guarantee, guarantees
 from privacy.definition import Definition
 from privacy.layout import compile_layout
-from privacy.ledger import ATTO, NANO
 from privacy.noise_table import ETA_TABLE
 from privacy.quantiles import decimal_text, sqrt_half_even
 from privacy.units import EpochLength, Window, datetime_of_hour
@@ -67,11 +68,13 @@ class ResearchEndpoint:
     Args:
         commons: Where answers come from.
         gate: Who may read.
+        facts: Who computes tight figures; without one, the exact ones stand alone.
     """
 
-    def __init__(self, commons: Commons, gate: ReadGate) -> None:
+    def __init__(self, commons: Commons, gate: ReadGate, facts: Facts | None = None) -> None:
         self._commons = commons
         self._gate = gate
+        self._facts = facts
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -114,17 +117,25 @@ class ResearchEndpoint:
         return self._answered(request, _federation(view), {"peers": peers})
 
     async def budget(self, request: web.Request) -> web.Response:
-        """Epsilon for a day, 30 and 365 days: at the cap, and as charged by each node so far."""
+        """Epsilon for a day, 30 and 365 days: at the cap, and as charged by each node so far.
+
+        `data` is exact (zCDP). `metadata.fact` is tighter: by privacy loss distributions, computed here in floats.
+        """
         self._gate(request)
         view = self._commons.federation()
+        rows = self._commons.rows()
+        found = suffered(self._commons.charges(), Layouts(rows))
         data: dict[str, Json] = {
             "schema": "murmur.budget/1",
             "accounting": "zcdp",
             "delta": decimal_text(DELTA, 6),
-            "promised": [_promised(length, rho) for length, rho in sorted(view.caps.items())],
-            "charged": _charged(view, self._commons.charges()),
+            "promised": [_promised(length, rho, rows) for length, rho in sorted(view.caps.items())],
+            "charged": _charged(view, found),
         }
-        return self._answered(request, data, {})
+        fact: Json = None
+        if self._facts is not None:
+            fact = _fact(view, found, await asyncio.to_thread(self._facts.spans, found))
+        return self._answered(request, data, {"fact": fact})
 
     def _answered(self, request: web.Request, data: dict[str, Json], metadata: dict[str, Json]) -> web.Response:
         metadata = {**metadata, "served_by": {"node": self._commons.node.hex(), "name": self._commons.name}}
@@ -167,6 +178,7 @@ def _metric(row: MetricRow, newest: Window | None) -> dict[str, Json]:
             "max_cells": definition.max_cells,
             "max_per_cell": definition.max_per_cell,
             "rho": str(definition.rho),
+            **({} if definition.epsilon is None else {"epsilon": str(definition.epsilon)}),
             "sigma": decimal_text(sqrt_half_even(layout.blocks[0].sigma_squared, Fraction(1, 10**6)), 6),
         },
     }
@@ -207,35 +219,53 @@ def _peer(peer: PeerView) -> dict[str, Json]:
     return {"node": peer.node.hex(), "state": peer.state, "last_heard": _instant(peer.last_heard_s)}
 
 
-def _promised(length: EpochLength, rho: Fraction) -> Json:
-    told = guarantees(length, rho, eta=ETA_TABLE * PROMISED_DRAWS)
+def _promised(length: EpochLength, rho: Fraction, rows: Sequence[MetricRow]) -> Json:
+    geometric = standing_geometric_delta(length, rows)
+    told = guarantees(length, rho, eta=ETA_TABLE * PROMISED_DRAWS, thresholds_delta=geometric)
     return {"length": length, "rho": str(rho), "guarantees": [_guarantee(one) for one in told]}
 
 
-def _charged(view: FederationView, charges: Sequence[EpochCharge]) -> list[Json]:
+def _charged(view: FederationView, found: Sequence[Suffered]) -> list[Json]:
     """For each member the most it charged to one epoch, and what that means over many."""
-    rows: list[Json] = []
-    for member in view.members:
-        own = [charge for charge in charges if charge.node == member.contributor.node]
-        for length in sorted({charge.epoch.kind for charge in own}):
-            if length == "hour":
-                continue  # no epoch is an hour: judgement refuses such a charge
-            of_length = [charge for charge in own if charge.epoch.kind == length]
-            rho = Fraction(max(charge.rho_nano for charge in of_length), NANO)
-            delta = Fraction(max(charge.delta_atto for charge in of_length), ATTO)
-            eta = ETA_TABLE * max(charge.draws for charge in of_length)
-            told = guarantees(length, rho, thresholds_delta=delta, eta=eta)
-            rows.append(
+    return [
+        {
+            "node": member.contributor.node.hex(),
+            "name": member.contributor.name,
+            "length": one.length,
+            "epochs": one.epochs,
+            "rho": str(one.rho),
+            "guarantees": [_guarantee(guarantee) for guarantee in one.guarantees],
+        }
+        for member, one in _by_member(view, found)
+    ]
+
+
+def _fact(view: FederationView, found: Sequence[Suffered], spans: Sequence[tuple[Span, ...]]) -> Json:
+    """The same, tighter, with diffprivlib's accountant beside it as the conservative second opinion."""
+    by_suffered = dict(zip(map(id, found), spans, strict=True))
+    return [
+        {
+            "node": member.contributor.node.hex(),
+            "name": member.contributor.name,
+            "length": one.length,
+            "guarantees": [
                 {
-                    "node": member.contributor.node.hex(),
-                    "name": member.contributor.name,
-                    "length": length,
-                    "epochs": len(of_length),
-                    "rho": str(rho),
-                    "guarantees": [_guarantee(one) for one in told],
+                    "days": span.guarantee.days,
+                    "epochs": span.guarantee.epochs,
+                    "epsilon": f"{span.epsilon:f}",
+                    "delta": f"{span.guarantee.delta:f}",
+                    "accounting": "zcdp" if span.pld is None else "pld",
+                    "second_opinion": None if span.second is None else f"{span.second:f}",
                 }
-            )
-    return rows
+                for span in by_suffered[id(one)]
+            ],
+        }
+        for member, one in _by_member(view, found)
+    ]
+
+
+def _by_member(view: FederationView, found: Sequence[Suffered]) -> list[tuple[MemberState, Suffered]]:
+    return [(member, one) for member in view.members for one in found if one.node == member.contributor.node]
 
 
 def _guarantee(one: Guarantee) -> Json:
