@@ -15,33 +15,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
-import msgspec
 import structlog
 
 from node.clock import Clock, hour_of_ms
 from node.errors import NodeError, RejectedInput
-from node.http.forms.body import Sent, decode_body
-from node.http.forms.declared import Declared
-from node.receipt import Receipt, ReceiptBuilder
-from node.vault.calendar import EpochAccess, Refusal
-from privacy.filtering import (
-    TIMESTAMP_OUT_OF_RANGE,
-    EpochOf,
-    Filter,
-    Filtered,
-    Rejected,
-    Signals,
-    is_idempotent,
-)
-from privacy.person_key import Pseudonyms, Rng
-from privacy.rows import Row
-from privacy.tracking_plan import Plan
-from privacy.units import Window
+from node.group import Group, IntakePlan, Submission, Vault, VaultFailed
+from node.receipt import Receipt
+from privacy.person_key import Rng
+
+__all__ = ["Ingest", "IngestBusy", "IngestFailed", "IntakePlan", "Submission", "Vault"]
 
 log = structlog.get_logger()
 
@@ -51,17 +36,6 @@ GROUP_EVENTS: Final = 5000  # a group is sealed when it holds as many, or when n
 GROUP_BYTES: Final = 8 << 20  # or as many: bodies without a good event must not keep the others waiting
 RETRY_AFTER_S: Final = 1
 
-_HOUR_COLUMN: Final = 4  # of a row (privacy/rows.py)
-
-
-class Vault(Protocol):
-    """What the way in needs of the vault."""
-
-    @property
-    def gate(self) -> AbstractContextManager[object]: ...
-    def admit_hour(self, hour: int, now_hour: int, *, backfill: bool) -> EpochAccess | Refusal: ...
-    def append(self, rows_by_epoch: Mapping[Window, Sequence[Row]], plan_slots: int) -> None: ...
-
 
 class IngestBusy(NodeError):
     """The queue is full, or the node is stopping: the sender may try again."""
@@ -69,46 +43,6 @@ class IngestBusy(NodeError):
     code = "ingest_busy"
     status = 503
     retry_after_s = RETRY_AFTER_S
-
-
-class IngestFailed(NodeError):
-    """The request was not taken in, and nothing of it is stored."""
-
-    code = "ingest_failed"
-    status = 500
-
-
-class IntakePlan:
-    """A tracking plan version, compiled for the way in."""
-
-    __slots__ = ("declared", "filter", "needs_address", "slots")
-
-    def __init__(self, plan: Plan, plan_number: int) -> None:
-        self.filter = Filter(plan, plan_number)
-        self.declared = Declared(plan)
-        self.slots = plan.slots
-        self.needs_address = any(app.person_kind == "address" for app in plan.apps)
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One request's body, with what its headers and its API key say.
-
-    Args:
-        body: As received.
-        is_ndjson: One event a line.
-        signals: GPC and DNT.
-        idempotency_key: The header's value.
-        is_backfill: The API key may write past epochs.
-        address: IP and user agent, only where the plan has an app of that person kind.
-    """
-
-    body: bytes = field(repr=False)
-    is_ndjson: bool = False
-    signals: Signals = field(default_factory=Signals)
-    idempotency_key: str | None = field(default=None, repr=False)
-    is_backfill: bool = False
-    address: str | None = field(default=None, repr=False)
 
 
 _Waiting = tuple[Submission, "asyncio.Future[Receipt]"]
@@ -194,7 +128,7 @@ class Ingest:
             try:
                 answers = self._take_group(taken)
             except Exception as error:
-                self._fail(error.__cause__ or error if isinstance(error, _VaultFailed) else error, taken)
+                self._fail(error.__cause__ or error if isinstance(error, VaultFailed) else error, taken)
                 return
             self._answer(zip((future for _, future in taken), answers, strict=True))
 
@@ -206,9 +140,9 @@ class Ingest:
 
     def _take_group(self, taken: list[_Waiting]) -> list[_Answer]:
         """Decode, filter and seal what waits, up to a group. `taken` names what was taken, also on failure."""
-        answers: list[_Answer] = []
+        refusals: list[NodeError | None] = []
         with self._vault.gate:
-            group = _Group(self._vault, self.plan, hour_of_ms(self._clock.now_ms()), self._rng)
+            group = Group(self._vault, self.plan, hour_of_ms(self._clock.now_ms()), self._rng)
             size = 0
             while max(group.events, len(taken)) < self._group_events and size < GROUP_BYTES:
                 waiting = self._next()
@@ -216,23 +150,12 @@ class Ingest:
                     break
                 taken.append(waiting)
                 size += len(waiting[0].body)
-                answers.append(self._take(group, waiting[0]))
-            if group.has_rows:
+                refusals.append(_take(group, waiting[0]))
+            receipts = iter(group.finish())
+            if group.rows_by_epoch:
                 self._vault.append(group.rows_by_epoch, self.plan.slots)
-        return answers
-
-    def _take(self, group: _Group, submission: Submission) -> _Answer:
-        """Decode one body and filter it at once: a group decoded first and filtered later costs a third more."""
-        try:
-            return group.take(
-                submission, decode_body(submission.body, self.plan.declared, is_ndjson=submission.is_ndjson)
-            )
-        except RejectedInput as refused:
-            return refused
-        except _VaultFailed:
-            raise
-        except Exception as error:  # a fault of ours: it costs this request, not its neighbours
-            return _failed(error)
+        found = (next(receipts) if refused is None else refused for refused in refusals)
+        return [one if isinstance(one, Receipt | NodeError) else _failed(one) for one in found]
 
     def _next(self) -> _Waiting | None:
         with self._changed:
@@ -265,82 +188,17 @@ class Ingest:
             log.warning("ingest.loop_closed")
 
 
-class _VaultFailed(Exception):
-    """The vault's own error is the cause."""
-
-
-class _Group:
-    """The rows of one `append`, and what was derived on the way. Dropped as a whole: no id outlives it."""
-
-    def __init__(self, vault: Vault, plan: IntakePlan, now_hour: int, rng: Rng) -> None:
-        self.rows_by_epoch: dict[Window, list[Row]] = {}
-        self.events = 0  # looked at, kept or not
-        self._vault = vault
-        self._plan = plan
-        self._now_hour = now_hour
-        self._rng = rng
-        self._pseudonyms: dict[Window, Pseudonyms] = {}
-        self._rows_of_hour: dict[int, list[Row]] = {}
-        self._known: dict[tuple[int, bool], Pseudonyms | Filtered | Rejected] = {}
-        self._epoch_of: dict[bool, EpochOf] = {is_backfill: self._asker(is_backfill) for is_backfill in (False, True)}
-
-    @property
-    def has_rows(self) -> bool:
-        return any(self.rows_by_epoch.values())
-
-    def take(self, submission: Submission, body: Sequence[Sent]) -> Receipt:
-        """Filter one request's events and keep their rows: all of them, or none where it raises.
-
-        Raises:
-            _VaultFailed: the vault could not say whether an hour may be written.
-        """
-        self.events += len(body)
-        apply, signals, key = self._plan.filter.apply, submission.signals, submission.idempotency_key
-        epoch_of = self._epoch_of[submission.is_backfill]
-        receipt = ReceiptBuilder()
-        rows: list[Row] = []
-        for position, sent in enumerate(body):
-            if isinstance(sent, Rejected):
-                receipt.refuse(position, sent)
-                continue
-            form, event = sent
-            if submission.address is not None:
-                event = msgspec.structs.replace(event, address=submission.address)
-            outcome = apply(event, signals, epoch_of, position, key)
-            if isinstance(outcome, tuple):
-                rows.append(outcome)
-                receipt.accept(is_idempotent=is_idempotent(event, key))
-            else:
-                receipt.refuse(position, form.in_own_words(outcome) if isinstance(outcome, Rejected) else outcome)
-        for row in rows:
-            # The filter asked for this hour, so its list exists.
-            self._rows_of_hour[row[_HOUR_COLUMN]].append(row)  # type: ignore[index]
-        return receipt.receipt()
-
-    def _asker(self, is_backfill: bool) -> EpochOf:
-        known = self._known
-
-        def epoch_of(hour: int) -> Pseudonyms | Filtered | Rejected:
-            answer = known.get((hour, is_backfill))
-            if answer is None:
-                answer = known[hour, is_backfill] = self._ask(hour, is_backfill)
-            return answer
-
-        return epoch_of
-
-    def _ask(self, hour: int, is_backfill: bool) -> Pseudonyms | Filtered | Rejected:
-        try:
-            access = self._vault.admit_hour(hour, self._now_hour, backfill=is_backfill)
-        except Exception as error:
-            raise _VaultFailed from error
-        if isinstance(access, Refusal):
-            code = access.code
-            return TIMESTAMP_OUT_OF_RANGE if code == "timestamp_out_of_range" else Filtered(code)
-        epoch = access.epoch
-        self._rows_of_hour[hour] = self.rows_by_epoch.setdefault(epoch, [])
-        if epoch not in self._pseudonyms:
-            self._pseudonyms[epoch] = Pseudonyms(access.pseudonym_key, self._rng)
-        return self._pseudonyms[epoch]
+def _take(group: Group, submission: Submission) -> NodeError | None:
+    """Take one request into the group; why not, where it cannot be taken."""
+    try:
+        group.take(submission)
+    except RejectedInput as refused:
+        return refused
+    except VaultFailed:
+        raise
+    except Exception as error:  # a fault of ours: it costs this request, not its neighbours
+        return _failed(error)
+    return None
 
 
 def _resolve(answers: Iterable[tuple[asyncio.Future[Receipt], _Answer]]) -> None:

@@ -185,10 +185,10 @@ class Filter:
             _session(epoch, person, app.person_kind, event.session),
             _event_key(epoch, person, event.event_id, idempotency_key, position),
             hour,
-            _sequence(event.sequence, position),
+            sequence_of(event.sequence, position),
             app.code,
             action.code,
-            _country(event.country),
+            country_code(event.country),
             self._purposes(event.purposes),
             self._plan_number,
             app.rate,
@@ -282,11 +282,13 @@ def _hour(timestamp_s: float | int) -> int | Rejected:
     return BAD_TIMESTAMP if timestamp_s != timestamp_s else TIMESTAMP_OUT_OF_RANGE
 
 
-def _sequence(sent: int | None, position: int) -> int:
+def sequence_of(sent: int | None, position: int) -> int:
+    """The row's sequence: what the sender says where it is one, else the position in the request."""
     return sent if type(sent) is int and 0 <= sent <= _MAX_SEQUENCE else position
 
 
-def _country(text: str | None) -> int:
+def country_code(text: str | None) -> int:
+    """The row's code of a country as sent: two letters A–Z in either case, else unknown."""
     if text is None:
         return COUNTRY_UNKNOWN
     code = _COUNTRY_CODES.get(text)

@@ -18,9 +18,10 @@ inputs never give the same bytes. The kind is hashed in, so a user and a session
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
+from struct import unpack
 from typing import Final
 
 from privacy.errors import InvalidParameterError
@@ -70,7 +71,7 @@ class Pseudonyms:
         self._place = keyed(person=b"murmur/place/v1")
         self._share = keyed(person=b"murmur/share/v1")
         self._rng = rng
-        self._persons: dict[tuple[int, str], int] = {}
+        self._persons: tuple[dict[str, int], ...] = tuple({} for _ in PERSON_KINDS)  # by kind code
         self._sessions: dict[str, int] = {}
         self._shares: dict[int, int] = {}
 
@@ -79,10 +80,10 @@ class Pseudonyms:
 
     def person(self, kind_code: int, person_id: str) -> int:
         """Pseudonym of the person that an id of this kind (0 user, 1 session, 2 address) stands for."""
-        known = self._persons.get((kind_code, person_id))
+        known = self._persons[kind_code].get(person_id)
         if known is None:
             known = _digest(self._person, kind_code.to_bytes(1, "big") + _bytes(person_id))
-            self._persons[kind_code, person_id] = known
+            self._persons[kind_code][person_id] = known
         return known
 
     def session(self, session_id: str) -> int:
@@ -95,6 +96,43 @@ class Pseudonyms:
     def event(self, person: int, event_id: str) -> int:
         """Event key of an event that brings its own id."""
         return _digest(self._event, person.to_bytes(8, "big") + _bytes(event_id))
+
+    def persons(self, kind_code: int, ids: Sequence[str]) -> list[int]:
+        """`person` of each id."""
+        kind, known = kind_code.to_bytes(1, "big"), self._persons[kind_code]
+        fresh = [person_id for person_id in set(ids) if person_id not in known]
+        known.update(zip(fresh, _digests(self._person, [kind + _bytes(person_id) for person_id in fresh]), strict=True))
+        return [known[person_id] for person_id in ids]
+
+    def sessions(self, ids: Sequence[str | None]) -> list[int | None]:
+        """`session` of each id, None where there is none."""
+        known = {session_id: self.session(session_id) if session_id else None for session_id in set(ids)}
+        return [known[session_id] for session_id in ids]
+
+    def event_keys(
+        self,
+        persons: Sequence[int],
+        event_ids: Sequence[str | None],
+        idempotency_keys: Sequence[str | None],
+        positions: Sequence[int],
+    ) -> Sequence[int]:
+        """The event key of each event: from its id, else its place under an Idempotency-Key, else from nothing."""
+        if None not in event_ids and "" not in event_ids:
+            return _digests(
+                self._event,
+                [
+                    person.to_bytes(8, "big") + _bytes(event_id)  # type: ignore[arg-type]  # none is None
+                    for person, event_id in zip(persons, event_ids, strict=True)
+                ],
+            )
+        return [
+            self.event(person, event_id)
+            if event_id
+            else self.event_unique()
+            if key is None
+            else self.event_at(person, key, position)
+            for person, event_id, key, position in zip(persons, event_ids, idempotency_keys, positions, strict=True)
+        ]
 
     def event_at(self, person: int, idempotency_key: str, position: int) -> int:
         """Event key of the event at a position, 0 … 2³²−1, of a request that brings an Idempotency-Key."""
@@ -124,6 +162,16 @@ def _digest(keyed: blake2b, data: bytes) -> int:
     state = keyed.copy()  # the key block is compressed once, at the start
     state.update(data)
     return int.from_bytes(state.digest(), "big")
+
+
+def _digests(keyed: blake2b, inputs: Iterable[bytes]) -> Sequence[int]:
+    """`_digest` of each."""
+    copy, found = keyed.copy, []
+    for data in inputs:
+        state = copy()
+        state.update(data)
+        found.append(state.digest())
+    return unpack(f">{len(found)}Q", b"".join(found))
 
 
 def _bytes(text: str) -> bytes:

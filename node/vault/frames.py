@@ -95,14 +95,26 @@ def arrow_schema(slots: int) -> pa.Schema:
     )
 
 
-def encode_rows(rows: Sequence[Row], slots: int) -> bytes:
+class RowsInColumns:
+    """Rows that come as columns, in the order of ROW_COLUMNS, all of one length: the way in makes no row of its own."""
+
+    __slots__ = ("columns",)
+
+    columns: list[list[int | None]]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+
+def encode_rows(rows: Sequence[Row] | RowsInColumns, slots: int) -> bytes:
     """The plaintext of one frame of rows, each as wide as the segment or as ROW_COLUMNS.
 
     Raises:
         ValueError: no rows, too many, rows of other widths, a value in a slot the segment does not hold, a null
             where none may be, or a value outside its column's type.
     """
-    return encode_columns(list(zip(*rows, strict=True)), len(rows), slots)
+    columns = rows.columns if isinstance(rows, RowsInColumns) else list(zip(*rows, strict=True))
+    return encode_columns(columns, len(rows), slots)
 
 
 def encode_columns(columns: Sequence[Sequence[int | None]], rows: int, slots: int) -> bytes:

@@ -25,7 +25,7 @@ from node.state import epochs as table
 from node.state.database import StateDatabase
 from node.vault.disk import Disk
 from node.vault.epoch_keys import folder_name
-from node.vault.frames import DecodedFrame, encode_rows
+from node.vault.frames import DecodedFrame, RowsInColumns, encode_rows
 from node.vault.segments import (
     ID_BYTES,
     Extent,
@@ -102,7 +102,7 @@ class SegmentShelf:
         self.remove_marked()
         self._remove_strays()
 
-    def append(self, rows_by_epoch: Mapping[str, Sequence[Row]], slots: int) -> None:
+    def append(self, rows_by_epoch: Mapping[str, Sequence[Row] | RowsInColumns], slots: int) -> None:
         """Seal the rows of each epoch as one frame; durable on return.
 
         Raises:

@@ -29,7 +29,7 @@ from node.vault import calendar
 from node.vault.calendar import HOUR_S, EpochAccess, Refusal, has_key
 from node.vault.disk import Disk
 from node.vault.epoch_keys import EPOCH_KEY_KINDS, EpochKeyKind, EpochKeyStore, Rng
-from node.vault.frames import table_of
+from node.vault.frames import RowsInColumns, table_of
 from node.vault.shelf import SegmentShelf
 from node.vault.upkeep import Upkeep
 from privacy.rows import Row
@@ -170,7 +170,7 @@ class Vault:
                 self._answers[hour, now_hour, backfill] = answer
             return answer
 
-    def append(self, rows_by_epoch: Mapping[Window, Sequence[Row]], plan_slots: int) -> None:
+    def append(self, rows_by_epoch: Mapping[Window, Sequence[Row] | RowsInColumns], plan_slots: int) -> None:
         """Seal rows (tuples in the order of privacy/rows.py, `12 + plan_slots` or all columns wide); durable on return.
 
         Raises:

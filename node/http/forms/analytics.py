@@ -3,10 +3,12 @@ context{country}, privacy{consent}}`. The category names the app, the name the a
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import msgspec
 
 from node.http.forms.declared import Declared
-from node.http.forms.form import NO_ATTRIBUTES, Form, Id, Moment, build_event
+from node.http.forms.form import NO_ATTRIBUTES, Form, Id, Moment, Parts, build_event
 from privacy.filtering import Event, Rejected
 
 
@@ -15,7 +17,7 @@ class Context(msgspec.Struct):
 
 
 class Privacy(msgspec.Struct):
-    consent: list[str] | None = None
+    consent: tuple[str, ...] | None = None
 
 
 class Analytics(msgspec.Struct):
@@ -41,10 +43,30 @@ def read(sent: Analytics, declared: Declared) -> Event | Rejected:
         sent.user_id,
         sent.session_id,
         sent.event_id,
-        None if sent.context is None else sent.context.country,
-        None if sent.privacy is None else sent.privacy.consent,
+        _country(sent),
+        _consent(sent),
         sent.sequence,
     )
 
 
-FORM = Form("analytics", ("event_name", "event_category"), Analytics, read, {"attributes": "properties"})
+def _country(sent: Analytics) -> str | None:
+    return None if sent.context is None else sent.context.country
+
+
+def _consent(sent: Analytics) -> tuple[str, ...] | None:
+    return None if sent.privacy is None else sent.privacy.consent
+
+
+PARTS = Parts(
+    target=attrgetter("event_category", "event_name"),
+    split=tuple,
+    attributes=attrgetter("properties"),
+    timestamp=attrgetter("timestamp"),
+    user=attrgetter("user_id"),
+    session=attrgetter("session_id"),
+    event_id=attrgetter("event_id"),
+    country=_country,
+    consent=_consent,
+    sequence=attrgetter("sequence"),
+)
+FORM = Form("analytics", ("event_name", "event_category"), Analytics, read, {"attributes": "properties"}, PARTS)

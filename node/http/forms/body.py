@@ -83,7 +83,7 @@ def mend_surrogates(body: bytes) -> bytes:
 
     JSON allows such halves and browsers send them, but the decoder refuses the whole body for one.
     """
-    if b"\\ud" not in body and b"\\uD" not in body:
+    if b"\\" not in body or (b"\\ud" not in body and b"\\uD" not in body):
         return body
     return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], body)
 

@@ -6,7 +6,8 @@ declared value that is no scalar; it counts as absent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final, TypedDict
 
 import msgspec
@@ -25,9 +26,10 @@ _NOTHING: Final[Mapping[str, object]] = {}
 class Declared:
     """A plan's attributes, compiled to one decoder for each action. Immutable."""
 
-    __slots__ = ("_readers",)
+    __slots__ = ("_columns", "_readers")
 
     def __init__(self, plan: Plan) -> None:
+        self._columns = {(app.name, action.name): _ColumnReader(action) for app in plan.apps for action in app.actions}
         self._readers = {
             app.name: {action.name: _Reader(action) for action in app.actions if action.attributes} for app in plan.apps
         }
@@ -38,6 +40,31 @@ class Declared:
         actions = self._readers.get(app)
         reader = None if actions is None else actions.get(action)
         return _NOTHING if reader is None else reader.read(raw)
+
+    def columns(self, app: str, action: str, raws: Sequence[msgspec.Raw]) -> list[list[Scalar]] | None:
+        """What `read` gives for each of `raws`, as one column for each declared attribute in plan order, None where
+        one is not sent; or None where the action is undeclared or one of `raws` must be read with care."""
+        reader = self._columns.get((app, action))
+        return None if reader is None else reader.read(raws)
+
+
+class _ColumnReader:
+    __slots__ = ("_decoder", "_getters")
+
+    def __init__(self, action: Action) -> None:
+        names = {f"a{slot}": attribute.name for slot, attribute in enumerate(action.attributes)}
+        # Any: the struct is made from the plan at run time.
+        shape: Any = msgspec.defstruct("Attributes", [(field, Scalar, None) for field in names], rename=names, gc=False)
+        self._decoder = msgspec.json.Decoder(list[shape])
+        self._getters = [attrgetter(field) for field in names]
+
+    def read(self, raws: Sequence[msgspec.Raw]) -> list[list[Scalar]] | None:
+        try:
+            # Each of `raws` is one whole value: the decoder that cut it out has seen its end.
+            sent = self._decoder.decode(b"[" + b",".join(raws) + b"]")
+        except UNREADABLE:
+            return None
+        return [list(map(get, sent)) for get in self._getters]
 
 
 class _Reader:

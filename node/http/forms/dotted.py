@@ -3,10 +3,12 @@ names the app, the rest the action; a type without a dot is an app with an actio
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import msgspec
 
 from node.http.forms.declared import Declared
-from node.http.forms.form import NO_ATTRIBUTES, Form, Id, Moment, build_event
+from node.http.forms.form import NO_ATTRIBUTES, Form, Id, Moment, Parts, build_event
 from privacy.filtering import Event, Rejected
 
 
@@ -18,12 +20,12 @@ class Dotted(msgspec.Struct):
     id: Id = None
     session: Id = None
     country: str | None = None
-    consent: list[str] | None = None
+    consent: tuple[str, ...] | None = None
     sequence: int | None = None
 
 
 def read(sent: Dotted, declared: Declared) -> Event | Rejected:
-    app, _, action = sent.type.partition(".")
+    app, action = _app_and_action(sent.type)
     return build_event(
         declared,
         app,
@@ -39,4 +41,21 @@ def read(sent: Dotted, declared: Declared) -> Event | Rejected:
     )
 
 
-FORM = Form("dotted", ("type", "data"), Dotted, read, {"attributes": "data"})
+def _app_and_action(target: str) -> tuple[str, str]:
+    app, _, action = target.partition(".")
+    return app, action
+
+
+PARTS = Parts(
+    target=attrgetter("type"),
+    split=_app_and_action,
+    attributes=attrgetter("data"),
+    timestamp=attrgetter("timestamp"),
+    user=attrgetter("user"),
+    session=attrgetter("session"),
+    event_id=attrgetter("id"),
+    country=attrgetter("country"),
+    consent=attrgetter("consent"),
+    sequence=attrgetter("sequence"),
+)
+FORM = Form("dotted", ("type", "data"), Dotted, read, {"attributes": "data"}, PARTS)

@@ -18,6 +18,25 @@ Moment = str | int | float | None
 NO_ATTRIBUTES: Final = msgspec.Raw(b"{}")
 
 
+Getter = Callable[[Any], Any]  # from a form's struct, which only the form knows, to one of its fields
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where a form keeps the parts of an event; for reading many at once (`node.http.forms.quick`)."""
+
+    target: Getter  # what names app and action: equal targets, equal app and action
+    split: Callable[[Any], tuple[str, str]]  # from a target to app and action
+    attributes: Getter
+    timestamp: Getter
+    user: Getter
+    session: Getter
+    event_id: Getter
+    country: Getter
+    consent: Getter
+    sequence: Getter
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Form:
     """One way to write an event in JSON. There is one value a form: compared by identity.
@@ -28,6 +47,7 @@ class Form:
         struct: What it is decoded into.
         read: From the decoded struct to the event, or why it cannot be read.
         words: Its words for the parts of an `Event` where they differ; for the pointers in receipts.
+        parts: Where they stand; None for a form that is only read event by event.
     """
 
     name: str
@@ -36,6 +56,7 @@ class Form:
     # Each form reads its own struct; a common parameter type would have to be every one of them at once.
     read: Callable[[Any, Declared], Event | Rejected]
     words: Mapping[str, str] = field(default_factory=dict)
+    parts: Parts | None = None
     one: msgspec.json.Decoder[Any] = field(init=False)
     many: msgspec.json.Decoder[Any] = field(init=False)
 

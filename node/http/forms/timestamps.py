@@ -8,14 +8,19 @@ all that is ever kept of them.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from math import nan
 from typing import Final
 
+from privacy.filtering import MAX_HOUR
+
 _MILLISECONDS_FROM: Final = 10**11
 _MAX_TEXT: Final = 40
 _HOUR_LENGTH: Final = len("2026-11-01T05")
-_REST_IN_UTC: Final = re.compile(r":[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]{1,9})?)?Z")
+_REST: Final = r":[0-5][0-9](?::(?:[0-5][0-9]|60)(?:\.[0-9]{1,9})?)?Z"
+_REST_IN_UTC: Final = re.compile(_REST)
+_RESTS_IN_UTC: Final = re.compile(f"{_REST}(?:\n{_REST})*+")
 _MAX_KNOWN_HOURS: Final = 2048
 
 # Seconds at which each hour seen lately starts. Hours only: nothing of a person stays in memory.
@@ -34,6 +39,22 @@ def seconds_of(timestamp: str | int | float | None) -> int | float:
     if type(timestamp) is float:
         return timestamp / 1000 if timestamp > _MILLISECONDS_FROM else timestamp
     return nan
+
+
+def hours_of(timestamps: Sequence[str | int | float | None]) -> list[int | None]:
+    """The hour, since 1970-01-01T00Z, of each; None where it says no moment that may be stored."""
+    if set(map(type, timestamps)) == {str}:
+        texts: Sequence[str] = timestamps  # type: ignore[assignment]  # just seen
+        rests = "\n".join([text[_HOUR_LENGTH:] for text in texts])
+        if _RESTS_IN_UTC.fullmatch(rests) is not None and rests.count("\n") == len(texts) - 1:
+            prefixes = [text[:_HOUR_LENGTH] for text in texts]
+            hours = {prefix: _hour(seconds_of(prefix + ":00Z")) for prefix in set(prefixes)}
+            return [hours[prefix] for prefix in prefixes]
+    return [_hour(seconds_of(timestamp)) for timestamp in timestamps]
+
+
+def _hour(seconds: int | float) -> int | None:
+    return int(seconds // 3600) if 0 <= seconds < MAX_HOUR * 3600 else None
 
 
 def _learn(hour: str) -> int | float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import msgspec
 
 from node.http.forms.declared import Declared
-from node.http.forms.form import NO_ATTRIBUTES, Form, Id, Moment, build_event
+from node.http.forms.form import NO_ATTRIBUTES, Form, Id, Moment, Parts, build_event
 from privacy.filtering import Event, Rejected
 
 
@@ -19,7 +21,7 @@ class Universal(msgspec.Struct):
     user_id: Id = None
     event_id: Id = None
     sequence: int | None = None
-    consent: list[str] | None = None
+    consent: tuple[str, ...] | None = None
 
 
 def read(sent: Universal, declared: Declared) -> Event | Rejected:
@@ -38,4 +40,16 @@ def read(sent: Universal, declared: Declared) -> Event | Rejected:
     )
 
 
-FORM = Form("universal", ("app", "action"), Universal, read)
+PARTS = Parts(
+    target=attrgetter("app", "action"),
+    split=tuple,
+    attributes=attrgetter("attributes"),
+    timestamp=attrgetter("timestamp"),
+    user=attrgetter("user_id"),
+    session=attrgetter("session_id"),
+    event_id=attrgetter("event_id"),
+    country=attrgetter("geo_hint"),
+    consent=attrgetter("consent"),
+    sequence=attrgetter("sequence"),
+)
+FORM = Form("universal", ("app", "action"), Universal, read, {}, PARTS)

@@ -11,6 +11,7 @@ from node.errors import StorageError
 from node.http.forms.body import MalformedBody
 from node.ingest import Ingest, IngestBusy, IngestFailed, IntakePlan, Submission
 from node.receipt import Receipt
+from privacy.columns import ColumnFilter
 from privacy.filtering import Filter, Rejected, Signals
 from privacy.rows import ROW_NAMES
 from privacy.units import Window
@@ -172,6 +173,7 @@ async def test_a_fault_of_ours_costs_only_its_own_request(monkeypatch: pytest.Mo
         return whole(self, event, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Filter, "apply", apply)
+    monkeypatch.setattr(ColumnFilter, "keep", lambda *_: [])
     async with Fixture() as node:
         node.vault.open.clear()
         first = asyncio.ensure_future(node.send(body(universal(0))))
@@ -185,6 +187,19 @@ async def test_a_fault_of_ours_costs_only_its_own_request(monkeypatch: pytest.Mo
     assert "marker" not in str(outcomes[2])
     assert len(node.vault.rows) == 5
     assert node.fatal == []
+
+
+async def test_a_fault_in_the_quick_way_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the columns fail, every event is still filtered, one by one."""
+
+    def keep(*_: object) -> object:
+        raise KeyError("marker-content")
+
+    monkeypatch.setattr(ColumnFilter, "keep", keep)
+    async with Fixture() as node:
+        receipt = await node.send(body(universal(1), universal(2, consent=[])))
+    assert receipt == Receipt(1, {"no_consent": 1})
+    assert len(node.vault.rows) == 1
 
 
 async def test_a_failing_vault_acknowledges_nobody_and_ends_the_node() -> None:

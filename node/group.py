@@ -1,0 +1,383 @@
+"""One group of requests on its way into the vault: decoded, filtered, its rows in columns, its receipts.
+
+What is usual goes in columns over all requests at once (`node.http.forms.quick`, `privacy.columns`); what that cannot
+show to be kept is read and filtered event by event, and that has the last word. So one odd event costs more time, for
+itself, and nothing else. A group is dropped as a whole: no id outlives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+
+from node.http.forms import quick
+from node.http.forms.body import Sent, decode_body
+from node.http.forms.declared import Declared
+from node.http.forms.form import Form
+from node.http.forms.timestamps import hours_of
+from node.receipt import Receipt, ReceiptBuilder
+from node.vault.calendar import EpochAccess, Refusal
+from node.vault.frames import RowsInColumns
+from privacy.columns import ColumnFilter, EventColumns, Kept
+from privacy.filtering import (
+    TIMESTAMP_OUT_OF_RANGE,
+    EpochOf,
+    Filter,
+    Filtered,
+    Rejected,
+    Signals,
+    is_idempotent,
+)
+from privacy.person_key import Pseudonyms, Rng
+from privacy.rows import ATTRIBUTE_SLOTS, FIXED_COLUMNS, Row
+from privacy.tracking_plan import Plan
+from privacy.units import Window
+
+log = structlog.get_logger()
+
+_HOUR_COLUMN: Final = 4  # of a row (privacy/rows.py)
+_NO_SIGNALS: Final = Signals()
+
+
+class Vault(Protocol):
+    """What the way in needs of the vault."""
+
+    @property
+    def gate(self) -> AbstractContextManager[object]: ...
+    def admit_hour(self, hour: int, now_hour: int, *, backfill: bool) -> EpochAccess | Refusal: ...
+    def append(self, rows_by_epoch: Mapping[Window, Rows], plan_slots: int) -> None: ...
+
+
+class IntakePlan:
+    """A tracking plan version, compiled for the way in."""
+
+    __slots__ = ("columns", "declared", "filter", "kind_of", "needs_address", "slots")
+
+    def __init__(self, plan: Plan, plan_number: int) -> None:
+        self.filter = Filter(plan, plan_number)
+        self.columns = ColumnFilter(plan, plan_number)
+        self.declared = Declared(plan)
+        self.slots = plan.slots
+        self.kind_of = {app.name: app.person_kind for app in plan.apps}
+        self.needs_address = any(app.person_kind == "address" for app in plan.apps)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One request's body, with what its headers and its API key say.
+
+    Args:
+        body: As received.
+        is_ndjson: One event a line.
+        signals: GPC and DNT.
+        idempotency_key: The header's value.
+        is_backfill: The API key may write past epochs.
+        address: IP and user agent, only where the plan has an app of that person kind.
+    """
+
+    body: bytes = field(repr=False)
+    is_ndjson: bool = False
+    signals: Signals = field(default_factory=Signals)
+    idempotency_key: str | None = field(default=None, repr=False)
+    is_backfill: bool = False
+    address: str | None = field(default=None, repr=False)
+
+
+class Rows(RowsInColumns):
+    """Rows of one epoch, cut after the plan's slots. `settle` before they are sealed."""
+
+    __slots__ = ("_singles",)
+
+    def __init__(self, slots: int) -> None:
+        self.columns = [[] for _ in range(len(FIXED_COLUMNS) + slots)]
+        self._singles: list[Row] = []
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) + len(self._singles)
+
+    def __iter__(self) -> Iterator[Row]:
+        self.settle()
+        padding = (None,) * (len(FIXED_COLUMNS) + ATTRIBUTE_SLOTS - len(self.columns))
+        return (row + padding for row in zip(*self.columns, strict=True))
+
+    def add(self, row: Row) -> None:
+        self._singles.append(row)
+
+    def extend(self, columns: Sequence[Sequence[int | None]]) -> None:
+        for mine, more in zip(self.columns, columns, strict=True):
+            mine += more
+
+    def settle(self) -> Rows:
+        """Put what was added row by row into the columns."""
+        for mine, more in zip(self.columns, zip(*self._singles, strict=True), strict=False):
+            mine += more
+        self._singles.clear()
+        return self
+
+
+class VaultFailed(Exception):
+    """The vault's own error is the cause."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One request whose body was decoded whole; its events stand at `start` … `stop` of its form's."""
+
+    submission: Submission
+    start: int
+    stop: int
+    held: list[int] = field(default_factory=list)  # positions that are left to the filter, event by event
+
+
+@dataclass(slots=True)
+class _Lane:
+    """All requests of one form and one kind of API key that were decoded whole."""
+
+    form: Form
+    is_backfill: bool
+    events: list[Any] = field(default_factory=list)  # of the form's struct
+    batches: list[_Batch] = field(default_factory=list)
+
+
+class Group:
+    """Requests taken together. `take` each, then `finish` once, all under one hold of the vault's gate."""
+
+    def __init__(self, vault: Vault, plan: IntakePlan, now_hour: int, rng: Rng) -> None:
+        self.rows_by_epoch: dict[Window, Rows] = {}
+        self.events = 0  # looked at, kept or not
+        self._vault = vault
+        self._plan = plan
+        self._now_hour = now_hour
+        self._rng = rng
+        self._lanes: dict[tuple[str, bool], _Lane] = {}
+        self._receipts: list[Receipt | _Batch] = []  # of each request, in order
+        self._lane_of: list[_Lane | None] = []
+        self._pseudonyms: dict[Window, Pseudonyms] = {}
+        self._rows_of_hour: dict[int, Rows] = {}
+        self._known: dict[tuple[int, bool], Pseudonyms | Filtered | Rejected] = {}
+        self._epoch_of: dict[bool, EpochOf] = {is_backfill: self._asker(is_backfill) for is_backfill in (False, True)}
+
+    def take(self, submission: Submission) -> None:
+        """Decode one request's body; filter it at once where it is not of the usual kind.
+
+        Raises:
+            MalformedBody, TooManyEvents: nothing of it is kept, and it has no place among the receipts.
+            VaultFailed: the vault could not say whether an hour may be written.
+        """
+        found = None
+        if submission.signals == _NO_SIGNALS:
+            found = quick.read(submission.body, is_ndjson=submission.is_ndjson)
+        if found is None:
+            self._receipts.append(self._one_by_one(submission))
+            self._lane_of.append(None)
+            return
+        form, events = found
+        lane = self._lanes.get((form.name, submission.is_backfill))
+        if lane is None:
+            lane = self._lanes[form.name, submission.is_backfill] = _Lane(form, submission.is_backfill)
+        batch = _Batch(submission, len(lane.events), len(lane.events) + len(events))
+        lane.events += events
+        lane.batches.append(batch)
+        self.events += len(events)
+        self._receipts.append(batch)
+        self._lane_of.append(lane)
+
+    def finish(self) -> list[Receipt | Exception]:
+        """Filter what waits in columns; `rows_by_epoch` is complete then.
+
+        Returns, in order, the receipt of each request taken, or the fault of ours that leaves it without one.
+
+        Raises:
+            VaultFailed: the vault could not say whether an hour may be written.
+        """
+        for lane in self._lanes.values():
+            self._filter(lane)
+        receipts = [
+            self._receipt_of(lane, found) if isinstance(found, _Batch) and lane is not None else found
+            for found, lane in zip(self._receipts, self._lane_of, strict=True)
+        ]
+        self.rows_by_epoch = {epoch: rows.settle() for epoch, rows in self.rows_by_epoch.items() if len(rows)}
+        return receipts  # type: ignore[return-value]  # no _Batch is left
+
+    # -- in columns
+
+    def _filter(self, lane: _Lane) -> None:
+        """Keep what can be kept in columns, and leave the rest of each request to the filter."""
+        kept = bytearray(len(lane.events))
+        owners = list(chain.from_iterable(repeat(batch, batch.stop - batch.start) for batch in lane.batches))
+        for places, app, action in _lots(lane):
+            try:
+                found = list(self._keep(lane, owners, places, app, action))
+            except VaultFailed:
+                raise
+            except Exception as error:  # a fault of ours: the filter looks at each event
+                log.error("ingest.columns_failed", error=type(error).__name__)
+                continue
+            for part, where in found:
+                self._rows_of_hour[part.hours[0]].extend(part.columns)
+                if len(where) == len(kept):
+                    return
+                for place in where:
+                    kept[place] = 1
+        if len(kept) == sum(kept):
+            return
+        for batch in lane.batches:
+            batch.held = [position for position, is_kept in enumerate(kept[batch.start : batch.stop]) if not is_kept]
+
+    def _keep(
+        self, lane: _Lane, owners: Sequence[_Batch], places: Sequence[int], app: str, action: str
+    ) -> Iterator[tuple[Kept, Sequence[int]]]:
+        parts = lane.form.parts
+        kind = self._plan.kind_of.get(app)
+        if parts is None or kind is None:
+            return
+        is_all = len(places) == len(lane.events)
+        events = lane.events if is_all else [lane.events[place] for place in places]
+        mine = owners if is_all else [owners[place] for place in places]
+        raws = list(map(parts.attributes, events))
+        attributes = self._plan.declared.columns(app, action, raws)
+        if attributes is None:
+            return
+        sessions = _texts(list(map(parts.session, events)))
+        if kind == "address":
+            persons: Sequence[str | None] = [batch.submission.address for batch in mine]
+        else:
+            persons = sessions if kind == "session" else _texts(list(map(parts.user, events)))
+        columns = EventColumns(
+            persons=persons,
+            hours=hours_of(list(map(parts.timestamp, events))),
+            attributes=attributes,
+            sessions=sessions,
+            event_ids=_texts(list(map(parts.event_id, events))),
+            countries=list(map(parts.country, events)),
+            purposes=list(map(parts.consent, events)),
+            sequences=list(map(parts.sequence, events)),
+            positions=[place - batch.start for place, batch in zip(places, mine, strict=True)],
+            idempotency_keys=[batch.submission.idempotency_key for batch in mine],
+        )
+        for kept in self._plan.columns.keep(app, action, columns, self._epoch_of[lane.is_backfill]):
+            if kept.where:
+                yield kept, kept.where if is_all else [places[index] for index in kept.where]
+
+    def _receipt_of(self, lane: _Lane, batch: _Batch) -> Receipt | Exception:
+        try:
+            return self._receipt(lane, batch)
+        except VaultFailed:
+            raise
+        except Exception as error:  # it costs this request, not its neighbours
+            return error
+
+    def _receipt(self, lane: _Lane, batch: _Batch) -> Receipt:
+        events, key = lane.events[batch.start : batch.stop], batch.submission.idempotency_key
+        if not batch.held:
+            return Receipt(len(events), not_idempotent=_unnamed(lane.form, events) if key is None else 0)
+        receipt = ReceiptBuilder()
+        rows: list[Row] = []
+        held = set(batch.held)
+        for position, sent in enumerate(events):
+            if position not in held:
+                receipt.accept(is_idempotent=key is not None or bool(lane.form.parts.event_id(sent)))  # type: ignore[union-attr]
+                continue
+            event = lane.form.read(sent, self._plan.declared)
+            found: Sent = lane.form.in_own_words(event) if isinstance(event, Rejected) else (lane.form, event)
+            self._judge(receipt, batch.submission, position, found, rows)
+        self._add(rows)
+        return receipt.receipt()
+
+    # -- event by event
+
+    def _one_by_one(self, submission: Submission) -> Receipt:
+        """Filter one request's events and keep their rows: all of them, or none where it raises."""
+        body = decode_body(submission.body, self._plan.declared, is_ndjson=submission.is_ndjson)
+        self.events += len(body)
+        receipt = ReceiptBuilder()
+        rows: list[Row] = []
+        for position, sent in enumerate(body):
+            self._judge(receipt, submission, position, sent, rows)
+        self._add(rows)
+        return receipt.receipt()
+
+    def _judge(
+        self, receipt: ReceiptBuilder, submission: Submission, position: int, sent: Sent, rows: list[Row]
+    ) -> None:
+        if isinstance(sent, Rejected):
+            receipt.refuse(position, sent)
+            return
+        form, event = sent
+        if submission.address is not None:
+            event = msgspec.structs.replace(event, address=submission.address)
+        key = submission.idempotency_key
+        epoch_of = self._epoch_of[submission.is_backfill]
+        outcome = self._plan.filter.apply(event, submission.signals, epoch_of, position, key)
+        if isinstance(outcome, tuple):
+            rows.append(outcome)
+            receipt.accept(is_idempotent=is_idempotent(event, key))
+        else:
+            receipt.refuse(position, form.in_own_words(outcome) if isinstance(outcome, Rejected) else outcome)
+
+    def _add(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            # The filter asked for this hour, so its rows exist.
+            self._rows_of_hour[row[_HOUR_COLUMN]].add(row)  # type: ignore[index]
+
+    # -- epochs
+
+    def _asker(self, is_backfill: bool) -> EpochOf:
+        known = self._known
+
+        def epoch_of(hour: int) -> Pseudonyms | Filtered | Rejected:
+            answer = known.get((hour, is_backfill))
+            if answer is None:
+                answer = known[hour, is_backfill] = self._ask(hour, is_backfill)
+            return answer
+
+        return epoch_of
+
+    def _ask(self, hour: int, is_backfill: bool) -> Pseudonyms | Filtered | Rejected:
+        try:
+            access = self._vault.admit_hour(hour, self._now_hour, backfill=is_backfill)
+        except Exception as error:
+            raise VaultFailed from error
+        if isinstance(access, Refusal):
+            code = access.code
+            return TIMESTAMP_OUT_OF_RANGE if code == "timestamp_out_of_range" else Filtered(code)
+        epoch = access.epoch
+        self._rows_of_hour[hour] = self.rows_by_epoch.setdefault(epoch, Rows(self._plan.slots))
+        if epoch not in self._pseudonyms:
+            self._pseudonyms[epoch] = Pseudonyms(access.pseudonym_key, self._rng)
+        return self._pseudonyms[epoch]
+
+
+def _lots(lane: _Lane) -> Iterator[tuple[Sequence[int], str, str]]:
+    """The places of the events of each app and action."""
+    parts = lane.form.parts
+    if parts is None or not lane.events:
+        return
+    targets = list(map(parts.target, lane.events))
+    if targets.count(targets[0]) == len(targets):
+        yield range(len(targets)), *parts.split(targets[0])
+        return
+    places: dict[object, list[int]] = {}
+    for place, target in enumerate(targets):
+        places.setdefault(target, []).append(place)
+    for target, found in places.items():
+        yield found, *parts.split(target)
+
+
+def _texts(ids: list[Any]) -> list[str | None]:
+    """Ids as texts: one sent as a number means its digits."""
+    if int not in set(map(type, ids)):
+        return ids
+    return [found if found is None or type(found) is str else str(found) for found in ids]
+
+
+def _unnamed(form: Form, events: Sequence[Any]) -> int:
+    """How many events bring no id."""
+    event_id = form.parts.event_id if form.parts is not None else None
+    return 0 if event_id is None else sum(found is None or found == "" for found in map(event_id, events))
