@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final
 
-from privacy.estimates.numbers import ONE, Estimate, half_width_squared, is_shown, total
+from privacy.estimates.numbers import ONE, Estimate, LaplacePart, half_width_squared, is_shown, total
 from privacy.quantiles import round_half_even
 
 
@@ -76,21 +77,30 @@ def histogram_quantile(
     whole = total(bins)
     if whole.value <= 0 or not is_shown(whole):
         return TOO_NOISY
-    sums_below = list(accumulate(bins[:-1], lambda one, other: total((one, other))))
-    sums_above = list(accumulate(reversed(bins[1:]), lambda one, other: total((one, other))))[::-1]
-    leans: list[int] = []  # at each edge: +1 surely past the quantile, -1 surely before it, 0 open
-    gaps: list[Fraction] = []
-    for below, above in zip(sums_below, sums_above, strict=True):
-        gap = below.times(1 - share) - above.times(share)
-        sure = gap.value * gap.value > half_width_squared(gap, level)
-        leans.append((1 if gap.value > 0 else -1) if sure else 0)
-        gaps.append(gap.value)
+    widths = _edge_widths(tuple((one.variance, one.laplace) for one in bins), share, level)
+    # (1 − share)·(below) − share·(above) = below − share·(all)
+    gaps = list(accumulate((one.value for one in bins[:-1]), initial=-share * whole.value))[1:]
+    leans = [  # at each edge: +1 surely past the quantile, -1 surely before it, 0 open
+        (1 if gap > 0 else -1) if gap * gap > width else 0 for gap, width in zip(gaps, widths, strict=True)
+    ]
     kept = [i for i in range(len(bins)) if not (i > 0 and leans[i - 1] > 0) and not (i < len(edges) and leans[i] < 0)]
     if not kept:
         return TOO_NOISY  # noise turned the cumulated counts over: nothing consistent is left
     lower = edges[kept[0] - 1] if kept[0] > 0 else None
     upper = edges[kept[-1]] if kept[-1] < len(edges) else None
     return _point(gaps, bins, edges, lower, upper, quantum)
+
+
+@lru_cache(maxsize=1024)  # the groups of one answer have one noise; so have its shares, five of them
+def _edge_widths(
+    noises: tuple[tuple[Fraction, tuple[LaplacePart, ...]], ...], share: Fraction, level: str
+) -> tuple[Fraction, ...]:
+    """For each edge how far, squared, the noise of (1 − share)·(below) − share·(above) strays at the level."""
+    cells = [Estimate(Fraction(0), *noise) for noise in noises]
+    return tuple(
+        half_width_squared(total(cells[:edge]).times(1 - share) - total(cells[edge:]).times(share), level)
+        for edge in range(1, len(cells))
+    )
 
 
 def _point(
