@@ -45,6 +45,13 @@ class IngestBusy(NodeError):
     retry_after_s = RETRY_AFTER_S
 
 
+class IngestFailed(NodeError):
+    """The request was not taken in, and nothing of it is stored."""
+
+    code = "ingest_failed"
+    status = 500
+
+
 _Waiting = tuple[Submission, "asyncio.Future[Receipt]"]
 _Answer = Receipt | NodeError
 
