@@ -10,6 +10,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -34,6 +36,14 @@ class RefusedByNode(NodeError):
         super().__init__(code=str(problem.get("code") or f"http_{status}"), what=title, why=detail, fix=fix)
         self.status = status
         self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """An answer as it came: its body, and its headers by name."""
+
+    body: bytes
+    headers: Mapping[str, str]
 
 
 class AdminClient:
@@ -63,16 +73,20 @@ class AdminClient:
         """Send `body` as JSON and return the JSON answer; raises like `get`."""
         return self._call("POST", path, body)
 
-    def delete(self, path: str) -> Any:
-        """Delete what `path` names; raises like `get`."""
-        return self._call("DELETE", path, None)
+    def delete(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Delete what `path`, or `body` where a name must not stand in a path, names; raises like `get`."""
+        return self._call("DELETE", path, body)
+
+    def post_for_bytes(self, path: str, body: dict[str, Any]) -> bytes:
+        """As `post`, with the answer's body as it came."""
+        return self.exchange("POST", path, body).body
 
     def get_bytes(self, path: str, query: dict[str, str] | None = None) -> bytes:
         """The answer's body as it came, for documents that are passed on; raises like `get`."""
-        return self._exchange("GET", path + ("?" + urlencode(query) if query else ""), None)
+        return self.exchange("GET", path + ("?" + urlencode(query) if query else "")).body
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        raw = self._exchange(method, path, body)
+        raw = self.exchange(method, path, body).body
         if not raw:
             return {}
         try:
@@ -85,9 +99,12 @@ class AdminClient:
                 fix="Check that the murmur command and the running node have the same version",
             ) from error
 
-    def _exchange(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
+    def exchange(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, accept: str = "application/json"
+    ) -> RawAnswer:
+        """Any request and its answer, whatever form it has; raises like `get`."""
         connection = _UnixConnection(self._socket_path(), self.timeout_s)
-        headers = {"Accept": "application/json", "Host": "localhost"}
+        headers = {"Accept": accept, "Host": "localhost"}
         content = None
         if body is not None:
             content = json.dumps(body).encode()
@@ -109,7 +126,7 @@ class AdminClient:
             )
         if answer.status >= 400:
             raise RefusedByNode(answer.status, _problem(raw))
-        return raw
+        return RawAnswer(raw, dict(answer.getheaders()))
 
     def _socket_path(self) -> Path:
         try:

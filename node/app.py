@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,15 +32,19 @@ from federation.settings import Settings
 from node import keyfiles
 from node.anchor import load_anchor
 from node.clock import Clock, SystemClock
+from node.commons_db.projection import Projection, Sources
+from node.commons_db.researcher import Researcher
 from node.config import Address, NodeConfig, load_config
 from node.dashboard import Dashboard
 from node.datalock import DataLock
 from node.errors import ConfigError, StorageError
+from node.http.access import RateLimiter, ReadGate, read_gate
 from node.http.admin import make_admin_app
 from node.http.events import EventsEndpoint
 from node.http.health import health_routes
-from node.http.research import ResearchEndpoint, read_gate
+from node.http.research import ResearchEndpoint
 from node.http.sites import Sites, admin_socket_path
+from node.http.sql import SqlEndpoint
 from node.ingest import Ingest, IntakePlan
 from node.jobs.clock_guard import ClockGuard
 from node.jobs.facts import Facts
@@ -142,6 +147,8 @@ class Node:
         self.mesh: MeshDriver
         self.ingest: Ingest
         self.commons: LiveCommons
+        self.projection: Projection
+        self.researcher: Researcher
         self.socket: Path
 
     # -- ends
@@ -252,7 +259,9 @@ class Node:
         reasons = {"ingest": "stopped" if self.failure is not None else "ok", "mesh": "ok"}
         held = self.holds_back()
         reasons["releases"] = held or self.guard.doubt or "ok"
-        return all(reason == "ok" for reason in reasons.values()), reasons
+        is_ready = all(reason == "ok" for reason in reasons.values())
+        reasons["commons"] = {"current": "ok"}.get(self.projection.state, self.projection.state)  # follows by itself
+        return is_ready, reasons
 
     def _peer(self, status: PeerStatus) -> dict[str, Any]:
         member = self.membership.charter.member(status.node)
@@ -325,6 +334,14 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
     node.commons = LiveCommons(
         core=node.mesh.core, logs=node.logs, rows=_metric_rows(standing), name=config.name, clock=clock
     )
+    definitions = {**membership.definition_bodies, **node.logs.definitions()}
+    node.projection = Projection(
+        config.data / "commons",
+        config.data / "state.db",
+        Sources(node.mesh.core, node.logs, _metric_rows(standing), definitions),
+    )
+    node.researcher = Researcher(node.projection)
+    stack.push_async_callback(node.researcher.close)
 
     rounds = ReleaseRound(
         vault=node.vault,
@@ -351,6 +368,8 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
     stack.callback(lambda: (config.data / "socket").unlink(missing_ok=True))
 
     node.mesh.start()
+    node.projection.start()
+    stack.push_async_callback(node.projection.stop)
     worker.start()
     log.info("node.ready", node=membership.node.hex()[:16], charter_version=membership.charter.version)
     return node
@@ -510,6 +529,7 @@ def _make_mesh(node: Node) -> MeshDriver:
         rng=os.urandom,
         on_fatal=node.fail,
         on_conflict=node.stop_signing,
+        on_judged=lambda changes: node.projection.on_judged(changes),
     )
 
 
@@ -517,21 +537,26 @@ def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
     """Which routes each listening address answers; one address may be all of them."""
     listen = node.config.listen
     events = EventsEndpoint(node.ingest, node.tokens, node.clock, os.urandom)
-    research = ResearchEndpoint(
-        node.commons,
-        read_gate(node.tokens, is_open=listen.research.is_loopback and not listen.behind_proxy),
-        node.facts,
+    gate = read_gate(
+        node.tokens,
+        is_open=listen.research.is_loopback and not listen.behind_proxy,
+        limiter=RateLimiter(time.monotonic),
     )
     routes: dict[Address, list[web.AbstractRouteDef]] = {}
     routes.setdefault(listen.public, []).extend([*events.routes(), *health_routes(node.is_ready)])
     routes.setdefault(listen.mesh, []).extend(mesh_routes(node.mesh.receive))
-    routes.setdefault(listen.research, []).extend([*research.routes(), *Dashboard().routes()])
+    routes.setdefault(listen.research, []).extend([*_research(node, gate), *Dashboard().routes()])
     return routes
 
 
+def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
+    """Every route a researcher may use, behind this gate."""
+    sql = SqlEndpoint(node.researcher, gate, node.commons.node, node.commons.name)
+    return [*ResearchEndpoint(node.commons, gate, node.facts).routes(), *sql.routes()]
+
+
 def _admin_app(node: Node) -> web.Application:
-    research = ResearchEndpoint(node.commons, read_gate(node.tokens, is_open=True), node.facts)
-    return make_admin_app(node, research.routes())
+    return make_admin_app(node, _research(node, read_gate(node.tokens, is_open=True)))
 
 
 def _write_socket_path(file: Path, socket: Path) -> None:

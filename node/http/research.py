@@ -18,16 +18,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 
 from federation.answers import Json, answer, canonical_json
 from federation.query import BadParameter, MetricRow, parse_query
 from node.commons import Commons, FederationView, MemberState, PeerView
+from node.http.access import ReadGate
 from node.jobs.facts import Facts, Layouts, Span, Suffered, standing_geometric_delta, suffered
 from privacy.accounting import DELTA, Guarantee, guarantees
 from privacy.definition import Definition
@@ -39,27 +40,6 @@ from privacy.units import EpochLength, Window, datetime_of_hour
 PROMISED_DRAWS: Final = 2**20  # noise cells an epoch is assumed to draw at most, for the promised delta
 
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
-
-ReadGate = Callable[[web.Request], None]
-"""Lets a read pass or raises the NodeError that refuses it."""
-
-
-class ReadKeys(Protocol):
-    """The node's API keys; `check` raises a NodeError with status 401 or 403."""
-
-    def check(self, secret: str | None, kind: str, scope: str) -> object: ...
-
-
-def read_gate(keys: ReadKeys, *, is_open: bool) -> ReadGate:
-    """The gate of a listener: open on loopback and the admin socket, else for `mr_` keys of scope query."""
-
-    def gate(request: web.Request) -> None:
-        if is_open:
-            return
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        keys.check(secret.strip() or None if scheme.lower() == "bearer" else None, "read", "query")
-
-    return gate
 
 
 class ResearchEndpoint:

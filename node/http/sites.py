@@ -14,6 +14,7 @@ from aiohttp import web
 
 from node.config import Address
 from node.errors import ConfigError, StorageError
+from node.http.access import tell_allowance
 from node.http.problems import problem_middleware
 
 MAX_BODY_BYTES: Final = (1 << 20) + 1024  # a handler's own limit speaks first, with a better message
@@ -36,6 +37,7 @@ class Sites:
         """
         for address, of_address in routes.items():
             app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
+            app.on_response_prepare.append(tell_allowance)
             app.router.add_routes(of_address)
             runner = await self._run(app)
             try:

@@ -15,6 +15,7 @@ import structlog
 from federation.core import Core, Failed
 from federation.effects import (
     Alarm,
+    Change,
     Effect,
     Judged,
     Log,
@@ -53,12 +54,14 @@ class MeshDriver:
         rng: Rng,
         on_fatal: Callable[[NodeError], None],
         on_conflict: Callable[[str], None],
+        on_judged: Callable[[Sequence[Change]], None] = lambda _: None,
     ) -> None:
         """Make the driver.
 
         Args:
             on_fatal: Called once with an error after which the process must end.
             on_conflict: Called when the own log is not what this node holds: it must stop signing.
+            on_judged: Told which verdicts changed, once what they rest on is stored.
         """
         self.core = core
         self.counters = MeshCounters()
@@ -68,6 +71,7 @@ class MeshDriver:
         self._rng = rng
         self._on_fatal = on_fatal
         self._on_conflict = on_conflict
+        self._on_judged = on_judged
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -129,8 +133,8 @@ class MeshDriver:
                             self._on_conflict(code)
                     case Log(event, fields):
                         log.info(event, **dict(fields))
-                    case Judged():
-                        pass  # readers ask the core's judged logs, which are current
+                    case Judged(changes):
+                        self._on_judged(changes)
         except StorageError as error:
             # The core has moved on: it and the disk differ until it is built anew.
             self._on_fatal(error)

@@ -21,8 +21,9 @@ import node.errors
 import privacy.errors
 import protocol.errors
 from node.dashboard import CONTENT_SECURITY_POLICY, FOLDER, Dashboard
+from node.http.access import read_gate
 from node.http.problems import FAMILIES, problem, problem_middleware, status_of
-from node.http.research import ResearchEndpoint, read_gate
+from node.http.research import ResearchEndpoint
 from node.state.tokens import AccessDenied
 from tests.unit.federation.combining import NAMES
 from tests.unit.node.fake_commons import DAYS, FakeCommons
