@@ -31,15 +31,17 @@ from federation.query import MetricRow
 from federation.settings import Settings
 from node import keyfiles
 from node.anchor import load_anchor
-from node.clock import Clock, SystemClock
+from node.clock import Clock, SystemClock, boot_of
 from node.commons_db.projection import Projection, Sources
 from node.commons_db.researcher import Researcher
 from node.config import Address, NodeConfig, load_config
+from node.custody import Custody
 from node.dashboard import Dashboard
 from node.datalock import DataLock
 from node.errors import ConfigError, StorageError
 from node.http.access import RateLimiter, ReadGate, read_gate
 from node.http.admin import make_admin_app
+from node.http.custody import admin_custody_routes, person_routes
 from node.http.events import EventsEndpoint
 from node.http.health import health_routes
 from node.http.research import ResearchEndpoint
@@ -67,6 +69,8 @@ from node.state.log import LogStore
 from node.state.plans import PlanBook
 from node.state.slots import SlotStore
 from node.state.tokens import Token, TokenBook
+from node.vault.disk import Disk
+from node.vault.master_key import MasterKey
 from node.vault.vault import Vault
 from node.yaml import load_strings
 from privacy.ledger import DELTA_ATTO_PER_DAY, Balance, nano_rho_of_cap
@@ -111,11 +115,11 @@ async def _serve(config: NodeConfig) -> int:
 
 @asynccontextmanager
 async def running_node(
-    config: NodeConfig, stopped: asyncio.Event, *, clock: Clock | None = None
+    config: NodeConfig, stopped: asyncio.Event, *, clock: Clock | None = None, disk: Disk | None = None
 ) -> AsyncIterator[Node]:
     """A node that answers, from here to the end of the block. `stopped` is set when it must end by itself."""
     async with AsyncExitStack() as stack:
-        node = await _start(config, stopped, clock or SystemClock(), stack)
+        node = await _start(config, stopped, clock or SystemClock(), disk or Disk(), stack)
         yield node
 
 
@@ -144,6 +148,7 @@ class Node:
         self.workshop: Workshop
         self.publisher: Publisher
         self.guard: ClockGuard
+        self.custody: Custody
         self.mesh: MeshDriver
         self.ingest: Ingest
         self.commons: LiveCommons
@@ -174,6 +179,12 @@ class Node:
         if self.clock.now_ms() // 1000 >= expires:
             return f"the charter expired on {datetime.fromtimestamp(expires, UTC):%Y-%m-%d}; renew it"
         return None
+
+    def peer_skews(self) -> dict[bytes, int]:
+        """How far each peer's clock was from this node's when last seen, in ms."""
+        if not hasattr(self, "mesh"):  # before the mesh is there, nobody was heard
+            return {}
+        return {peer.node: peer.skew_ms for peer in self.mesh.core.peers() if peer.skew_ms is not None}
 
     def committed(self, entries: Sequence[ParsedEntry]) -> None:
         """Hand entries that are on disk, anchor included, to the mesh. Called from the release worker's thread."""
@@ -256,7 +267,7 @@ class Node:
 
     def is_ready(self) -> tuple[bool, dict[str, str]]:
         """Whether the node does all its work, and what it does not, in words without counts."""
-        reasons = {"ingest": "stopped" if self.failure is not None else "ok", "mesh": "ok"}
+        reasons = {"ingest": "stopped" if self.failure is not None else self.ingest.trouble or "ok", "mesh": "ok"}
         held = self.holds_back()
         reasons["releases"] = held or self.guard.doubt or "ok"
         is_ready = all(reason == "ok" for reason in reasons.values())
@@ -286,17 +297,17 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class _Keys:
     signing: keyfiles.KeyFile
-    master: keyfiles.KeyFile
+    master: MasterKey
 
 
-async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack: AsyncExitStack) -> Node:
+async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk: Disk, stack: AsyncExitStack) -> Node:
     """Everything in its order; what is opened is pushed on the stack."""
     lock = DataLock(config.data)
     stack.callback(lock.release)
     plan = load_plan(config.plan)
     keys = _Keys(
         keyfiles.read_key(config.data / "keys" / "signing.key", "signing"),
-        keyfiles.read_key(config.data / "keys" / "master.key", "master"),
+        MasterKey(config.data / "keys", disk),
     )
     membership = load_membership(config.data, keys.signing)
     node = Node(config, clock, membership, stopped)
@@ -314,10 +325,22 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
     _reconcile_ledger(node)
     node.plan, node.plan_number, node.standing = plan, plan_number, standing
     reserve = reserver(node.ledger, standing, lambda: {plan_number: plan}, membership.member.counts_from)
-    node.vault = _open_vault(node, keys, standing, reserve)
+    node.vault = _open_vault(node, keys, standing, reserve, disk)
     stack.callback(node.vault.close)
     node.vault.recover(now_s)
-    node.guard = ClockGuard(clock, node.database)
+    if keys.master.retiring is not None:  # a crash stopped its change
+        node.vault.upkeep.wrap_again(keys.master.current, keys.master.retiring)
+        keys.master.finish()
+    node.guard = ClockGuard(clock, node.database, boot=boot_of(clock), skews=node.peer_skews)
+    node.custody = Custody(
+        vault=node.vault,
+        master=keys.master,
+        plans=lambda: plans.plans,
+        guard=node.guard,
+        clock=clock,
+        rng=os.urandom,
+        on_fatal=node.fail,
+    )
 
     node.restored = _restored(config, node)
     node.facts = Facts()
@@ -355,7 +378,13 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, stack
         holds_back=node.holds_back,
         finished=node.workshop.close,
     )
-    worker = ReleaseWorker(tick_s=config.release_tick_s, clock=clock, work=rounds.run, on_fatal=node.fail)
+    worker = ReleaseWorker(
+        tick_s=config.release_tick_s,
+        clock=clock,
+        work=rounds.run,
+        on_fatal=node.fail,
+        idle=lambda: node.vault.upkeep.compact(clock.now_ms() / 1000),
+    )
     stack.push_async_callback(node.mesh.stop)
     stack.push_async_callback(asyncio.to_thread, worker.stop)
 
@@ -435,12 +464,15 @@ def _open_vault(
     keys: _Keys,
     standing: Sequence[StandingMetric],
     on_epoch: Callable[[sqlite3.Connection, EpochRecord], None],
+    disk: Disk,
 ) -> Vault:
     start = node.config.backfill_from
     return Vault(
         node.config.data,
         node.database,
-        master_key=keys.master.secret,
+        master_key=keys.master.current,
+        retiring_master=keys.master.retiring,
+        disk=disk,
         node_id=node.membership.node,
         length=node.config.epoch,
         caps=lambda epoch: _cap_of(node.membership, epoch),
@@ -546,6 +578,7 @@ def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
     routes.setdefault(listen.public, []).extend([*events.routes(), *health_routes(node.is_ready)])
     routes.setdefault(listen.mesh, []).extend(mesh_routes(node.mesh.receive))
     routes.setdefault(listen.research, []).extend([*_research(node, gate), *Dashboard().routes()])
+    routes[listen.research].extend(person_routes(node.custody, node.tokens))
     return routes
 
 
@@ -556,7 +589,8 @@ def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
 
 
 def _admin_app(node: Node) -> web.Application:
-    return make_admin_app(node, _research(node, read_gate(node.tokens, is_open=True)))
+    research = _research(node, read_gate(node.tokens, is_open=True))
+    return make_admin_app(node, [*research, *admin_custody_routes(node.custody)])
 
 
 def _write_socket_path(file: Path, socket: Path) -> None:

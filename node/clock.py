@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Protocol
 
 
@@ -23,7 +24,27 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     def monotonic_s(self) -> float:
+        return _since_boot_s()
+
+
+def boot_of(clock: Clock) -> str | None:
+    """The name of this boot, when every process of it sees the same monotonic clock; None where nobody can say."""
+    if not isinstance(clock, SystemClock):
+        return None
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:  # not Linux
+        return None
+
+
+def _since_boot_s() -> float:
+    """Seconds that also pass while the machine sleeps: waking up is no reason to doubt the wall clock."""
+    if _SLEEPLESS is None:
         return time.monotonic()
+    return time.clock_gettime(_SLEEPLESS)
+
+
+_SLEEPLESS: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux alone has it
 
 
 def hour_of_ms(now_ms: int) -> int:

@@ -6,8 +6,10 @@ Rules:
 - A receipt goes out only after `Vault.append` returned for its group: what is acknowledged is durable.
 - The vault's gate is held from the first question about an hour to the end of `append`, so no window closes in
   between.
-- A body that cannot be taken costs only its own request. An error from the vault ends the intake for good: no
-  one is acknowledged, and `on_fatal` ends the process; what is true is read again at the next start.
+- A body that cannot be taken costs only its own request.
+- A disk that is full or cannot be written costs its group: nobody in it is acknowledged (503), the next group tries
+  again. Any other error from the vault ends the intake for good: no one is acknowledged, and `on_fatal` ends the
+  process; what is true is read again at the next start.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ from typing import Final
 import structlog
 
 from node.clock import Clock, hour_of_ms
-from node.errors import NodeError, RejectedInput
+from node.errors import NodeError, RejectedInput, StorageError
 from node.group import Group, IntakePlan, Submission, Vault, VaultFailed
 from node.receipt import Receipt
 from privacy.person_key import Rng
 
-__all__ = ["Ingest", "IngestBusy", "IngestFailed", "IntakePlan", "Submission", "Vault"]
+__all__ = ["Ingest", "IngestBusy", "IngestFailed", "IngestUnavailable", "IntakePlan", "Submission", "Vault"]
 
 log = structlog.get_logger()
 
@@ -50,6 +52,14 @@ class IngestFailed(NodeError):
 
     code = "ingest_failed"
     status = 500
+
+
+class IngestUnavailable(IngestFailed):
+    """The disk is full or failed: nothing was acknowledged, and the sender may try again."""
+
+    code = "ingest_unavailable"
+    status = 503
+    retry_after_s = 5
 
 
 _Waiting = tuple[Submission, "asyncio.Future[Receipt]"]
@@ -91,6 +101,7 @@ class Ingest:
         self._waiting_bytes = 0
         self._changed = threading.Condition()  # guards the three fields above and below
         self._is_stopping = False
+        self.trouble: str | None = None  # code of the error that the last group met, for /readyz
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="murmur-ingest", daemon=True)
 
@@ -135,8 +146,15 @@ class Ingest:
             try:
                 answers = self._take_group(taken)
             except Exception as error:
-                self._fail(error.__cause__ or error if isinstance(error, VaultFailed) else error, taken)
-                return
+                cause = error.__cause__ or error if isinstance(error, VaultFailed) else error
+                if not isinstance(cause, StorageError) or cause.fatal:
+                    self._fail(cause, taken)
+                    return
+                self.trouble = cause.code
+                log.error("ingest.refused", code=cause.code)
+                self._answer((future, _failed(cause)) for _, future in taken)
+                continue
+            self.trouble = None
             self._answer(zip((future for _, future in taken), answers, strict=True))
 
     def _wait(self) -> bool:
@@ -225,7 +243,13 @@ def _busy(why: str) -> IngestBusy:
 
 
 def _failed(error: BaseException) -> IngestFailed:
-    """Says the kind of error only: its message may quote a row."""
+    """Says the kind of error only: its message may quote a row, or name the operator's folders."""
+    if isinstance(error, StorageError):
+        return IngestUnavailable(
+            what="The events were not taken",
+            why="the node's disk is full" if error.code == "disk_full" else f"the node's disk failed ({error.code})",
+            fix=f"Send them again after {IngestUnavailable.retry_after_s} s with the same Idempotency-Key or event ids",
+        )
     return IngestFailed(
         what="The events were not taken",
         why=f"the node failed ({type(error).__name__})",

@@ -28,6 +28,7 @@ class ReleaseWorker:
         clock: Clock,
         work: Callable[[Callable[[], bool]], int],
         on_fatal: Callable[[StorageError], None],
+        idle: Callable[[], bool] = lambda: False,
     ) -> None:
         """Make the worker.
 
@@ -35,11 +36,14 @@ class ReleaseWorker:
             work: Does what is due and returns how many slots it answered; asks the callable it is given, between
                 slots, whether to stop early.
             on_fatal: Called, from this thread, with an error after which the process must end.
+            idle: One step of work that can wait; False when there is none. Called after a round, in the first half of
+                the time to the next tick, so that no release waits for it.
         """
         self._tick_s = tick_s
         self._clock = clock
         self._work = work
         self._on_fatal = on_fatal
+        self._idle = idle
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="releases", daemon=True)
 
@@ -61,6 +65,9 @@ class ReleaseWorker:
             started = self._clock.monotonic_s()
             try:
                 answered = self._work(self._stop.is_set)
+                self._log_done(answered, started)
+                while not self._stop.is_set() and self.seconds_to_tick() > self._tick_s / 2 and self._idle():
+                    pass
             except StorageError as error:
                 log.error("releases.failed", code=error.code)
                 if error.fatal:
@@ -69,6 +76,7 @@ class ReleaseWorker:
             except Exception:
                 # Nothing half done: each slot is its own transaction. The slot shows as missing until it works.
                 log.exception("releases.failed", code="internal")
-            else:
-                if answered:
-                    log.info("releases.done", duration_ms=round((self._clock.monotonic_s() - started) * 1000))
+
+    def _log_done(self, answered: int, started: float) -> None:
+        if answered:
+            log.info("releases.done", duration_ms=round((self._clock.monotonic_s() - started) * 1000))

@@ -1,6 +1,6 @@
 """Work on what rests in the vault: compaction, forgetting, export, verification, a new master key.
 
-Rules (specs/vault.md 3.9 and 8):
+Rules (specs/vault.md 3.9, 3.10 and 7):
 - Segments are never changed: new ones are written whole, one transaction switches, then the old files are overwritten
   and unlinked. The gate is held for the switch only, so events come in meanwhile.
 - `files` is held wherever a segment's file is read, rewritten or removed; lock order: files, gate, state database.
@@ -19,14 +19,14 @@ from typing import Final
 
 import numpy as np
 
-from node.errors import StorageError
 from node.state.epochs import EpochRecord
 from node.vault import calendar
 from node.vault.epoch_keys import EPOCH_KEY_KINDS, EpochKeyStore
+from node.vault.frames import ArrayColumn
 from node.vault.rewriting import MANY_FRAMES, SOME_FRAMES, Persons, chunked, merged, taken, to_compact
 from node.vault.segments import SegmentId
 from node.vault.shelf import Sealed, SegmentShelf
-from node.vault.verifying import Damage, damages_of
+from node.vault.verifying import Damage, damaged_keys, damages_of
 from privacy.person_key import Pseudonyms, kind_code
 from privacy.rows import ROW_COLUMNS, ROW_NAMES, PersonKind, Row
 from privacy.units import Window
@@ -131,11 +131,10 @@ class Upkeep:
                     self._changed()
         return Searched(dict(sorted(days.items(), key=lambda day: day[0].start_hour)), living, out_of_reach)
 
-    def rows_of(self, persons: Sequence[NamedPerson]) -> Iterator[Row]:
-        """Every stored event of these persons, repeats too, in every epoch whose pseudonym key exists.
-
-        Holds up rewriting until it is read to its end; raises like `forget`.
-        """
+    def rows_of(self, persons: Sequence[NamedPerson]) -> list[Row]:
+        """Every stored event of these persons, repeats too, in every epoch whose pseudonym key exists; raises like
+        `forget`."""
+        rows: list[Row] = []
         with self._files:
             for epoch in self._reach()[0]:
                 theirs = self._pseudonyms(epoch, persons)
@@ -143,17 +142,8 @@ class Upkeep:
                     sources = self._shelf.sealed(epoch.text)
                 for sealed in sources:
                     for columns in chunked(sealed.frames()):
-                        found = taken(columns, theirs.rows_in(columns))
-                        values = [
-                            (array.view(np.int64) if column.type == "i64" else array).tolist()
-                            for (array, _), column in zip(found, ROW_COLUMNS, strict=True)
-                        ]
-                        valid = [None if mask is None else mask.tolist() for _, mask in found]
-                        for position in range(len(values[0])):
-                            yield tuple(
-                                column[position] if mask is None or mask[position] else None
-                                for column, mask in zip(values, valid, strict=True)
-                            )
+                        rows += _rows(taken(columns, theirs.rows_in(columns)))
+        return rows
 
     # ── verification ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -164,7 +154,8 @@ class Upkeep:
             with self._gate:
                 records = list(self._records())
             for record in records:
-                keys = self._damaged_keys(record)
+                with self._gate:
+                    keys = damaged_keys(record, self._keys)
                 found += keys
                 if record.data_destroyed_at is None and not any(one.frame == "data key" for one in keys):
                     with self._gate:
@@ -216,22 +207,11 @@ class Upkeep:
 
     def _pseudonyms(self, epoch: Window, persons: Sequence[NamedPerson]) -> Persons:
         with self._gate:
-            names = Pseudonyms(self._keys.load(epoch.text, "pseudonym"), _no_randomness)
+            names = Pseudonyms(self._keys.load(epoch.text, "pseudonym"), no_randomness)
         return Persons(
             {names.person(kind_code(person.kind), person.id) for person in persons},
             {names.session(person.id) for person in persons if person.kind == "session"},
         )
-
-    def _damaged_keys(self, record: EpochRecord) -> list[Damage]:
-        found = []
-        for kind in EPOCH_KEY_KINDS:
-            with self._gate:
-                if calendar.has_key(record, kind):
-                    try:
-                        self._keys.check(record.epoch.text, kind)
-                    except StorageError as error:
-                        found.append(Damage(record.epoch.text, None, f"{kind} key", error.why))
-        return found
 
 
 def _days_of(sealed: Sealed, persons: Persons) -> Counter[Window]:
@@ -244,5 +224,16 @@ def _days_of(sealed: Sealed, persons: Persons) -> Counter[Window]:
     return found
 
 
-def _no_randomness(size: int) -> bytes:
-    raise RuntimeError("looking for a person draws nothing")
+def _rows(columns: Sequence[ArrayColumn]) -> Iterator[Row]:
+    """The columns as tuples."""
+    values: list[list[int | None]] = []
+    for (array, valid), column in zip(columns, ROW_COLUMNS, strict=True):
+        found = (array.view(np.int64) if column.type == "i64" else array).tolist()
+        values.append(
+            found if valid is None else [one if is_valid else None for one, is_valid in zip(found, valid, strict=True)]
+        )
+    return zip(*values, strict=True)
+
+
+def no_randomness(size: int) -> bytes:
+    raise RuntimeError("nothing is drawn here")

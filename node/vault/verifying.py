@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from node.errors import StorageError
+from node.state.epochs import EpochRecord
+from node.vault.calendar import has_key
 from node.vault.disk import read_bytes
+from node.vault.epoch_keys import EPOCH_KEY_KINDS, EpochKeyStore
 from node.vault.segments import SegmentDamaged, SegmentFrames
 from node.vault.shelf import Sealed
 
@@ -25,7 +28,7 @@ class Damage:
     Args:
         epoch: The epoch's text.
         segment: Its id in hex, or None where a key is damaged.
-        frame: Index of the frame, `header`, `footer`, `file`, or the kind of a key.
+        frame: Index of the frame, `header`, `footer`, `file`, `data key` or `pseudonym key`.
         why: In words.
     """
 
@@ -36,6 +39,18 @@ class Damage:
 
     def as_json(self) -> dict[str, int | str | None]:
         return {"epoch": self.epoch, "segment": self.segment, "frame": self.frame, "why": self.why}
+
+
+def damaged_keys(record: EpochRecord, keys: EpochKeyStore) -> list[Damage]:
+    """The keys of an epoch that should be there and do not open."""
+    found = []
+    for kind in EPOCH_KEY_KINDS:
+        if has_key(record, kind):
+            try:
+                keys.check(record.epoch.text, kind)
+            except StorageError as error:
+                found.append(Damage(record.epoch.text, None, f"{kind} key", error.why))
+    return found
 
 
 def damages_of(sealed: Sealed) -> list[Damage]:

@@ -71,7 +71,7 @@ def test_every_noun_stands_in_the_help_with_its_line(murmur: Murmur) -> None:
     assert said.code == 0
     for path in (ROOT / "node/cli").glob("*.py"):
         if not path.name.startswith("_"):
-            assert f"\n  {path.stem} " in said.out
+            assert f"\n  {path.stem.replace('_', '-')} " in said.out
     assert "Examples:" in said.out.split("Options:")[0]
 
 

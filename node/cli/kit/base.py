@@ -50,12 +50,12 @@ class Nouns(_ExamplesFirst, click.Group):
     """`murmur` itself. Lists `node/cli/*.py` and imports a noun's file only when the noun is used."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return sorted(path.stem for path in _CLI_FOLDER.glob("*.py") if not path.stem.startswith("_"))
+        return sorted(_noun(path) for path in _CLI_FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
     def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(context):
             return None
-        module = importlib.import_module(f"node.cli.{cmd_name}")
+        module = importlib.import_module(f"node.cli.{cmd_name.replace('-', '_')}")
         command = module.command
         assert isinstance(command, click.Command)
         command.name = cmd_name
@@ -73,9 +73,13 @@ class Nouns(_ExamplesFirst, click.Group):
             formatter.write_dl([(noun, _first_line(noun)) for noun in self.list_commands(context)])
 
 
+def _noun(path: Path) -> str:
+    return path.stem.replace("_", "-")
+
+
 def _first_line(noun: str) -> str:
     """The first line of the docstring of a noun's file, read without importing it."""
-    source = (_CLI_FOLDER / f"{noun}.py").read_text(encoding="utf-8")
+    source = (_CLI_FOLDER / f"{noun.replace('-', '_')}.py").read_text(encoding="utf-8")
     start, quotes, rest = source.partition('"""')
     if start.strip() or not quotes:
         return ast.get_docstring(ast.parse(source)) or ""

@@ -38,9 +38,9 @@ def node_option(function: Command) -> Command:
     return cast(Command, by_config(by_data(with_data)))  # click's decorators hand on what they get
 
 
-def client_of(data: Path) -> AdminClient:
-    """The admin client of the running node that owns `data`."""
-    return AdminClient(data)
+def client_of(data: Path, *, timeout_s: float = 30.0) -> AdminClient:
+    """The admin client of the running node that owns `data`, waiting at most so long for one answer."""
+    return AdminClient(data, timeout_s=timeout_s)
 
 
 def config_path(given: Path | None) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from node.errors import StorageError
 from node.http.forms.body import MalformedBody
-from node.ingest import Ingest, IngestBusy, IngestFailed, IntakePlan, Submission
+from node.ingest import Ingest, IngestBusy, IngestFailed, IngestUnavailable, IntakePlan, Submission
 from node.receipt import Receipt
 from privacy.columns import ColumnFilter
 from privacy.filtering import Filter, Rejected, Signals
@@ -221,9 +221,8 @@ async def test_a_failing_vault_acknowledges_nobody_and_ends_the_node() -> None:
     assert node.vault.rows == []
 
 
-async def test_a_vault_that_cannot_admit_ends_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    error = StorageError(what="x", why="y", fix="z")
-
+@pytest.mark.parametrize("error", [StorageError(what="x", why="y", fix="z", fatal=True), RuntimeError("x")])
+async def test_a_vault_that_cannot_admit_ends_the_node(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def admit_hour(*_: object, **__: object) -> object:
         raise error
 
@@ -232,6 +231,24 @@ async def test_a_vault_that_cannot_admit_ends_the_node(monkeypatch: pytest.Monke
         with pytest.raises(IngestFailed):
             await node.send(body(universal()))
     assert node.fatal == [error]
+
+
+@pytest.mark.parametrize(("code", "word"), [("disk_full", "full"), ("disk", "failed")])
+async def test_a_full_disk_costs_its_group_and_not_the_node(code: str, word: str) -> None:
+    """503 without a word of paths; with room again the next group is taken, and nothing of the first is stored."""
+    async with Fixture() as node:
+        node.vault.error = StorageError(code=code, what="Cannot write /data/marker", why="marker", fix="z")
+        with pytest.raises(IngestUnavailable) as caught:
+            await node.send(body(universal(1)))
+        assert caught.value.status == 503
+        assert word in str(caught.value)
+        assert "marker" not in str(caught.value)
+        assert node.ingest.trouble == code
+        node.vault.error = None
+        assert (await node.send(body(universal(2)))).accepted == 1
+        assert node.ingest.trouble is None
+    assert node.fatal == []
+    assert len(node.vault.rows) == 1
 
 
 async def test_stop_finishes_what_waits() -> None:
