@@ -1,0 +1,135 @@
+"""What `murmur metrics plan` says: the price of an accuracy, the interval by cell size, what the bounds clip."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+from federation.definitions import definition_bytes
+from node.cli.kit.files import read_text
+from node.cli.kit.table import Column, render_table, terminal_width
+from node.yaml import load_strings
+from privacy.accounting import DEFAULT_CAP_RHO, guarantees
+from privacy.definition import parse_definition
+from privacy.errors import InvalidParameterError
+from privacy.exact import parse_decimal
+from privacy.planning import Crowd, accuracy_by_size, make_twin, parse_accuracy, price_for
+from privacy.quantiles import decimal_text
+from privacy.sampling import keystream
+from privacy.units import EpochLength, Window, window_lies_in_one_epoch, windows_between
+from protocol.bundle import MAX_DEFINITION_BYTES
+
+_SAMPLE_HOUR = (50 * 365 + 12) * 24  # January 2020: a month of 31 days
+
+
+def plan_document(
+    path: Path, accuracy: str, *, people: int, groups: str, events: str, releases: int, epoch: str
+) -> dict[str, Any]:
+    """The document of `murmur.plan/1`; ratios and decimals are texts.
+
+    Raises:
+        PrivacyError: the definition, the accuracy or a figure is refused. NodeError: the file is.
+    """
+    wanted = parse_accuracy(accuracy)
+    crowd = Crowd(people, _mean(groups, "--groups"), _mean(events, "--events"))
+    tree = load_strings(read_text(path, MAX_DEFINITION_BYTES, noun="metric definition"), str(path))
+    definition = parse_definition(tree)
+    # The bytes of the definition decide the twin: everybody who plans this definition sees the same one.
+    seed = hashlib.sha256(b"murmur twin\n" + definition_bytes(tree)).digest()
+    twin = make_twin(definition, crowd, keystream(lambda size: seed[:size]))
+    price = price_for(definition, wanted, twin.typical, releases)
+    block = price.layout.blocks[0]
+    length = cast(EpochLength, epoch)  # click offers only these
+    a_epoch = Window.containing(length, _SAMPLE_HOUR)
+    fits = window_lies_in_one_epoch(Window.containing(definition.window, _SAMPLE_HOUR), length)
+    windows = sum(1 for _ in windows_between(definition.window, a_epoch.start_hour, a_epoch.end_hour)) if fits else 0
+    per_epoch = price.layout.rho * windows
+    digits = 0 if block.quantum == 1 else 4
+    return {
+        "metric": definition.metric,
+        "measure": definition.measure.word,
+        "mechanism": definition.mechanism,
+        "accuracy": {"asked": accuracy, "wanted": decimal_text(price.wanted, 2),
+                     "half_width": decimal_text(price.half_width, 2), "level": "0.95", "releases": releases},
+        "price": {
+            "rho": str(price.layout.rho),
+            "epsilon": None if price.definition.epsilon is None else str(price.definition.epsilon),
+            "sigma": f"{float(block.sigma_squared) ** 0.5 * float(block.quantum):.4g}",
+            "block": block.name,
+        },
+        "stated": {"rho": str(definition.rho),
+                   "epsilon": None if definition.epsilon is None else str(definition.epsilon)},
+        "epoch": {
+            "length": epoch,
+            "windows": windows,
+            "rho": str(per_epoch),
+            "share_of_default_cap": decimal_text(per_epoch / DEFAULT_CAP_RHO[length], 3),
+            "guarantees": [
+                {"days": one.days, "epochs": one.epochs, "epsilon": f"{one.epsilon:f}", "delta": f"{one.delta:f}"}
+                for one in guarantees(length, per_epoch)
+            ],
+        },
+        "by_size": [
+            {"cell": size, "half_width": decimal_text(price.half_width, digits or 1), "share": decimal_text(share, 4)}
+            for size, share in accuracy_by_size(price.half_width, block.quantum)
+        ],
+        "twin": {
+            "people": people,
+            "groups": groups,
+            "events": events,
+            "kept": decimal_text(twin.kept, 3),
+            "cut_people": decimal_text(twin.cut_people, 3),
+            "typical_cell": twin.typical,
+            "largest_cell": twin.sizes[0] if twin.sizes else 0,
+        },
+    }  # fmt: skip
+
+
+def plan_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """The document in words."""
+    price, accuracy, epoch, twin = document["price"], document["accuracy"], document["epoch"], document["twin"]
+    pure = f", pure epsilon {price['epsilon']}" if price["epsilon"] else ""
+    stated = document["stated"]
+    said = f"epsilon {stated['epsilon']}" if stated["epsilon"] else f"rho {stated['rho']}"
+    yield (
+        f"{document['metric']} ({document['measure']}, {document['mechanism']} noise) at {accuracy['asked']}: "
+        f"rho {price['rho']}{pure} a release"
+    )
+    yield f"  the definition itself states {said}"
+    yield (
+        f"  interval  ±{accuracy['half_width']} at 95 % on one cell of block {price['block']}, summed over "
+        f"{accuracy['releases']} release{'s' if accuracy['releases'] > 1 else ''} (one release: sigma {price['sigma']})"
+    )
+    if not epoch["windows"]:
+        yield f"  budget    a node with {epoch['length']} epochs abstains: the window lies in no one epoch"
+    else:
+        spans = "   ".join(
+            f"{one['days']} day{'s' if one['days'] > 1 else ''} {float(one['epsilon']):.2f}"
+            for one in epoch["guarantees"]
+        )
+        yield (
+            f"  budget    {epoch['windows']} window{'s' if epoch['windows'] > 1 else ''} a {epoch['length']} epoch: "
+            f"rho {epoch['rho']}, {float(epoch['share_of_default_cap']):.0%} of the default cap; epsilon (zCDP) {spans}"
+        )
+    yield (
+        f"  bounds    of a twin of {twin['people']:,} people they keep {float(twin['kept']):.0%} and cut "
+        f"{float(twin['cut_people']):.0%} of the people; its typical cell is {twin['typical_cell']:,}"
+    )
+    yield ""
+    rows = [(f"{row['cell']:,}", f"±{row['half_width']}", f"{float(row['share']):.1%}") for row in document["by_size"]]
+    columns = (Column("cell", is_number=True), Column("interval", is_number=True), Column("share", is_number=True))
+    yield from render_table(columns, rows, terminal_width())
+    yield ""
+    yield "Nothing was spent: these are public figures and a made-up crowd."
+
+
+def _mean(text: str, name: str) -> Fraction:
+    value = parse_decimal(text, name)
+    if value < 1:
+        raise InvalidParameterError(
+            what=f"{name} refused", why=f"the mean is {text}, a person who counts has at least 1", fix="Give 1 or more"
+        )
+    return value
