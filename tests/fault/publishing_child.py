@@ -26,6 +26,7 @@ from protocol.ids import DefinitionHash, FederationId, NodeId
 from protocol.keys import SigningKey
 
 WINDOWS = [Window.parse(f"2026-11-0{day}/P1D") for day in range(1, 5)]
+NODE_ID = NodeId(b"n" * 32)
 CAP = Balance(nano_rho_of_cap(Fraction(1, 40)), 0)
 PLANS = {
     1: parse_plan({"plan": "shop", "apps": {"web": {"person": "user", "consent": "none", "actions": {"buy": {}}}}})
@@ -63,7 +64,7 @@ def make_publisher(folder: Path, database: StateDatabase, step: str, count: int)
         if name == step and seen == count:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    identity = Identity(NodeId(b"n" * 32), FederationId(b"f" * 32), SigningKey(b"s" * 32), 1)
+    identity = Identity(NODE_ID, FederationId(b"f" * 32), SigningKey(b"s" * 32), 1)
     return Publisher(
         database=database,
         logs=LogStore(database),
