@@ -96,6 +96,8 @@ def _pieces(definition: Definition, by: Sequence[Dimension], plan: Plan) -> Iter
         if found and all(action.attribute(attribute) is None for _, action in found):
             raise _Incompatible(attribute)
     for field in fields.values():
+        if isinstance(field, Place) and found and not _knows_a_label(field.axis, found):
+            raise _Incompatible(field.axis.name)
         for part in _parts(field):
             if found and not any(part.has(app.name, action.name) for app, action in found):
                 raise _Incompatible(part.text)
@@ -110,6 +112,15 @@ def _pieces(definition: Definition, by: Sequence[Dimension], plan: Plan) -> Iter
         alike.setdefault(", ".join(columns), []).append((app, action))
     for text, actions in alike.items():
         yield text, _condition(plan, actions)
+
+
+def _knows_a_label(axis: Dimension, found: Sequence[tuple[App, Action]]) -> bool:
+    """Whether any listed app or action is counted here: else all moves of a journey would be between others."""
+    if axis.source == "app":
+        return any(app.name in axis.values for app, _ in found)
+    if axis.source == "action":
+        return any(action.name in axis.values for _, action in found)
+    return True
 
 
 def _parts(field: Field) -> tuple[Source, ...]:

@@ -63,6 +63,7 @@ class Released:
     cells: Sequence[int]
     sigma_squared: Fraction
     mechanism: str = GAUSSIAN
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def compare(releases: Iterable[tuple[str, Released]], truths: Mapping[str, Truth
     comparisons: list[Comparison] = []
     cells = known = bounded_sum = unbounded_sum = 0
     for node, release in releases:
-        counted = truths[node][release.metric, release.window]
+        counted = truths[node][release.metric, release.window].block(release.block)
         lost_sum = lost = 0
         for value, truth, unbounded in zip(release.cells, counted.bounded, counted.unbounded, strict=True):
             cells += 1
@@ -140,8 +141,8 @@ def compare(releases: Iterable[tuple[str, Released]], truths: Mapping[str, Truth
                 lost_sum += value
                 continue
             known += 1
-            bounded_sum += truth
-            unbounded_sum += unbounded
+            bounded_sum += truth if counted.is_count else 0
+            unbounded_sum += unbounded if counted.is_count else 0
             comparisons.append(Comparison(value, truth, release.sigma_squared, release.mechanism))
         if lost and counted.lost_total is not None:
             sigma_squared = lost * release.sigma_squared

@@ -59,8 +59,9 @@ def _metric(outcome: Outcome, question: Question) -> dict[str, Any]:
         for member in data["members"]
         for without in member["without"]
     ]
+    headline = outcome.stage.metric(question.metric).headline
     counted = [
-        truth[question.metric, window]
+        truth[question.metric, window].block(headline)
         for name, truth in outcome.truths.items()
         if name in included and (question.metric, window) in truth
     ]

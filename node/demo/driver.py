@@ -126,7 +126,7 @@ def run_demo(options: Options, voice: Voice, then: Callable[[Outcome], None]) ->
 
         account = _account(tap, players, nodes, summaries, spans, answers, bundle)
         metrics: dict[bytes, str] = {row.definition: row.name for row in bundle.charter.catalogue}
-        released = [(one.node, _released(one, metrics)) for one in summaries]
+        released = [(one.node, block) for one in summaries for block in _released(one, metrics)]
         _, check = compare(released, truths)
         clockwork.lap("check")
         voice.step("check", f"{check.cells:,} released numbers against the truth, {account.bytes:,} bytes searched")
@@ -230,7 +230,7 @@ def _account(
 def _identity(data: Mapping[str, Any], releases: set[bytes]) -> str:
     """An answer's identity (specs/api: answers) if it were made of exactly these releases."""
     first, last, count = data["windows"]["first"], data["windows"]["last"], data["windows"]["count"]
-    windows = [point["window"] for point in data["series"]]
+    windows = [point["window"] for point in data["series"]] or [first]  # retention has no series: one window at a time
     if [windows[0], windows[-1], len(windows)] != [first, last, count]:
         return "a window without any release"
     asked = {
@@ -258,9 +258,14 @@ def _charged(summaries: Sequence[SentSummary], bundle: Bundle, first: date) -> t
     return () if most is None else Facts().spans([most])[0]
 
 
-def _released(one: SentSummary, metrics: Mapping[bytes, str]) -> Released:
-    noise = one.data.blocks[0]
-    return Released(metrics[one.data.definition], one.data.window, one.cells, noise.sigma2, noise.mechanism)
+def _released(one: SentSummary, metrics: Mapping[bytes, str]) -> Iterator[Released]:
+    """Each block of a summary by itself."""
+    start = 0
+    for number, block in enumerate(one.data.blocks):
+        cells = one.cells[start : start + block.cells]
+        metric = metrics[one.data.definition]
+        yield Released(metric, one.data.window, cells, block.sigma2, block.mechanism, number)
+        start += block.cells
 
 
 def _relay(all_places: Sequence[Place]) -> Relay:

@@ -20,6 +20,8 @@ from privacy.mechanisms import GAUSSIAN, SPOKEN
 _STEPS: Final = 6
 _WIDTH: Final = 100
 _BAR: Final = 16  # characters of the longest bar
+_MOVES: Final = 6  # of a journey
+_BY_FIGURES: Final = frozenset({"mean", "funnel", "score", "retention"})  # told by what is computed from their cells
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -142,6 +144,14 @@ def _answer_words(voice: Voice, question: str, data: Mapping[str, Any], order: S
     cells: list[dict[str, Any]] = data["cells"]
     if data["medians"]:
         _median_rows(voice, data)
+    elif data["measure"] in _BY_FIGURES:
+        _figure_rows(voice, data["figures"])
+        return
+    elif data["measure"] == "journey":
+        _move_rows(voice, cells)
+    elif data["ranking"]:
+        _rows(voice, data["ranking"])
+        return
     elif not data["by"]:
         voice.say(f"   {number(cells[0] if cells else data['total'])}{_series(data['series'])}")
     elif data["by"] == ["hour"]:
@@ -175,6 +185,24 @@ def _rows(voice: Voice, cells: Sequence[Mapping[str, Any]]) -> None:
     for row in range(half):
         right = texts[row + half] if row + half < len(texts) else ""
         voice.say(f"   {texts[row]}   {right}".rstrip())
+
+
+def _figure_rows(voice: Voice, figures: Sequence[Mapping[str, Any]]) -> None:
+    """Named numbers with their intervals, two to a line: rates, means, components."""
+    texts = []
+    for figure in figures:
+        value = figure["estimate"] if figure["estimate"] is not None else str(figure["status"]).replace("_", " ")
+        span = f"  ({figure['lower'] or '…'} to {figure['upper'] or '…'})"
+        texts.append(f"{figure['name'].replace('_', ' '):<24} {value:>8}{span:<22}")
+    for row in range(0, len(texts), 2):
+        voice.say(f"   {'   '.join(texts[row : row + 2])}".rstrip())
+
+
+def _move_rows(voice: Voice, cells: Sequence[Mapping[str, Any]]) -> None:
+    """The moves made most, one to a line."""
+    for cell in sorted(cells, key=lambda cell: -int(cell["estimate"]))[:_MOVES]:
+        move = f"{cell['key']['from']} → {cell['key']['to']}"
+        voice.say(f"   {move:<40} {number(cell):>17}")
 
 
 def _median_rows(voice: Voice, data: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ class Seen(NamedTuple):
     action: str
     country: str  # ZZ where unknown
     attributes: dict[str, Any]  # as sent
+    sequence: int = 0  # its place in the request: what orders events of one hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def read_events(batches: Iterable[Batch], apps: Mapping[str, PlanApp]) -> Iterat
     for batch in batches:
         if ("Sec-GPC", "1") in batch.headers:
             continue
-        for tree in _trees(batch):
-            seen = _read(tree, apps, hours, known)
+        for position, tree in enumerate(_trees(batch)):
+            seen = _read(tree, apps, hours, known, position)
             if seen is not None:
                 yield seen
 
@@ -85,10 +86,12 @@ def _trees(batch: Batch) -> Iterator[Any]:
         try:
             yield msgspec.json.decode(line)
         except msgspec.DecodeError:
-            continue
+            yield None  # it keeps its place
 
 
-def _read(tree: Any, apps: Mapping[str, PlanApp], hours: dict[Any, int | None], known: set[str]) -> Seen | None:
+def _read(
+    tree: Any, apps: Mapping[str, PlanApp], hours: dict[Any, int | None], known: set[str], position: int
+) -> Seen | None:
     fields = _fields(tree)
     if fields is None:
         return None
@@ -103,7 +106,7 @@ def _read(tree: Any, apps: Mapping[str, PlanApp], hours: dict[Any, int | None], 
     if hour is None:
         return None
     known.add(event_id)
-    return Seen(hour, person, app_name, action, _country(country), attributes)
+    return Seen(hour, person, app_name, action, _country(country), attributes, position)
 
 
 def _fields(tree: Any) -> tuple[Any, ...] | None:

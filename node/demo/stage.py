@@ -92,7 +92,19 @@ def platforms_stage(today: date, seed: int, scale: float) -> Stage:
         counts_from=first,
         through=today - timedelta(days=2),
         windows=windows,
-        told=("people", "people_by_country", "people_by_hour", "events_by_app", "runway_months", "tips_by_category"),
+        told=(
+            "people",
+            "people_by_country",
+            "people_by_hour",
+            "events_by_app",
+            "runway_months",
+            "tips_by_category",
+            "wage_gap",
+            "tool_journeys",
+            "activation_funnel",
+            "flourishing",
+            "top_content",
+        ),
     )
 
 
@@ -129,7 +141,15 @@ def logs_stage(today: date, folder: Path) -> Stage:
         counts_from=month,
         through=(month + timedelta(days=31)).replace(day=1) - timedelta(days=1),
         windows=windows,
-        told=("people", "people_by_country", "people_by_app", "events_by_action", "stay_value", "order_value"),
+        told=(
+            "people",
+            "people_by_country",
+            "people_by_app",
+            "events_by_action",
+            "stay_value",
+            "order_value",
+            "weekly_return",
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise, product
@@ -20,8 +20,10 @@ from math import prod
 from typing import Any, Final
 
 from node.demo.reading import PlanApp, Seen, number, word
+from node.demo.truth_measures import Events, Kind, parse_kind
 
 _SECONDS: Final = 3_600
+_WORDS: Final = ("histogram", "top", "mean", "funnel", "journey", "retention", "score")
 _ODD: Final = {"country": ("other", "none"), "app": ("other",), "action": ("other",), "hour": ()}
 
 
@@ -40,7 +42,7 @@ class Metric:
 
     name: str
     question: str
-    measure: str  # people, count, histogram
+    measure: str  # people, count, top, histogram, or the word of `kind`
     app: str | None  # None for all apps
     action: str | None
     axes: tuple[Axis, ...]
@@ -51,10 +53,27 @@ class Metric:
     max_per_cell: int  # K
     price: Fraction  # ρ, or the pure ε of discrete Laplace noise
     is_laplace: bool = False
+    kind: Kind | None = None  # of a measure that looks at a person's events together
+
+    @property
+    def groups(self) -> int:
+        return prod(len(axis.labels) for axis in self.axes)
 
     @property
     def cells(self) -> int:
-        return prod(len(axis.labels) for axis in self.axes)
+        """Cells of the first block."""
+        return self.kind.blocks[0].cells if self.kind else self.groups
+
+    @property
+    def headline(self) -> int:
+        """The block whose cells an answer lists."""
+        return self.kind.headline if self.kind else 0
+
+    def sigma_squared_of(self, block: int) -> Fraction:
+        """Stated variance of the noise on each cell of a block: blocks share the price equally."""
+        if self.kind is None:
+            return self.sigma_squared
+        return self.kind.blocks[block].l2_squared * len(self.kind.blocks) / (2 * self.price)
 
     @property
     def rho(self) -> Fraction:
@@ -66,22 +85,40 @@ class Metric:
     @property
     def sigma_squared(self) -> Fraction:
         """Stated variance of the noise on each cell: Δ₂² / 2ρ, Δ₂² = C·K²; of Laplace noise 2b² − 1/6 + 1/(120b²)."""
+        if self.kind is not None:
+            return self.sigma_squared_of(0)
         if not self.is_laplace:
             return self.max_cells * self.max_per_cell**2 / (2 * self.price)
         b = self.max_cells * self.max_per_cell / self.price
         return 2 * b * b - Fraction(1, 6) + 1 / (120 * b * b)
 
     def keys(self) -> list[dict[str, str]]:
-        """The key of every cell, in the order of the vector."""
-        names = [axis.name for axis in self.axes]
-        return [dict(zip(names, labels, strict=True)) for labels in product(*(axis.labels for axis in self.axes))]
+        """The key of every cell of the headline, in the order of the vector."""
+        axes = [*((axis.name, axis.labels) for axis in self.axes), *(self.kind.own if self.kind else ())]
+        names = [name for name, _ in axes]
+        return [dict(zip(names, labels, strict=True)) for labels in product(*(labels for _, labels in axes))]
 
     def is_answered_by(self, apps: Mapping[str, PlanApp]) -> bool:
         """Whether a node with this plan has what the metric reads."""
+        if self.kind is not None and not self._has_parts(apps, self.kind):
+            return False
         if self.app is None:
             return True
         actions = apps[self.app].actions if self.app in apps else {}
+        if self.action is None:
+            return bool(actions)
         return self.action in actions and all(name in actions[self.action] for name in self.attributes)
+
+    def _has_parts(self, apps: Mapping[str, PlanApp], kind: Kind) -> bool:
+        """Whether the plan has every part of the measure; of a journey, one of its labels."""
+        if self.measure == "journey":
+            return any(app in dict(kind.own)["from"] for app in apps)
+        for (app, action), attribute in (*((part, None) for part in kind.parts), *kind.values):
+            found = apps[app].actions if app is not None and app in apps else {}
+            chosen = [found[name] for name in found if action in (None, name)]
+            if not any(attribute is None or attribute in attributes for attributes in chosen):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +129,24 @@ class Counted:
         bounded: Each cell's truth, None where a node's secret decides.
         unbounded: Each cell without any bound: people, or events.
         lost_total: Sum of the cells without a truth, where it is known; None where it is not, or there are none.
+        is_count: Whether the cells count people or events.
+        more: The blocks after the first.
     """
 
     bounded: tuple[int | None, ...]
     unbounded: tuple[int, ...]
     lost_total: int | None
+    is_count: bool = True
+    more: tuple[Counted, ...] = ()
+
+    def block(self, number: int) -> Counted:
+        """The truth of one block."""
+        return self.more[number - 1] if number else self
 
 
 Truth = dict[tuple[str, str], Counted]  # by (metric, window)
 _People = dict[str, dict[int, int]]  # by person: how often each cell is touched
+_Deeds = dict[str, list[tuple[int, Seen]]]  # by person: (group, event)
 _Place = Callable[[Seen], int | None]  # the cell of an event
 
 
@@ -114,21 +160,35 @@ def parse_metric(tree: Mapping[str, Any]) -> Metric:
     if histogram:
         axes.append(_bins(histogram, edges))
     cells = prod(len(axis.labels) for axis in axes)
+    word_ = measure if isinstance(measure, str) else next(w for w in _WORDS if w in measure)
+    max_cells, max_per_cell = int(privacy.get("max_cells", "1")), int(privacy.get("max_per_cell", "1"))
+    fixed = (None, None) if source == "any" else (source["app"], source.get("action"))
+    kind = None
+    if isinstance(measure, dict):
+        most = max_cells if word_ == "journey" else min(max_cells, cells)
+        kind = parse_kind(measure, fixed, cells, most, max_per_cell, lambda hour: _start_of(tree["window"], hour))
     return Metric(
         name=tree["metric"],
         question=tree["question"],
-        measure="histogram" if histogram else measure,
-        app=None if source == "any" else source["app"],
-        action=None if source == "any" else source["action"],
+        measure=word_,
+        app=fixed[0],
+        action=fixed[1],
         axes=tuple(axes),
         edges=edges,
         attributes=tuple(name for name in (*by, histogram) if name and name not in _ODD),
         window=tree["window"],
-        max_cells=min(int(privacy["max_cells"]), cells),
-        max_per_cell=int(privacy.get("max_per_cell", "1")),
+        max_cells=max_cells if word_ == "journey" else min(max_cells, cells),
+        max_per_cell=max_per_cell,
         price=Fraction(privacy["epsilon" if "epsilon" in privacy else "rho"]),
         is_laplace="epsilon" in privacy,
+        kind=kind,
     )
+
+
+def _start_of(kind: str, hour: int) -> int:
+    """First hour of the month, or day, that the hour lies in."""
+    start = datetime.fromisoformat(window_of(kind, hour).partition("/")[0]).replace(tzinfo=UTC)
+    return int(start.timestamp()) // _SECONDS
 
 
 def window_of(kind: str, hour: int) -> str:
@@ -161,18 +221,30 @@ def count_truth(
         for app, found in apps.items()
         for action in found.actions
     }
+    # By metric and window: everything each person did, for the measures that look at it together.
+    done: dict[tuple[str, str], _Deeds] = {
+        (metric.name, window): {} for metric in answered if metric.kind for window in released
+    }
     # What an event of an (app, action, hour) adds to: looked up once for all events of that hour.
-    targets: dict[tuple[str, str, int], list[tuple[_People, _Place]]] = {}
+    targets: dict[tuple[str, str, int], tuple[list[tuple[_People, _Place]], list[tuple[_Deeds, _Place]]]] = {}
     for event in events:
-        hour, person, app, action, _, _ = event
+        hour, person, app, action = event[:4]
         target = targets.get((app, action, hour))
         if target is None:
-            target = targets[app, action, hour] = [
-                (touched[metric.name, window], place)
+            owed = [
+                (metric, window, place)
                 for metric, place in rules[app, action]
                 if (window := window_of(metric.window, hour)) in released
             ]
-        for people, place in target:
+            target = targets[app, action, hour] = (
+                [(touched[metric.name, window], place) for metric, window, place in owed if metric.kind is None],
+                [(done[metric.name, window], place) for metric, window, place in owed if metric.kind],
+            )
+        for deeds, place in target[1]:
+            group = place(event)
+            if group is not None:
+                deeds.setdefault(person, []).append((group, event))
+        for people, place in target[0]:
             cell = place(event)
             if cell is None:
                 continue
@@ -182,7 +254,11 @@ def count_truth(
             else:
                 mine[cell] = mine.get(cell, 0) + 1
     return {
-        (metric.name, window): _count(metric, touched[metric.name, window].values())
+        (metric.name, window): (
+            _count_together(metric.kind, metric.max_cells, done[metric.name, window].values())
+            if metric.kind
+            else _count(metric, touched[metric.name, window].values())
+        )
         for metric in answered
         for window in released
     }
@@ -209,6 +285,35 @@ def _count(metric: Metric, people: Iterable[Mapping[int, int]]) -> Counted:
         tuple(unbounded),
         total - known if lost and cap == 1 else None,
     )
+
+
+def _count_together(kind: Kind, max_cells: int, people: Iterable[Events]) -> Counted:
+    """The truth of a measure that looks at each person's events together."""
+    bounded = [[0] * block.cells for block in kind.blocks]
+    unbounded = [0] * kind.blocks[kind.headline].cells
+    lost: list[set[int]] = [set() for _ in kind.blocks]
+    for events in people:
+        outcomes = kind.outcomes(events)
+        for cell, value in outcomes[0].raw.items():
+            unbounded[cell] += value
+        is_cut = any(outcome.units > max_cells for outcome in outcomes)
+        for at, cells in enumerate(bounded):
+            for cell in {cell for outcome in outcomes for cell in outcome.blocks[at]}:
+                values = {outcome.blocks[at].get(cell, 0) for outcome in outcomes}
+                if is_cut or len(values) > 1:
+                    lost[at].add(cell)
+                else:
+                    cells[cell] += values.pop()
+    first, *more = (
+        Counted(
+            tuple(None if cell in lost[at] else value for cell, value in enumerate(cells)),
+            tuple(unbounded) if at == kind.headline else (0,) * block.cells,
+            None,
+            block.is_count and at == kind.headline,
+        )
+        for at, (block, cells) in enumerate(zip(kind.blocks, bounded, strict=True))
+    )
+    return replace(first, more=tuple(more))
 
 
 def _place_of(metric: Metric) -> _Place:

@@ -33,9 +33,14 @@ def _encode(rng: np.random.Generator, columns: Columns) -> list[str]:
     properties = [""] * len(crowd)
     categories = listed(CATEGORIES, crowd.topic, "category")
     levels = rng.integers(1, 8, len(crowd)).tolist()
+    moods = (rng.binomial(4, 0.62, len(crowd)) - 2).tolist()  # how it felt, -2 to 2
     for app, _action, where in by_action(crowd, HABITS):
         for i in where.tolist():
-            properties[i] = categories[i] if app == "micro-acts" else f'"level":{levels[i]}'
+            if app == "micro-acts":
+                comma = "," if categories[i] else ""
+                properties[i] = f'{categories[i]}{comma}"mood":{moods[i]}'
+            else:
+                properties[i] = f'"level":{levels[i]}'
     names = [f'"event_name":"{action}","event_category":"{app}"' for app, action, _ in HABITS.actions]
     return [
         f'{{"event_id":"{event}",{names[action]},"user_id":"{person}","session_id":"{session}","timestamp":"{iso}",'

@@ -36,6 +36,9 @@ def _encode(rng: np.random.Generator, columns: Columns) -> list[str]:
     industry = crowd.topic[first]  # a session plans for one industry
     runway = np.round(_MEDIAN_RUNWAY[industry] * rng.lognormal(0, 0.75, (2, len(industry))), 1)
     wage = np.round(19 * rng.lognormal(0, 0.55, len(industry)), 2)
+    gaps = np.round(wage * rng.uniform(0.05, 0.6, len(industry)), 2)[
+        crowd.person
+    ].tolist()  # what the hours cost unseen
     what_if = (rng.random(len(crowd)) < 0.35).astype(np.int64)
     industry_texts = [f'"industry":"{name}",' if name else "" for name in INDUSTRIES]
     runways = runway[what_if, crowd.person].tolist()
@@ -52,7 +55,7 @@ def _encode(rng: np.random.Generator, columns: Columns) -> list[str]:
                 attributes[i] = f'{industry_texts[industries[i]]}"runway_months":{runways[i]}'
         elif app == "real-hourly-wage":
             for i in positions:
-                attributes[i] = f'"hourly_wage":{wages[i]}'
+                attributes[i] = f'"hourly_wage":{wages[i]},"wage_gap":{gaps[i]}'
         elif app == "cognitive-debt":
             for i in positions:
                 attributes[i] = f'"debt":{debts[i]}'
