@@ -1,40 +1,99 @@
 // Numbers and names as a person reads them. A number never stands without its interval.
 
+import { h } from "./dom.js";
+
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
-const countries = new Intl.DisplayNames(undefined, { type: "region" });
+const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const regions = new Intl.DisplayNames(undefined, { type: "region" });
+const dayMonth = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
+const withYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+const withDay = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export const number = (value) => whole.format(Number(value));
+export const compact = (value) => short.format(Number(value));
+export const percent = (level) => `${Math.round(100 * Number(level))} %`;
 
 /** Half of the privacy interval: the ± of a line. */
 export const half = (row) => (Number(row.upper) - Number(row.lower)) / 2;
-
 export const plusMinus = (row) => `± ${number(half(row))}`;
-
 export const between = (row) => `${number(row.lower)} to ${number(row.upper)}`;
+
+/** A number as every page shows it: 3 920 ± 7, its interval in full beside it; below zero as 0 (0 to 5), dotted. */
+export function estimate(row) {
+  if (!row) return h("span", { class: "quiet" }, "nothing released");
+  if (Number(row.estimate) < 0) {
+    const told = `Noise can go below zero: the released value is ${number(row.estimate)}. Exports keep it.`;
+    return h("span", { class: "num", title: told }, h("span", { class: "below-zero" }, "0"), " ",
+      h("span", { class: "pm" }, `(0 to ${number(Math.max(0, row.upper))})`));
+  }
+  return h("span", { class: "num", title: `privacy interval ${between(row)}` }, number(row.estimate), " ",
+    h("span", { class: "pm" }, plusMinus(row)));
+}
+
+export const wide = (row) => (row.wide
+  ? h("span", { class: "tag warn", title: "The privacy interval is more than a quarter of the value" },
+    h("span", { "aria-hidden": "true" }, "▲"), "wide")
+  : null);
+
+/** Places among rows whose intervals overlap are shared: "1", "2–4". */
+export function ranks(rows) {
+  return rows.map((row) => {
+    const above = rows.filter((other) => Number(other.lower) > Number(row.upper)).length;
+    const below = rows.filter((other) => Number(other.upper) < Number(row.lower)).length;
+    const [first, last] = [above + 1, rows.length - below];
+    return first === last ? `${first}` : `${first}–${last}`;
+  });
+}
+
+/** True when two estimates differ by more than both noises together explain, at the level of their intervals. */
+export const differs = (one, other) =>
+  Math.abs(Number(one.estimate) - Number(other.estimate)) > Math.hypot(half(one), half(other));
 
 /** "runway_months" -> "Runway months". */
 export function title(name) {
-  const words = name.replaceAll(/[_.-]+/g, " ").trim();
+  const words = String(name).replaceAll(/[_.-]+/g, " ").trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+export function country(code) {
+  if (code === "none") return "unknown";
+  try {
+    return /^[A-Z]{2}$/.test(code) ? regions.of(code) ?? code : code;
+  } catch {
+    return code;
+  }
 }
 
 /** A label of an axis: countries by name, bins and the rest as they are. */
 export function label(axis, text) {
-  if (text === "none") return axis === "country" ? "unknown" : "not given";
-  if (axis === "country" && /^[A-Z]{2}$/.test(text)) return countries.of(text) ?? text;
+  if (axis === "country") return country(text);
+  if (text === "none") return "not given";
   if (axis === "hour") return `${text.padStart(2, "0")}:00`;
   return text;
 }
 
 export const keyText = (key) => Object.entries(key).map(([axis, text]) => label(axis, text)).join(" · ") || "all";
 
-/** "2026-11-01/P1D" -> "2026-11-01"; the kind stands beside it. */
-export const start = (window) => window.split("/")[0];
+/** "2026-11-01/P1D" -> Date of its first instant. */
+export function begin(window) {
+  const text = window.split("/")[0];
+  return new Date(text.includes("T") ? `${text}:00Z` : `${text}T00:00Z`);
+}
+
+export const day = (window) => dayMonth.format(begin(window));
+export const fullDay = (window) => withYear.format(begin(window));
+export const weekday = (window) => withDay.format(begin(window));
+export const instant = (text) => (text ? clock.format(new Date(text)) : "never");
+
+export function windowText(window) {
+  return window.endsWith("T1H") ? `${day(window)} ${window.slice(11, 13)}:00 UTC` : weekday(window);
+}
 
 export function span(windows) {
   if (!windows.count) return "nothing released yet";
-  const first = start(windows.first);
-  return windows.count === 1 ? first : `${first} to ${start(windows.last)} (${windows.count} ${windows.kind}s)`;
+  if (windows.count === 1) return fullDay(windows.first);
+  return `${day(windows.first)} to ${fullDay(windows.last)} (${windows.count} ${windows.kind}s)`;
 }
 
 const NOTES = {
@@ -43,8 +102,7 @@ const NOTES = {
   people_per_platform: "someone active on several platforms counts on each",
   sampled: "some nodes count a sample only",
 };
-
-export const notes = (codes) => codes.map((code) => NOTES[code] ?? code);
+export const notes = (codes) => codes.map((code) => NOTES[code] ?? code.replaceAll("_", " "));
 
 const REASONS = {
   no_release: "no release yet",
@@ -60,5 +118,4 @@ const REASONS = {
   suspended: "suspended by the federation",
   cut: "removed from the federation",
 };
-
 export const reason = (code) => REASONS[code] ?? code.replaceAll("_", " ");

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import federation.query
 import node.errors
 import privacy.errors
 import protocol.errors
-from node.dashboard import CONTENT_SECURITY_POLICY, FOLDER, Dashboard
+from node.dashboard import Dashboard
 from node.http.access import read_gate
 from node.http.problems import FAMILIES, problem, problem_middleware, status_of
 from node.http.research import ResearchEndpoint
@@ -136,7 +135,7 @@ async def test_a_time_beyond_the_calendar_is_no_time(ask: Ask) -> None:
         ("/v1/insights/people_by_country?%3Cscript%3E=1", 400, "bad_parameter"),
         ("/v1/nothing", 404, "not_found"),
         ("/static/..%2F__init__.py", 404, "not_found"),
-        ("/static/overview.html", 404, "not_found"),
+        ("/static/shell.html", 404, "not_found"),
     ],
 )
 async def test_errors_are_problem_documents(ask: Ask, path: str, status: int, code: str) -> None:
@@ -248,59 +247,3 @@ def test_every_error_family_has_a_status() -> None:
                 assert 400 <= status_of(error) < 600
                 document = json.loads(problem(error).body or b"{}")
                 assert document["code"] == kind.code
-
-
-class Collector(HTMLParser):
-    """Every tag with its attributes, and the text inside scripts and styles."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.inline = ""
-        self._inside = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._inside = tag if tag in ("script", "style") else ""
-
-    def handle_data(self, data: str) -> None:
-        self.inline += data.strip() if self._inside else ""
-
-
-async def test_the_page_loads_from_its_own_node_only(ask: Ask) -> None:
-    """No inline script or style, no foreign address, and a policy that would stop both."""
-    status, body, headers = await ask("/")
-    assert status == 200
-    assert headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
-    assert "unsafe" not in CONTENT_SECURITY_POLICY
-    page = Collector()
-    page.feed(body.decode())
-    assert page.inline == ""
-    names = {path.name for path in FOLDER.iterdir()}
-    for tag, attributes in page.tags:
-        assert not any(name.startswith("on") or name == "style" for name in attributes), tag
-        for name in ("src", "href"):
-            target = attributes.get(name) or "/"
-            assert target.startswith(("/", "#")), target
-            assert not target.startswith("/static/") or target.removeprefix("/static/") in names
-
-
-async def test_every_file_of_the_page_is_served_with_its_type(ask: Ask) -> None:
-    types = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-    for path in FOLDER.iterdir():
-        if path.suffix in types:
-            status, _, headers = await ask(f"/static/{path.name}")
-            assert (status, headers["Content-Type"].split(";")[0]) == (200, types[path.suffix])
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.js")), ids=lambda path: path.name)
-def test_modules_write_text_never_markup(path: Path) -> None:
-    """What the API gives is put in as text nodes; and nothing is fetched from elsewhere or stored."""
-    source = path.read_text()
-    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
-        assert forbidden not in source
-    for forbidden in ("localStorage", "sessionStorage", "cookie", "https://"):
-        assert forbidden not in source
-    assert set(re.findall(r"http://[^\"]+", source)) <= {"http://www.w3.org/2000/svg"}
-    for imported in re.findall(r'from "([^"]+)"', source):
-        assert (FOLDER / imported).is_file()

@@ -1,0 +1,188 @@
+// The frame of every page: rail, controls, keys, status line, live updates; then the page's own module.
+
+import { keep, key } from "./access.js";
+import { choice, find, h, tag } from "./dom.js";
+import { fullDay } from "./format.js";
+import { watch } from "./live.js";
+import { address, onChange, remember, state } from "./state.js";
+
+const PAGES = [["/", "Overview", "o"], ["/explore", "Explore", "e"], ["/map", "Map", "m"], ["/platforms", "Platforms", "p"],
+  ["/rhythm", "Rhythm", "r"], ["/mesh", "Mesh", "h"], ["/budget", "Budget", "b"], ["/releases", "Releases", "l"],
+  ["/privacy", "Privacy", "y"]];
+const SPANS = [["1", "newest window"], ["7d", "7 days"], ["14d", "14 days"], ["30d", "30 days"], ["90d", "90 days"]];
+const LEVELS = [["0.80", "80 %"], ["0.95", "95 %"], ["0.99", "99 %"]];
+const KEYS = [["D", "newest window"], ["W", "seven days"], ["M", "thirty days"], ["← →", "the span before, the span after"],
+  ["X", "compare with the span before"], ["/", "first choice of the page"], ["T", "light, dark, as the system"],
+  ["?", "this list"], ["Esc", "close"]];
+
+const here = location.pathname;
+const name = here === "/" ? "overview" : here.slice(1);
+let shown = null; // the windows on screen, for the keys that move them
+
+/** What a page may ask of the frame. */
+const frame = {
+  about: (text) => { find("#about").textContent = text; },
+  windows: (windows) => { shown = windows.count ? windows : null; },
+};
+
+// -- rail and controls ---------------------------------------------------------------------------------------
+
+function drawRail() {
+  const links = PAGES.map(([path, text]) => h("li", {}, h("a", { href: address(path), "aria-current": path === here ? "page" : null }, text)));
+  find("#pages").replaceChildren(...links);
+  find("[data-keep]").href = address("/");
+}
+
+function drawControls(wanted) {
+  const form = find("#controls");
+  const span = state("from") ? [["", "as chosen"], ...SPANS] : SPANS;
+  const fields = {
+    span: () => choice("Span", "last", span, state("from") ? "" : state("last"),
+      (value) => value && remember({ last: value, from: null, to: null })),
+    level: () => choice("Privacy interval", "level", LEVELS, state("level"), (value) => remember({ level: value })),
+  };
+  form.replaceChildren(...wanted.map((field) => fields[field]()),
+    h("button", { type: "button", id: "theme", title: "Light, dark or as the system (T)", onclick: nextTheme }, themeText()),
+    h("button", { type: "button", id: "keys", title: "Keys (?)", "aria-label": "Keyboard shortcuts", onclick: openHelp }, "?"));
+  form.hidden = false;
+}
+
+const themeText = () => ({ light: "☀ Light", dark: "☾ Dark" }[state("theme")] ?? "◐ Auto");
+
+function applyTheme() {
+  const theme = state("theme");
+  if (theme) document.documentElement.dataset.theme = theme;
+  else delete document.documentElement.dataset.theme;
+}
+
+function nextTheme() {
+  remember({ theme: { light: "dark", dark: null }[state("theme")] ?? (state("theme") === null ? "light" : null) });
+  find("#theme").focus();
+}
+
+// -- keys ----------------------------------------------------------------------------------------------------
+
+function openHelp() {
+  const pages = PAGES.map(([, text, letter]) => [`G ${letter.toUpperCase()}`, text]);
+  find("#help").replaceChildren(h("h2", { id: "help-title" }, "Keys"),
+    h("dl", { class: "keys" }, [...KEYS, ...pages].map(([keys, text]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, text)])),
+    h("button", { type: "button", onclick: () => find("#help").close() }, "Close"));
+  find("#help").showModal();
+}
+
+function move(direction) {
+  if (!shown) return;
+  const hours = { hour: 1, day: 24, week: 168, month: 720 }[shown.kind] * shown.count;
+  const from = Date.parse(`${shown.first.slice(0, 10)}T${shown.first.slice(11, 13).match(/^[0-9]{2}$/) ? shown.first.slice(11, 13) : "00"}:00Z`);
+  const text = (ms) => new Date(ms).toISOString().slice(0, shown.kind === "hour" ? 13 : 10);
+  remember({ from: text(from + direction * hours * 3_600_000), to: text(from + (direction + 1) * hours * 3_600_000) });
+}
+
+let leader = false;
+
+function pressed(event) {
+  const typing = event.target.matches("input, textarea, select, [role=application]");
+  if (event.ctrlKey || event.metaKey || event.altKey || typing || find("#help").open) return;
+  const letter = event.key.toLowerCase();
+  if (leader) {
+    leader = false;
+    const page = PAGES.find((one) => one[2] === letter);
+    if (page) location.assign(address(page[0]));
+    return;
+  }
+  const actions = {
+    g: () => { leader = true; setTimeout(() => { leader = false; }, 1500); },
+    d: () => remember({ last: "1", from: null, to: null }),
+    w: () => remember({ last: "7d", from: null, to: null }),
+    m: () => remember({ last: "30d", from: null, to: null }),
+    x: () => remember({ compare: state("compare") ? null : "previous" }),
+    t: nextTheme,
+    "?": openHelp,
+    "/": () => find("main select, main input, main textarea, #controls select")?.focus(),
+    arrowleft: () => move(-1),
+    arrowright: () => move(1),
+  };
+  if (!(letter in actions) || (letter.startsWith("arrow") && event.target.closest(".scroll"))) return;
+  event.preventDefault();
+  actions[letter]();
+}
+
+// -- status --------------------------------------------------------------------------------------------------
+
+/** "3 of 4 nodes" by what this node hears of the others, and how fresh the numbers are. */
+function tell(reply, newest) {
+  const members = reply.data.members;
+  const silent = (reply.metadata.peers ?? []).filter((peer) => !["ok", "self", "unknown"].includes(peer.state));
+  const names = members.filter((member) => silent.some((peer) => peer.node === member.node)).map((member) => member.name);
+  const up = members.length - names.length;
+  const parts = [tag(names.length ? "warn" : "good", `${up} of ${members.length} nodes`)];
+  if (names.length) parts.push(h("span", {}, "not heard of: ", h("bdi", {}, names.join(", "))));
+  if (newest) parts.push(h("span", {}, `data as of ${fullDay(newest)}, UTC`));
+  find("#status").replaceChildren(...parts);
+  const by = reply.metadata.served_by.name;
+  find("#served").replaceChildren("Served by ", h("bdi", {}, by), `; every node of the federation gives the same numbers. Charter version `
+    + `${reply.data.charter.version}, `, h("code", {}, reply.data.charter.hash.slice(0, 16)), "…");
+}
+
+function tellError(error) {
+  if (error.status === 401 || error.status === 403) return askForKey(error);
+  find("#status").replaceChildren(tag("bad", "no answer"), h("span", {}, error.message));
+  return null;
+}
+
+function askForKey(error) {
+  const field = h("input", { type: "password", name: "key", autocomplete: "off", required: true, "aria-label": "API key" });
+  const form = h("form", { class: "controls", onsubmit: (event) => {
+    event.preventDefault();
+    keep(field.value);
+    location.reload();
+  } }, field, h("button", {}, "Use this key"), key() ? h("button", { type: "button", onclick: () => { keep(""); location.reload(); } }, "Forget it") : null);
+  find("#status").replaceChildren(tag("warn", "a key is needed"), h("span", {}, error.message),
+    h("span", {}, "It stays in this tab and is forgotten when the tab closes."), form);
+  return null;
+}
+
+// -- all of it -----------------------------------------------------------------------------------------------
+
+async function start() {
+  applyTheme();
+  drawRail();
+  for (const form of document.forms) form.addEventListener("submit", (event) => event.preventDefault());
+  document.addEventListener("keydown", pressed);
+  const page = await import(`./pages/${name}.js`);
+  const main = find("#main");
+  const show = page.setup(main, frame);
+  let reply = null;
+  let turn = 0;
+
+  async function refresh(advanced = []) {
+    const mine = ++turn;
+    applyTheme();
+    drawRail();
+    drawControls(page.controls ?? []);
+    try {
+      const newest = await show({ reply, advanced });
+      if (mine === turn && reply) tell(reply, newest);
+    } catch (error) {
+      if (mine === turn) tellError(error);
+      if (!(error.status >= 0)) throw error;
+    }
+  }
+  onChange(() => refresh());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => refresh());
+  if (page.isAlone) {
+    await refresh();
+    find("#status").replaceChildren();
+    return;
+  }
+  watch((now, advanced, error) => {
+    if (error) tellError(error);
+    else {
+      reply = now;
+      frame.about(now.data.name);
+      refresh(advanced);
+    }
+  });
+}
+
+start();

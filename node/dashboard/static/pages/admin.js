@@ -1,0 +1,3 @@
+// Filled below.
+export const controls = [];
+export const setup = () => async () => null;

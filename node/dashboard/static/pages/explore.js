@@ -1,0 +1,121 @@
+// Explore: one metric in full, by what you choose, with what a new question of this kind would cost.
+
+import { get, insight } from "../api.js";
+import { choice, h, swap } from "../dom.js";
+import { differs, estimate, keyText, label, number, percent, reason, span, title, windowText } from "../format.js";
+import { drawLine, told } from "../line.js";
+import { bars } from "../marks.js";
+import { answerTable, panel, seriesTable, snippets, table } from "../panel.js";
+import { asked, remember, state } from "../state.js";
+
+export const controls = ["span", "level"];
+const TABS = [["chart", "Chart"], ["table", "Table"], ["line", "Over time"], ["code", "Code"]];
+
+export function setup(main, frame) {
+  return async () => {
+    const { metrics } = (await get("/v1/metrics")).data;
+    const row = metrics.find((one) => one.metric === state("metric")) ?? metrics[0];
+    if (!row) {
+      swap(main, h("p", { class: "empty" }, "The catalogue is empty: the federation has not agreed on any metric yet."));
+      return null;
+    }
+    const by = state("by");
+    const parameters = { ...asked(), ...(by ? { by } : {}), ...(state("raw") === "1" ? { raw: "1" } : {}) };
+    const { data: answer, metadata } = await insight(row.metric, parameters);
+    frame.windows(answer.windows);
+    const tab = TABS.some(([id]) => id === state("tab")) ? state("tab") : "chart";
+    swap(main, builder(metrics, row, tab), cost(row, answer, metadata), result(answer, parameters, tab),
+      answer.medians.length ? medians(answer) : null, members(answer));
+    if (tab === "line" && answer.series.length) {
+      await drawLine(document.getElementById("explore-line"), { series: answer.series, previous: null, name: "explore" });
+    }
+    return row.newest;
+  };
+}
+
+function builder(metrics, row, tab) {
+  const names = [...new Set(metrics.map((one) => one.metric))].map((name) => [name, title(name)]);
+  const axes = row.dimensions.map((axis) => axis.name).filter((name) => name !== "bin");
+  const ways = [["", axes.length ? axes.map(title).join(" and ") : "nothing"],
+    ...(axes.length > 1 ? axes.map((axis) => [axis, title(axis)]) : []), ...(axes.length ? [["total", "nothing: the sum"]] : [])];
+  return h("section", { class: "panel", "aria-label": "Question" }, h("div", { class: "controls" },
+    choice("Metric", "metric", names, row.metric, (value) => remember({ metric: value, by: null })),
+    choice("By", "by", ways, state("by") ?? "", (value) => remember({ by: value || null })),
+    choice("Values", "raw", [["0", "rounded to the noise"], ["1", "every cell as released"]], state("raw") ?? "0",
+      (value) => remember({ raw: value === "1" ? "1" : null })),
+    h("div", { class: "group", role: "group", "aria-label": "Show as" }, TABS.map(([id, text]) => h("button",
+      { type: "button", id: `tab-${id}`, "aria-pressed": String(id === tab), onclick: () => remember({ tab: id === "chart" ? null : id }) }, text)))));
+}
+
+function cost(row, answer, metadata) {
+  const facts = [["This question", h("strong", {}, "free: it is answered from stored releases")],
+    ["Each node paid", `ρ = ${row.privacy.rho} for each ${row.window}, once`],
+    ["Noise of one node", `σ = ${number(row.privacy.sigma)} on each of ${number(row.cells)} cells (${row.privacy.mechanism})`],
+    ["A person may add", `${row.privacy.max_per_cell} in each of ${row.privacy.max_cells} cells, no more`],
+    ["Made from", `${number(metadata.releases)} releases, ${number(metadata.data_points)} released cells`],
+    ["Counts from", source(row.source)]];
+  return panel({ id: "cost", size: "third", heading: "What it costs",
+    body: h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])) });
+}
+
+const source = (from) => (from === "any" ? "every app" : [from.app, from.action].filter(Boolean).join(", "));
+
+function result(answer, parameters, tab) {
+  const views = {
+    chart: () => chart(answer),
+    table: () => answerTable(answer, { tall: true, id: "explore-cells" }),
+    line: () => [h("div", { id: "explore-line" }), h("p", {}, told(answer.series, differs)), seriesTable(answer.series, windowText, answer.level)],
+    code: () => snippets(answer.metric, `/v1/insights/${encodeURIComponent(answer.metric)}?${new URLSearchParams(parameters)}`, parameters),
+  };
+  const summary = h("span", {}, `${answer.question} `, answer.total ? [estimate(answer.total), ` ${answer.counts}`] : "Nothing released",
+    `, ${span(answer.windows)}, ${answer.reporting} nodes, ${percent(answer.level)} interval.`);
+  return panel({ id: "result", size: "two-thirds", heading: title(answer.metric), summary, body: views[tab](), answer, parameters });
+}
+
+function chart(answer) {
+  if (!answer.cells.length) {
+    return h("p", { class: "empty" }, answer.total ? "Every group is below the threshold; the sum is shown above." : "Nothing released in this span.");
+  }
+  const axes = answer.dimensions.map((axis) => axis.name);
+  if (axes.includes("bin") && axes.length > 1) return grouped(answer, axes.filter((axis) => axis !== "bin"));
+  const ordered = axes.some((axis) => axis === "bin" || axis === "hour");
+  return bars(answer.cells, { hidden: answer.hidden, ranked: !ordered, limit: 60 });
+}
+
+/** A histogram for each group, on scales of their own. */
+function grouped(answer, axes) {
+  const groups = Map.groupBy ? Map.groupBy(answer.cells, (cell) => groupOf(cell, axes)) : byHand(answer.cells, axes);
+  return h("div", { class: "pair" }, [...groups].map(([name, cells]) => h("div", {}, h("h3", {}, h("bdi", {}, name)),
+    bars(cells, { ranked: false, name: (cell) => label("bin", cell.key.bin) }))));
+}
+
+const groupOf = (cell, axes) => axes.map((axis) => label(axis, cell.key[axis])).join(" · ");
+
+function byHand(cells, axes) {
+  const groups = new Map();
+  for (const cell of cells) groups.set(groupOf(cell, axes), [...(groups.get(groupOf(cell, axes)) ?? []), cell]);
+  return groups;
+}
+
+const OPEN = {
+  below_first_edge: (row) => `below ${row.upper ?? "the first edge"}`,
+  above_last_edge: (row) => `from ${row.lower ?? "the last edge"} on`,
+  too_noisy: () => "too noisy to say",
+};
+
+function medians(answer) {
+  const columns = [["Group", (row) => h("bdi", {}, keyText(row.key))],
+    ["Median", (row) => (row.status === "ok" ? number(row.estimate) : OPEN[row.status](row)), "number"],
+    ["The noise cannot rule out", (row) => `${row.lower ?? "open"} to ${row.upper ?? "open"}`, "number"]];
+  return panel({ id: "medians", size: "half", heading: "Medians", summary: "Read from the histogram, with what the noise cannot rule out.",
+    body: table("", columns, answer.medians) });
+}
+
+function members(answer) {
+  const why = (member) => member.without.map((gap) => `${reason(gap.reason)} (${number(gap.windows.length)} windows)`).join(", ");
+  return panel({ id: "members", size: "half", heading: `${answer.reporting} nodes`, summary: "Whose numbers are in the sum, and whose are not.",
+    body: table("", [["Node", (row) => h("bdi", { class: "long" }, row.name)], ["State", (row) => row.state],
+      ["Windows", (row) => number(row.windows), "number"], ["People are", (row) => row.person_keys.map((kind) => `${kind}s`).join(", ") || "–"],
+      ["Without", (row) => why(row) || "–"]], answer.members) });
+}
+

@@ -1,0 +1,3 @@
+export const controls = [];
+export const isAlone = true;
+export const setup = () => async () => null;
