@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import structlog.testing
+
 from node.admin_client import AdminClient
 from node.app import Node, running_node
 from node.cli import _murmur
@@ -71,6 +73,7 @@ class Shop:
     folder: Path
     port: int
     token: str = field(default="", repr=False)
+    logs: list[Any] = field(default_factory=list, repr=False)
 
     @property
     def config(self) -> Path:
@@ -88,10 +91,16 @@ class Shop:
     async def run(self, clock: HandClock, disk: Disk | None = None) -> AsyncIterator[tuple[Node, asyncio.Event]]:
         """The node in this process, its write key made at the first start."""
         stopped = asyncio.Event()
+        with structlog.testing.capture_logs() as self.logs:  # they would stand among a command's answers
+            async with self._run(clock, disk, stopped) as node:
+                yield node, stopped
+
+    @asynccontextmanager
+    async def _run(self, clock: HandClock, disk: Disk | None, stopped: asyncio.Event) -> AsyncIterator[Node]:
         async with running_node(load_config(self.config), stopped, clock=clock, disk=disk) as node:
             if not self.token:
                 self.token = node.create_token("write", [], "test")[0]
-            yield node, stopped
+            yield node
 
     async def send(self, events: list[dict[str, Any]], **headers: str) -> tuple[int, dict[str, Any]]:
         """POST /v1/events from another thread; status and document."""

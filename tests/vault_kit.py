@@ -130,9 +130,10 @@ class Faults:
                 self._durable[path] = 0
         elif action == "rename":
             temporary = path.with_name(path.name + ".tmp")
-            self._durable[path] = self._durable.pop(temporary)
-            self._new.add(path)
-            self._new.discard(temporary)
+            if temporary in self._durable:  # a file put in place; the master key's renames are not played by power cuts
+                self._durable[path] = self._durable.pop(temporary)
+                self._new.add(path)
+                self._new.discard(temporary)
         elif action == "remove" and path.exists():
             if path not in self._new:
                 self._removed[path] = path.read_bytes()

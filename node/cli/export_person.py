@@ -34,5 +34,5 @@ def command(data: Path, kind: str, ids: list[str], output: str) -> None:
     if output == "json":
         emit_json("murmur.person/1", {"events": [json.loads(line) for line in found.splitlines()]})
     else:
-        click.echo(found, nl=False)
+        click.echo(found.decode(), nl=False)
     say(f"{found.count(bytes([10]))} events, of the epochs whose pseudonym key exists.")
