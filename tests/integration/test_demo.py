@@ -105,7 +105,7 @@ def test_noise_is_what_was_promised(run: Run) -> None:
 def test_metrics_are_the_issue_s(run: Run) -> None:
     """Eleven metrics on each of fourteen days; three and more answered by several nodes; truths beside them."""
     metrics = run.document["metrics"]
-    assert len({(metric["metric"], metric["window"]) for metric in metrics}) == len(metrics) == 11 * 14
+    assert len({(metric["metric"], metric["window"]) for metric in metrics}) == len(metrics) == 15 * 14
     assert {metric["window"] for metric in metrics} == {
         f"{run.day - timedelta(days=back)}/P1D" for back in range(2, 16)
     }
