@@ -49,6 +49,7 @@ class Question:
         by_hour: Whether the hours of the day are groups of their own.
         window: The window released.
         others: Events of further persons in the same trial; person number, then the event.
+        most: The largest side of the square of trials.
     """
 
     measure: object
@@ -58,11 +59,12 @@ class Question:
     by_hour: bool = False
     window: Window = DAY
     others: Sequence[tuple[int, Step]] = field(default=())
+    most: int = 142
 
     @property
     def side(self) -> int:
         """Values of each of the two axes; with `other` and `none` the layout stays within its limit."""
-        return min(isqrt(MAX_CELLS // self.own_cells) - 2, 142)
+        return min(isqrt(MAX_CELLS // self.own_cells) - 2, self.most)
 
     @property
     def trials(self) -> int:
