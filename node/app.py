@@ -44,6 +44,8 @@ from node.http.admin import make_admin_app
 from node.http.custody import admin_custody_routes, person_routes
 from node.http.events import EventsEndpoint
 from node.http.health import health_routes
+from node.http.origin import Origins, open_country_database
+from node.http.privacy_page import Disclosed, privacy_routes
 from node.http.research import ResearchEndpoint
 from node.http.sites import Sites, admin_socket_path
 from node.http.sql import SqlEndpoint
@@ -259,8 +261,10 @@ class Node:
         finished = self.vault.finish_backfill(day, self.clock.now_ms() / 1000)
         return {"finished_epochs": [epoch.text for epoch in finished]}
 
-    def create_token(self, kind: str, scopes: list[str], label: str) -> tuple[str, Token]:
-        return self.tokens.create(kind, scopes, label, now_s=self.clock.now_ms() // 1000, rng=os.urandom)
+    def create_token(self, kind: str, scopes: list[str], label: str, origins: Sequence[str] = ()) -> tuple[str, Token]:
+        return self.tokens.create(
+            kind, scopes, label, origins=origins, now_s=self.clock.now_ms() // 1000, rng=os.urandom
+        )
 
     def revoke_token(self, token_id: str) -> Token:
         return self.tokens.revoke(token_id, now_s=self.clock.now_ms() // 1000)
@@ -568,18 +572,32 @@ def _make_mesh(node: Node) -> MeshDriver:
 def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
     """Which routes each listening address answers; one address may be all of them."""
     listen = node.config.listen
-    events = EventsEndpoint(node.ingest, node.tokens, node.clock, os.urandom)
+    origin, limits = node.config.origin, node.config.limits
+    database = origin.country_database
+    origins = Origins(origin, None if database is None else open_country_database(database))
+    events = EventsEndpoint(node.ingest, node.tokens, node.clock, os.urandom, origins, limits)
     gate = read_gate(
         node.tokens,
         is_open=listen.research.is_loopback and not listen.behind_proxy,
         limiter=RateLimiter(time.monotonic),
     )
+    dashboard = Dashboard()
     routes: dict[Address, list[web.AbstractRouteDef]] = {}
     routes.setdefault(listen.public, []).extend([*events.routes(), *health_routes(node.is_ready)])
     routes.setdefault(listen.mesh, []).extend(mesh_routes(node.mesh.receive))
-    routes.setdefault(listen.research, []).extend([*_research(node, gate), *Dashboard().routes()])
+    routes.setdefault(listen.research, []).extend([*_research(node, gate), *dashboard.routes()])
+    routes[listen.public].extend(_public_pages(node, dashboard))
     routes[listen.research].extend(person_routes(node.custody, node.tokens))
     return routes
+
+
+def _public_pages(node: Node, dashboard: Dashboard) -> list[web.RouteDef]:
+    """What anybody may read about this node; with the pages' files, unless they are served there already."""
+    config = node.config
+    together = config.listen.public == config.listen.research
+    disclosed = Disclosed(config.name, lambda: node.plan, config.plan, config.epoch, node.commons, together)
+    files = [] if together else dashboard.file_routes()
+    return [*privacy_routes(disclosed), *dashboard.public_routes(), *files]
 
 
 def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:

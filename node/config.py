@@ -13,12 +13,13 @@ import difflib
 import ipaddress
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from node.errors import ConfigError
+from node.senders import OriginConfig, Rates, parse_networks
 
 EpochLength = Literal["day", "week", "month"]
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -78,12 +79,24 @@ class NodeConfig:
     mesh: MeshConfig
     release_tick_s: int = 300
     backfill_from: date | None = None
+    origin: OriginConfig = field(default_factory=OriginConfig)
+    limits: Rates = field(default_factory=Rates)
     log_level: str = "info"
 
 
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "": ("name", "data", "plan", "epoch", "anchor"),
-    "listen": ("public", "mesh", "research", "admin", "behind_proxy"),
+    "listen": (
+        "public",
+        "mesh",
+        "research",
+        "admin",
+        "behind_proxy",
+        "trusted_proxies",
+        "country_header",
+        "country_database",
+    ),
+    "limits": ("server_per_s", "browser_per_s", "address_per_s"),
     "mesh": ("advertise", "sync_interval_s", "push_delay_ms"),
     "release": ("tick_s",),
     "backfill": ("from",),
@@ -147,6 +160,8 @@ def parse_config(text: str, path: Path) -> NodeConfig:
         release_tick_s=_integer(tree.get("release", {}), "tick_s", path, default=300, low=1, high=86_400),
         backfill_from=_backfill_from(tree.get("backfill", {}), path),
         log_level=level,
+        origin=_origin(tree.get("listen", {}), base, path),
+        limits=_limits(tree.get("limits", {}), path),
     )
 
 
@@ -173,6 +188,31 @@ def _listen(section: dict[str, Any], path: Path) -> ListenConfig:
                 "Listen on 127.0.0.1 behind a TLS proxy, or say behind_proxy = true in [listen]",
             )
     return ListenConfig(public=public, mesh=mesh, research=research, admin=admin, behind_proxy=behind_proxy)
+
+
+def _origin(section: dict[str, Any], base: Path, path: Path) -> OriginConfig:
+    """How the sender of a browser's request is known behind proxies."""
+    texts = section.get("trusted_proxies", [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise _refused(path, "listen.trusted_proxies is no list of texts", 'Write ["127.0.0.1", "10.0.0.0/8"]')
+    try:
+        networks = parse_networks(texts)
+    except ValueError as error:
+        raise _refused(path, f"listen.trusted_proxies: {error}", 'Write ["127.0.0.1", "10.0.0.0/8"]') from error
+    header = _text(section, "country_header", path, default="")
+    if header and not networks:
+        raise _refused(path, "listen.country_header needs listen.trusted_proxies", "Name the proxy that sets it")
+    database = _text(section, "country_database", path, default="")
+    return OriginConfig(networks, header or None, base / database if database else None)
+
+
+def _limits(section: dict[str, Any], path: Path) -> Rates:
+    found: dict[str, float] = {}
+    for key, value in section.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.01 <= value <= 1e9:
+            raise _refused(path, f"limits.{key} is {value!r}", "Give requests a second, 0.01 to 1000000000")
+        found[key.removesuffix("_per_s")] = float(value)
+    return Rates(**found)
 
 
 def _mesh(section: dict[str, Any], path: Path) -> MeshConfig:

@@ -7,7 +7,7 @@ itself, and nothing else. A group is dropped as a whole: no id outlives it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -68,6 +68,10 @@ class IntakePlan:
         self.needs_address = any(app.person_kind == "address" for app in plan.apps)
 
 
+# From a body, what the plan declares, and the time it came, to its events; raises as `decode_body` does.
+BodyReader = Callable[[bytes, Declared, float], list[Sent]]
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """One request's body, with what its headers and its API key say.
@@ -79,6 +83,9 @@ class Submission:
         idempotency_key: The header's value.
         is_backfill: The API key may write past epochs.
         address: IP and user agent, only where the plan has an app of that person kind.
+        country: Where somebody more trusted than the event says it; stands in for the event's own hint.
+        reader: Reads a body of another tracker's shape; None for the forms of /v1/events.
+        received_s: When it came, in seconds since 1970-01-01T00Z, for shapes without timestamps.
     """
 
     body: bytes = field(repr=False)
@@ -87,6 +94,9 @@ class Submission:
     idempotency_key: str | None = field(default=None, repr=False)
     is_backfill: bool = False
     address: str | None = field(default=None, repr=False)
+    country: str | None = None
+    reader: BodyReader | None = None
+    received_s: float = 0.0
 
 
 class Rows(RowsInColumns):
@@ -171,7 +181,7 @@ class Group:
             VaultFailed: the vault could not say whether an hour may be written.
         """
         found = None
-        if submission.signals == _NO_SIGNALS:
+        if submission.signals == _NO_SIGNALS and submission.reader is None:
             found = quick.read(submission.body, is_ndjson=submission.is_ndjson)
         if found is None:
             self._receipts.append(self._one_by_one(submission))
@@ -255,7 +265,10 @@ class Group:
             attributes=attributes,
             sessions=sessions,
             event_ids=_texts(list(map(parts.event_id, events))),
-            countries=list(map(parts.country, events)),
+            countries=[
+                batch.submission.country or country
+                for batch, country in zip(mine, map(parts.country, events), strict=True)
+            ],
             purposes=list(map(parts.consent, events)),
             sequences=list(map(parts.sequence, events)),
             positions=[place - batch.start for place, batch in zip(places, mine, strict=True)],
@@ -294,7 +307,11 @@ class Group:
 
     def _one_by_one(self, submission: Submission) -> Receipt:
         """Filter one request's events and keep their rows: all of them, or none where it raises."""
-        body = decode_body(submission.body, self._plan.declared, is_ndjson=submission.is_ndjson)
+        declared, reader = self._plan.declared, submission.reader
+        if reader is None:
+            body = decode_body(submission.body, declared, is_ndjson=submission.is_ndjson)
+        else:
+            body = reader(submission.body, declared, submission.received_s)
         self.events += len(body)
         receipt = ReceiptBuilder()
         rows: list[Row] = []
@@ -312,6 +329,8 @@ class Group:
         form, event = sent
         if submission.address is not None:
             event = msgspec.structs.replace(event, address=submission.address)
+        if submission.country is not None:
+            event = msgspec.structs.replace(event, country=submission.country)
         key = submission.idempotency_key
         epoch_of = self._epoch_of[submission.is_backfill]
         outcome = self._plan.filter.apply(event, submission.signals, epoch_of, position, key)

@@ -17,7 +17,8 @@ from node.cli.kit.table import Column, render_table, terminal_width
 @click.group(
     cls=Noun,
     examples=(
-        ("murmur tokens create --label web", "a key that may send events; shown once"),
+        ("murmur tokens create --label shop", "a key for your servers; shown once"),
+        ("murmur tokens create --origin https://example.org", "a browser key, for the pages of one origin"),
         ("murmur tokens create --scope events --scope backfill --label import", "also for past days"),
         ("murmur tokens list", ""),
         ("murmur tokens revoke ID", ""),
@@ -38,10 +39,14 @@ def command() -> None:
 @click.option("--admin", "kind", flag_value="admin", help="The same as --kind admin.")
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do: events, backfill. Repeatable.")
 @click.option("--label", default="", help="A name to know it by.")
+@click.option(
+    "--origin", "origins", multiple=True, metavar="ORIGIN",
+    help="Make a browser key, taken from pages of this origin only (https://example.org). Repeatable.",
+)  # fmt: skip
 @output_option("text", "json")
-def create(data: Path, kind: str, scopes: tuple[str, ...], label: str, output: str) -> None:
+def create(data: Path, kind: str, scopes: tuple[str, ...], label: str, origins: tuple[str, ...], output: str) -> None:
     """Make a key. It is shown once: the node keeps only a hash."""
-    wanted = {"kind": kind, "scopes": list(scopes), "label": label}
+    wanted = {"kind": kind, "scopes": list(scopes), "label": label, "origins": list(origins)}
     token = client_of(data).post("/v1/admin/tokens", wanted)
     if output == "json":
         emit_json(token.pop("schema", "murmur.token/1"), token)

@@ -28,7 +28,7 @@ class NodePort(Protocol):
     def mesh_bytes(self) -> Mapping[str, Any]: ...
     def budget(self) -> Mapping[str, Any]: ...
     def finish_backfill(self, through: date) -> Mapping[str, Any]: ...
-    def create_token(self, kind: str, scopes: list[str], label: str) -> tuple[str, Token]: ...
+    def create_token(self, kind: str, scopes: list[str], label: str, origins: list[str]) -> tuple[str, Token]: ...
     def revoke_token(self, token_id: str) -> Token: ...
 
 
@@ -36,6 +36,7 @@ class _NewToken(msgspec.Struct, forbid_unknown_fields=True):
     kind: str
     scopes: list[str] = []
     label: str = ""
+    origins: list[str] = []
 
 
 class _Finish(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,7 +60,7 @@ def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = 
 
     async def create_token(request: web.Request) -> web.Response:
         wanted = await _body(request, _NewToken)
-        secret, token = node.create_token(wanted.kind, wanted.scopes, wanted.label)
+        secret, token = node.create_token(wanted.kind, wanted.scopes, wanted.label, wanted.origins)
         return _json(201, {"schema": "murmur.token/1", "token": secret, **_public(token)})
 
     async def revoke_token(request: web.Request) -> web.Response:
@@ -97,6 +98,7 @@ def _public(token: Token) -> dict[str, Any]:
         "kind": token.kind,
         "scopes": list(token.scopes),
         "label": token.label,
+        "origins": list(token.origins),
         "created_at": token.created_at_s,
         "revoked_at": token.revoked_at_s,
     }

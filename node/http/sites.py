@@ -85,7 +85,13 @@ class Sites:
             self._socket_path = None
 
     async def _run(self, app: web.Application) -> web.AppRunner:
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_S,
+            auto_decompress=False,  # who takes gzip inflates it under its own cap
+        )
         await runner.setup()
         self._runners.append(runner)
         return runner

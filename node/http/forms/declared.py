@@ -26,9 +26,13 @@ _NOTHING: Final[Mapping[str, object]] = {}
 class Declared:
     """A plan's attributes, compiled to one decoder for each action. Immutable."""
 
-    __slots__ = ("_columns", "_readers")
+    __slots__ = ("_apps_of", "_columns", "_readers")
 
     def __init__(self, plan: Plan) -> None:
+        self._apps_of: dict[str, list[str]] = {}
+        for app in plan.apps:
+            for action in app.actions:
+                self._apps_of.setdefault(action.name, []).append(app.name)
         self._columns = {(app.name, action.name): _ColumnReader(action) for app in plan.apps for action in app.actions}
         self._readers = {
             app.name: {action.name: _Reader(action) for action in app.actions if action.attributes} for app in plan.apps
@@ -40,6 +44,11 @@ class Declared:
         actions = self._readers.get(app)
         reader = None if actions is None else actions.get(action)
         return _NOTHING if reader is None else reader.read(raw)
+
+    def app_of(self, action: str) -> str:
+        """The one app that declares this action; empty where none or several do. For senders that name no app."""
+        apps = self._apps_of.get(action, ())
+        return apps[0] if len(apps) == 1 else ""
 
     def columns(self, app: str, action: str, raws: Sequence[msgspec.Raw]) -> list[list[Scalar]] | None:
         """What `read` gives for each of `raws`, as one column for each declared attribute in plan order, None where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -28,9 +29,15 @@ from tests.unit.privacy.filter_kit import HOUR, counting_rng
 JSON = {"Authorization": "Bearer mw_live", "Content-Type": "application/json"}
 
 
+BASIC = {"Authorization": f"Basic {base64.b64encode(b'mw_live:').decode()}"}
+PAGE = "https://shop.example"
+
+
 @dataclass(frozen=True)
 class _Key:
     id: str
+    scopes: tuple[str, ...] = ("events",)
+    origins: tuple[str, ...] = ()
 
 
 class Refused(RejectedInput):
@@ -40,22 +47,21 @@ class Refused(RejectedInput):
 
 
 class _Keys:
-    """`mw_live` and `mw_other` write events, `mw_past` also the past; `mr_read` may not write."""
+    """`mw_live`, `mw_other` write events, `mw_past` also the past; `mw_page` is a browser key; `mr_read` reads."""
 
-    def check(self, secret: str | None, kind: str, scope: str) -> _Key:
-        scopes = {"mw_live": ["events"], "mw_other": ["events"], "mw_past": ["backfill"], "mr_read": []}
-        if secret not in scopes:
-            raise Refused(401)
-        if kind != "write" or scope not in scopes[secret]:
+    def find(self, secret: str | None, kind: str) -> _Key:
+        if secret == "mr_read":
             raise Refused(403)
-        return _Key(secret)
+        found = {
+            "mw_live": _Key("live"), "mw_other": _Key("other"), "mw_past": _Key("past", ("backfill",)),
+            "mw_page": _Key("page", origins=(PAGE,)),
+        }.get(secret or "")  # fmt: skip
+        if found is None:
+            raise Refused(401)
+        return found
 
-    def allows(self, secret: str | None, kind: str, scope: str) -> bool:
-        try:
-            self.check(secret, kind, scope)
-        except Refused:
-            return False
-        return True
+    def is_origin_known(self, origin: str) -> bool:
+        return origin == PAGE
 
 
 class Door:
@@ -76,13 +82,24 @@ class Door:
             return answer.status, found
 
 
+class _Server(TestServer):
+    """As `Sites` listens: who takes gzip inflates it."""
+
+    async def start_server(self, **settings: Any) -> None:
+        await super().start_server(auto_decompress=False, **settings)
+
+
+def _server(app: web.Application) -> TestServer:
+    return _Server(app)
+
+
 @pytest_asyncio.fixture
 async def door() -> AsyncIterator[Door]:
     async with Fixture() as node:
         endpoint = EventsEndpoint(node.ingest, _Keys(), node.clock, counting_rng)
         app = web.Application(middlewares=[problem_middleware])
         app.add_routes(endpoint.routes())
-        async with TestClient(TestServer(app)) as client:
+        async with TestClient(_server(app)) as client:
             yield Door(node, client)
 
 
@@ -123,9 +140,18 @@ async def test_one_event_a_line_is_taken_as_ndjson(door: Door) -> None:
     assert (await door.post(lines))[1]["code"] == "malformed_body"
 
 
-async def test_compressed_bodies_are_refused_for_now(door: Door) -> None:
-    status, found = await door.post(gzip.compress(body(universal())), Content_Encoding="gzip")
-    assert (status, found["code"]) == (415, "content_encoding")
+@pytest.mark.parametrize(
+    ("content", "encoding", "status", "code"),
+    [(gzip.compress(body(universal())), "gzip", 202, None), (body(universal()), "identity", 202, None),
+     (gzip.compress(body(universal()))[:-3], "gzip", 400, "bad_encoding"), (b"{}", "gzip", 400, "bad_encoding"),
+     (gzip.compress(b"[]") * 2, "gzip", 400, "bad_encoding"), (b"{}", "br", 415, "content_encoding"),
+     (gzip.compress(b" " * (MAX_BODY_BYTES + 1)), "gzip", 413, "body_too_large")],
+)  # fmt: skip
+async def test_gzip_bodies_are_taken_under_a_cap(
+    door: Door, content: bytes, encoding: str, status: int, code: str | None
+) -> None:
+    found, document = await door.post(content, Content_Encoding=encoding)
+    assert (found, document.get("code")) == (status, code)
 
 
 @pytest.mark.parametrize(
@@ -284,17 +310,112 @@ async def test_the_memory_is_of_fixed_size() -> None:
     assert not (await memory.once("id", "0", b"", run))[1]
 
 
+# -- browser keys --------------------------------------------------------------------------------------------
+
+
+async def _from_page(door: Door, content: bytes, path: str = "/v1/events", **headers: str) -> Any:
+    named = {
+        "Origin": PAGE,
+        "Content-Type": "text/plain",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    async with door.client.post(f"{path}?key=mw_page", data=content, headers=named) as answer:
+        return answer.status, answer.headers, await answer.json(content_type=None)
+
+
+async def test_a_page_may_send_and_read_the_answer(door: Door) -> None:
+    status, headers, found = await _from_page(door, body(universal()), Content_Type="text/plain")
+    assert (status, found["accepted"]) == (202, 1)
+    assert headers["Access-Control-Allow-Origin"] == PAGE
+    assert headers["Vary"] == "Origin"
+    assert (headers["RateLimit-Limit"], headers["RateLimit-Remaining"]) == ("200", "199")
+
+
+async def test_a_page_can_read_a_refusal(door: Door) -> None:
+    status, headers, found = await _from_page(door, b"{")
+    assert (status, found["code"], headers["Access-Control-Allow-Origin"]) == (400, "malformed_body", PAGE)
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://shop.example", "null", ""])
+async def test_a_browser_key_is_bound_to_its_origins(door: Door, origin: str) -> None:
+    status, headers, found = await _from_page(door, body(universal()), Origin=origin)
+    assert (status, found["code"]) == (403, "origin_not_allowed")
+    assert "Access-Control-Allow-Origin" not in headers
+    assert door.node.vault.rows == []
+
+
+async def test_a_server_key_in_an_address_is_refused(door: Door) -> None:
+    async with door.client.post("/v1/events?key=mw_live", data=body(universal())) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (403, "key_in_address")
+
+
+@pytest.mark.parametrize(("origin", "status"), [(PAGE, 204), ("https://evil.example", 403)])
+async def test_a_preflight_is_answered_for_known_origins(door: Door, origin: str, status: int) -> None:
+    async with door.client.options("/v1/events", headers={"Origin": origin}) as answer:
+        assert answer.status == status
+        assert answer.headers.get("Access-Control-Allow-Origin") == (PAGE if status == 204 else None)
+
+
+async def test_a_browser_key_is_not_told_what_is_known(door: Door) -> None:
+    """A repeat gets the same answer as the first: `duplicate` would say that somebody was here before."""
+    first = await _from_page(door, body(universal()), Idempotency_Key="k")
+    again = await _from_page(door, body(universal()), Idempotency_Key="k")
+    assert first[2] == again[2] == {"accepted": 1, "filtered": {}, "rejected": []}
+    assert len(door.node.vault.rows) == 1
+
+
+async def test_an_address_has_a_small_bucket(door: Door) -> None:
+    answers = [await _from_page(door, body(universal(n))) for n in range(201)]
+    assert [status for status, _, _ in answers[:200]] == [202] * 200
+    status, headers, found = answers[200]
+    assert (status, found["code"], headers["Retry-After"]) == (429, "too_many_requests", "1")
+    assert headers["RateLimit-Remaining"] == "0"
+    assert headers["Access-Control-Allow-Origin"] == PAGE
+    door.node.clock.monotonic += 1
+    assert (await _from_page(door, body(universal(300))))[0] == 202
+
+
 # -- persons by address --------------------------------------------------------------------------------------
 
 
-async def test_an_address_stands_for_a_person_only_where_the_node_can_know_it() -> None:
-    visit = {"app": "visits", "action": "view", "timestamp": HOUR * 3600, "event_id": "e"}
-    async with Fixture() as node:
-        for address_of, reason in ((None, "no_person"), (lambda request: "198.51.100.7\0Browser", None)):
-            endpoint = EventsEndpoint(node.ingest, _Keys(), node.clock, counting_rng, address_of)
-            app = web.Application(middlewares=[problem_middleware])
-            app.add_routes(endpoint.routes())
-            async with TestClient(TestServer(app)) as client:
-                _, found = await Door(node, client).post(body(visit))
-                assert (reason in found["filtered"]) == (reason is not None)
-                assert found["filtered"].keys() <= {"no_person", "sampled_out"}
+async def test_an_address_stands_for_a_person_only_with_a_browser_key(door: Door) -> None:
+    """Behind a server key the address is the server's: one person for everybody."""
+    visit = body({"app": "visits", "action": "view", "timestamp": HOUR * 3600, "event_id": "e"})
+    assert (await door.post(visit))[1]["filtered"] == {"no_person": 1}
+    _, _, found = await _from_page(door, visit)
+    assert found["filtered"].keys() <= {"sampled_out"}
+
+
+# -- other trackers ------------------------------------------------------------------------------------------
+
+
+async def test_segment_calls_become_events(door: Door) -> None:
+    calls = [
+        {"type": "track", "event": "Calculate", "anonymousId": "s", "messageId": "m", "timestamp": HOUR * 3600,
+         "properties": {"industry": "health", "email": "x@y.zz"},
+         "context": {"consent": {"categoryPreferences": {"analytics": True, "research": False}}}},
+        {"type": "identify", "userId": "u", "traits": {"name": "x"}},
+        {"type": "track", "event": "calculate", "anonymousId": "s", "messageId": "n", "timestamp": HOUR * 3600},
+        7,
+    ]  # fmt: skip
+    async with door.client.post("/v1/batch", json={"batch": calls, "writeKey": "x"}, headers=BASIC) as answer:
+        found = await answer.json()
+    assert (answer.status, found["accepted"], found["filtered"]) == (202, 1, {"no_consent": 1})
+    assert [(one["index"], one["pointer"]) for one in found["rejected"]] == [(1, "/type"), (3, "")]
+    assert door.node.vault.rows[0][12] == 1
+
+
+async def test_identify_is_refused_with_its_reason(door: Door) -> None:
+    async with door.client.post("/v1/identify", json={"userId": "u"}, headers=BASIC) as answer:
+        found = await answer.json()
+    assert (answer.status, found["code"]) == (422, "nothing_accepted")
+    assert "profile" in found["rejected"][0]["hint"]
+
+
+async def test_plausible_events_are_taken_from_pages(door: Door) -> None:
+    sent = json.dumps({"n": "View", "v": 36, "u": "https://shop.example/a?x=1", "d": "visits", "r": None})
+    status, _, found = await _from_page(door, sent.encode(), "/api/event", Content_Type="text/plain")
+    assert status == 202
+    assert found["accepted"] + found["filtered"].get("sampled_out", 0) == 1
+    status, _, found = await _from_page(door, b'{"n": "View"}', "/api/event", Content_Type="text/plain")
+    assert (status, found["rejected"][0]["pointer"]) == (422, "/d")

@@ -61,3 +61,26 @@ def test_unknown_kinds_scopes_and_ids_are_refused(book: TokenBook) -> None:
     with pytest.raises(RejectedInput):
         book.revoke("absent", now_s=1)
     assert book.list() == []
+
+
+def test_a_browser_key_is_bound_to_its_origins(tmp_path: Path) -> None:
+    """Kept over a restart; a revoked one makes its origin unknown again."""
+    book = TokenBook(StateDatabase(tmp_path / "state.db"))
+    secret, made = book.create("write", [], "page", now_s=1, rng=os.urandom, origins=["https://a.example:8443"])
+    again = TokenBook(StateDatabase(tmp_path / "state.db"))
+    assert again.find(secret, "write").origins == ("https://a.example:8443",)
+    assert again.is_origin_known("https://a.example:8443")
+    again.revoke(made.id, now_s=2)
+    assert not again.is_origin_known("https://a.example:8443")
+
+
+@pytest.mark.parametrize("origin", ["a.example", "https://a.example/", "https://*", "null", "https://a b", ""])
+def test_what_is_no_origin_makes_no_key(book: TokenBook, origin: str) -> None:
+    with pytest.raises(RejectedInput):
+        book.create("write", [], "page", now_s=1, rng=os.urandom, origins=[origin])
+
+
+def test_a_browser_key_sends_events_and_nothing_else(book: TokenBook) -> None:
+    for kind, scopes in (("write", ["backfill"]), ("write", ["events", "backfill"]), ("read", []), ("admin", [])):
+        with pytest.raises(RejectedInput):
+            book.create(kind, scopes, "page", now_s=1, rng=os.urandom, origins=["https://a.example"])
