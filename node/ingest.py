@@ -198,8 +198,8 @@ class Ingest:
             self._waiting.clear()
             self._waiting_bytes = 0
         log.error("ingest.failed", error=type(error).__name__)  # the message stays out: it may quote a row
-        self._answer((future, _failed(error)) for _, future in left)
         self._call(self._on_fatal, error)
+        self._answer((future, _failed(error)) for _, future in left)
 
     def _answer(self, answers: Iterable[tuple[asyncio.Future[Receipt], _Answer]]) -> None:
         self._call(_resolve, list(answers))

@@ -152,9 +152,18 @@ class SegmentShelf:
             self._finish(writer)
 
     def close(self) -> None:
-        """Close every open segment with its footer."""
-        for epoch in list(self._writers):
-            self.end_epoch(epoch)
+        """Close every open segment, with its footer where the disk still takes one.
+
+        Where it does not, nothing is lost: each frame was durable before it was acknowledged, and the next start ends
+        the segment as after a crash. The error that stopped the node is the one to be told.
+        """
+        for epoch, writer in list(self._writers.items()):
+            if self._failed:
+                writer.close()
+            else:
+                with suppress(StorageError):
+                    self.end_epoch(epoch)
+        self._writers.clear()
 
     def remove_epoch(self, epoch: str) -> None:
         """Unlink the epoch's segments, then forget them. Its data key is gone already."""
