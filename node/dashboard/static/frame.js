@@ -4,6 +4,7 @@ import { keep, key } from "./access.js";
 import { choice, find, h, tag } from "./dom.js";
 import { fullDay } from "./format.js";
 import { watch } from "./live.js";
+import { silent } from "./peers.js";
 import { address, onChange, remember, state } from "./state.js";
 
 const PAGES = [["/", "Overview", "o"], ["/explore", "Explore", "e"], ["/map", "Map", "m"], ["/platforms", "Platforms", "p"],
@@ -112,8 +113,7 @@ function pressed(event) {
 /** "3 of 4 nodes" by what this node hears of the others, and how fresh the numbers are. */
 function tell(reply, newest) {
   const members = reply.data.members;
-  const silent = (reply.metadata.peers ?? []).filter((peer) => !["ok", "self", "unknown"].includes(peer.state));
-  const names = members.filter((member) => silent.some((peer) => peer.node === member.node)).map((member) => member.name);
+  const names = silent(reply).map((member) => member.name);
   const up = members.length - names.length;
   const parts = [tag(names.length ? "warn" : "good", `${up} of ${members.length} nodes`)];
   if (names.length) parts.push(h("span", {}, "not heard of: ", h("bdi", {}, names.join(", "))));

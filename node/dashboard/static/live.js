@@ -3,6 +3,7 @@
 
 import { key } from "./access.js";
 import { get, withKey } from "./api.js";
+import { peersOf } from "./peers.js";
 
 const POLL_MS = 800; // where no key is asked for, so no allowance is used up
 const POLL_KEY_MS = 30_000;
@@ -32,7 +33,7 @@ export async function watch(changed) {
 
 function signature({ data, metadata }) {
   const seen = new Map(data.members.map((member) => [member.node, member.position]));
-  const states = (metadata.peers ?? []).map((peer) => peer.state);
+  const states = [...peersOf({ data, metadata }).values()].map((peer) => peer.state);
   return { text: JSON.stringify([[...seen], states, data.charter]), seen };
 }
 

@@ -96,7 +96,7 @@ def test_everything_together_is_small_over_the_wire() -> None:
 
 @pytest.mark.parametrize("path", OWN_MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_modules_write_text_never_markup(path: Path) -> None:
-    """What the API gives is put in as text nodes; nothing is fetched from elsewhere; only the key is kept, for a tab."""
+    """What the API gives is put in as text nodes; nothing is fetched from elsewhere; only the key is kept."""
     source = path.read_text()
     for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
         assert forbidden not in source

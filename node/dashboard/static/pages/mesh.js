@@ -4,6 +4,7 @@ import { maybe } from "../api.js";
 import { find, h, svg, swap, tag } from "../dom.js";
 import { instant, number } from "../format.js";
 import { panel, table } from "../panel.js";
+import { peersOf } from "../peers.js";
 
 export const controls = [];
 const KEPT_LINES = 60;
@@ -17,7 +18,7 @@ export function setup(main) {
   return async ({ reply, advanced }) => {
     if (!reply) return null;
     const { data, metadata } = reply;
-    const peers = new Map(metadata.peers.map((peer) => [peer.node, peer]));
+    const peers = peersOf(reply);
     const more = new Map((((await maybe("/v1/peers"))?.data?.peers) ?? []).map((peer) => [peer.node, peer]));
     const rows = data.members.map((member) => ({ ...member, ...(more.get(member.node) ?? {}), ...(peers.get(member.node) ?? { state: "unknown", last_heard: null }),
       name: member.name }));

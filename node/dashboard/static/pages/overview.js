@@ -6,6 +6,7 @@ import { differs, estimate, number, plusMinus, span, title, windowText } from ".
 import { drawLine, told } from "../line.js";
 import { bars, sparkline } from "../marks.js";
 import { answerTable, panel, seriesTable } from "../panel.js";
+import { silent } from "../peers.js";
 import { asked, remember, state } from "../state.js";
 
 export const controls = ["span", "level"];
@@ -54,10 +55,10 @@ function instantOf(text) {
 
 function tiles(answers, reply) {
   const members = reply?.data.members ?? [];
-  const silent = (reply?.metadata.peers ?? []).filter((peer) => !["ok", "self", "unknown"].includes(peer.state)).length;
+  const away = silent(reply).length;
   const nodes = h("article", { class: "panel tile" }, h("h2", {}, "Nodes in touch"),
-    h("p", { class: "figure" }, `${members.length - silent} `, h("span", { class: "pm" }, `of ${members.length}`)),
-    h("p", { class: "quiet" }, silent ? "Their released numbers still count; new ones are late." : "All of them were heard of lately."));
+    h("p", { class: "figure" }, `${members.length - away} `, h("span", { class: "pm" }, `of ${members.length}`)),
+    h("p", { class: "quiet" }, away ? "Their released numbers still count; new ones are late." : "All of them were heard of lately."));
   return h("section", { class: "tiles", "aria-label": "In short" }, answers.slice(0, TILES).map(tile), nodes);
 }
 

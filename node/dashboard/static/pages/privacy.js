@@ -1,3 +1,95 @@
+// What a visitor may know: what is tracked, what becomes of it, what it can cost them. Needs no key and no other page.
+
+import { find, h, swap, tag } from "../dom.js";
+import { day, number, title } from "../format.js";
+import { panel, table } from "../panel.js";
+
 export const controls = [];
 export const isAlone = true;
-export const setup = () => async () => null;
+const KEYS = { user: "your account at this platform", session: "one visit", address: "your address and browser, hashed in memory" };
+const guess = (epsilon) => `${Math.round(100 / (1 + Math.exp(-epsilon)))} in 100`;
+
+export function setup(main, frame) {
+  return async () => {
+    const [told, mine] = await Promise.all([fetch("/privacy.json"), fetch("/privacy/request.json", { cache: "no-store" })]
+      .map((reply) => reply.then((one) => one.json())));
+    frame.about(`${told.name}, a platform of ${told.federation.name}. Generated from its live configuration; last changed ${told.changed}.`);
+    if (!told.dashboard) find(".rail nav").hidden = true;
+    find("#footer").replaceChildren(h("p", {}, "The same as JSON: ", h("a", { href: "/privacy.json" }, "/privacy.json"), ", ",
+      h("a", { href: "/.well-known/gpc.json" }, "/.well-known/gpc.json"), ". This page sets no cookie and asks no other server."));
+    swap(main, short(told), request(mine), ...told.plan.apps.map((app) => appPanel(app)), dropped(told), kept(told), risk(told),
+      federation(told), releases(told));
+  };
+}
+
+function short(told) {
+  return panel({ id: "short", size: "two-thirds", heading: "In short", body: h("div", { class: "prose" },
+    h("p", {}, "This platform counts how its tools are used. Events are filtered before anything is stored; what is stored is sealed, and its keys "
+      + "are destroyed. Only sums with random noise ever leave this machine, signed, so that nobody who reads them can tell whether ",
+    h("strong", {}, "you"), " are in them."),
+    h("p", {}, `${number(told.plan.apps.length)} apps are counted, each with the fields listed below and no others. Raw events are shared with nobody, not even `
+      + "with the other members of the federation."),
+    h("p", {}, h("strong", {}, "To stay out: "), "switch on Global Privacy Control or Do Not Track in your browser; every event that carries "
+      + "the signal is dropped at the door, before consent is even looked at. Where an app asks for consent, no consent means no event.")) });
+}
+
+function request(mine) {
+  const state = mine.would_be_kept ? tag("", "no signal sent") : tag("good", mine.gpc ? "Global Privacy Control is on" : "Do Not Track is on");
+  return panel({ id: "request", size: "third", heading: "Your browser, just now",
+    summary: "Read from this request's headers. Nobody was looked up and nothing was stored.",
+    body: [h("p", {}, state), h("p", {}, mine.would_be_kept
+      ? "An event from this browser would be kept if you consented and the plan below names it."
+      : "An event from this browser would be dropped."),
+    mine.headers_dropped.length ? h("p", { class: "quiet" }, `Sent by your browser and never stored: ${mine.headers_dropped.join(", ")}.`) : null] });
+}
+
+function appPanel(app) {
+  const rows = app.actions.flatMap((action) => (action.fields.length ? action.fields.map((field) => ({ action: action.action, ...field }))
+    : [{ action: action.action, field: "–", before: "", after: "only that it happened" }]));
+  const share = app.share_of_people === "1" ? "" : ` Only a share of ${app.share_of_people} of people is counted.`;
+  return panel({ id: `app-${app.app}`, size: "half", heading: h("bdi", {}, title(app.app)),
+    summary: `Stands for you: ${KEYS[app.person_key]}. ${app.consent ? `Needs your consent to ${app.consent}.` : "Asks for no consent."}${share}`,
+    body: table("", [["When you", (row) => h("bdi", {}, row.action)], ["Field", (row) => h("bdi", {}, row.field)],
+      ["Sent, for example", (row) => (row.before ? h("code", {}, row.before) : "")], ["Kept", (row) => h("code", {}, row.after)]], rows) });
+}
+
+function dropped(told) {
+  return panel({ id: "dropped", size: "half", heading: "What is dropped before anything is stored",
+    body: h("div", { class: "prose" }, h("ul", {}, told.dropped.map((line) => h("li", {}, line)))) });
+}
+
+function kept(told) {
+  const facts = [["Pseudonyms change", `every ${told.kept.epoch}; the key that made them is destroyed ${told.kept.pseudonym_key_hours} hours after`],
+    ["Sealed events", `unreadable for ever ${told.kept.data_key_days} days after their ${told.kept.epoch}, when the data key is destroyed`],
+    ["Released sums", "stay: they hold noise, and nobody in particular"],
+    ["Forgetting you", `the platform can erase one person's rows while the ${told.kept.epoch}'s pseudonym key exists`]];
+  return panel({ id: "kept", size: "half", heading: "How long", body: h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])) });
+}
+
+function risk(told) {
+  const { at_the_cap: cap, charged_here: charged, delta } = told.guarantees;
+  const rows = [["charged here so far", charged], ["at most here, by the charter", cap.one_platform],
+    ["at most for someone on every platform", cap.all_platforms]].filter(([, spans]) => spans);
+  const spans = rows[0]?.[1] ?? [];
+  const day1 = (charged ?? cap.one_platform)?.[0];
+  return panel({ id: "risk", size: "two-thirds", heading: "What it can cost you",
+    summary: day1 ? `Suppose someone knows everything about everyone else and guesses, fifty-fifty, whether you were here on one day. The published sums make `
+      + `that guess right at best ${guess(Number(day1.epsilon))}.` : "Nothing has been released yet.",
+    body: table(`ε (smaller is safer) at δ = ${delta}, for someone active every day of the span; in brackets the best guess.`,
+      [["", (row) => row[0]], ...spans.map((span, i) => [`${number(span.days)} day${span.days > 1 ? "s" : ""}`,
+        (row) => `${Number(row[1][i].epsilon).toFixed(2)} (${guess(Number(row[1][i].epsilon))})`, "number"])], rows) });
+}
+
+function federation(told) {
+  return panel({ id: "federation", size: "third", heading: "Who sees the sums", summary: `The members of ${told.federation.name}, and whoever they show them to.`,
+    body: h("ul", {}, told.federation.members.map((member) => h("li", {}, h("bdi", { class: "long" }, member.name), " ",
+      h("span", { class: "quiet" }, h("bdi", {}, member.organisation))))),
+    twin: table("", [["Question asked", (row) => row.question], ["Each", (row) => row.window]], told.metrics) });
+}
+
+function releases(told) {
+  return panel({ id: "releases", heading: "The last that left", summary: "Signed, noised sums of this node, newest first.",
+    body: told.releases.length ? table("", [["What", (row) => h("bdi", {}, title(row.metric))], ["Of", (row) => day(row.window)],
+      ["Release", (row) => h("code", { class: "long" }, row.release.slice(0, 24), "…")]], told.releases)
+      : h("p", { class: "empty" }, "Nothing has left this node yet.") });
+}
