@@ -47,7 +47,8 @@ class Span:
 
     Args:
         guarantee: By zCDP, with its δ.
-        pld: Tight; None where the releases are not all known, or the child gave no answer.
+        pld: Tight: PLD, or Σε where all noise is Laplace and that is less; None where the releases are not all known, or
+            the child gave no answer.
         second: By diffprivlib's accountant; None likewise.
     """
 
@@ -160,10 +161,26 @@ class Facts:
         tight = self._known.get(_key(one)) if one.losses else None
         if tight is None:
             return tuple(Span(guarantee, None, None) for guarantee in one.guarantees)
+        pure = _pure_epsilon(one.losses or {})
         return tuple(
-            Span(guarantee, pld, second)
+            Span(guarantee, pld if pure is None else min(pld, _rounded_up(pure * guarantee.epochs)), second)
             for guarantee, pld, second in zip(one.guarantees, tight.pld, tight.second, strict=True)
         )
+
+
+def _pure_epsilon(losses: Mapping[Loss, int]) -> Fraction | None:
+    """Σε where all noise is Laplace: pure DP adds up, and over few releases it beats PLD with its slack."""
+    total = Fraction(0)
+    for loss, times in losses.items():
+        pure = loss.pure_epsilon
+        if pure is None:
+            return None
+        total += pure * times
+    return total
+
+
+def _rounded_up(value: Fraction) -> Decimal:
+    return Decimal(-(-value.numerator * 10_000 // value.denominator)).scaleb(-4)
 
 
 def _key(one: Suffered) -> LossKey:
