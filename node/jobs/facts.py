@@ -47,8 +47,8 @@ class Span:
 
     Args:
         guarantee: By zCDP, with its δ.
-        pld: Tight: PLD, or Σε where all noise is Laplace and that is less; None where the releases are not all known, or
-            the child gave no answer.
+        pld: Tight: PLD, or Σε where all noise is Laplace and that is less; None where the releases are not all known,
+            or the child gave no answer.
         second: By diffprivlib's accountant; None likewise.
     """
 
