@@ -24,11 +24,11 @@ from federation.ports import Rng
 from federation.session import Means, Session
 from federation.watch import watch_charter, watch_clock
 from protocol.endpoints import Endpoint
-from protocol.errors import ProtocolError
+from protocol.errors import BadSignature, ProtocolError
 from protocol.identity import node_id
 from protocol.ids import NodeId, RequestHash
 from protocol.objects import INCEPTION, REQUEST, object_id, parse_object
-from protocol.ops import PushRequest, entries_that_fit, parse_hello, parse_push_reply, parse_refusal
+from protocol.ops import Hello, PushRequest, entries_that_fit, parse_hello, parse_push_reply, parse_refusal
 from protocol.requests import (
     HELLO,
     NONCE_BYTES,
@@ -146,6 +146,11 @@ class Caller:
             response = self._verified(sent, answer).response
         except (ProtocolError, PeerError) as error:
             peer.refused = RefusedItem(now_ms, "answer", error.code, error.why)
+            session = sent.session
+            if isinstance(error, BadSignature) and session is not None and session.greet_again():
+                self._ask(session, now_ms, rng, batch)  # perhaps its key was rotated: its hello brings the new one
+                return
+            peer.greeted = peer.greeted and not isinstance(error, BadSignature)
             self._failed(sent, f"answer refused: {error.code}", now_ms, batch)
             return
         peer.skew_ms = response.at_ms - now_ms
@@ -169,16 +174,25 @@ class Caller:
             BadPayload: the hello carries another node's record.
         """
         parsed = parse_response(answer)
-        key = self._logs.key_of(sent.peer.node)
-        if key is None and sent.request.op == HELLO and parsed.response.status == OK:
-            record = parse_hello(parsed.response.payload).inception
-            if node_id(parse_object(record, INCEPTION).body) != sent.peer.node:
-                raise BadPayload(
-                    what="Answer refused", why="the hello carries another node's record", fix="Check the peer's address"
-                )
-            self._logs.learn_inception(record, sent.peer.node)
-            key = self._logs.key_of(sent.peer.node)
-        verify_response(parsed, key or b"", sent.request, RequestHash(object_id(REQUEST, sent.request.body())))
+        node, asked = sent.peer.node, RequestHash(object_id(REQUEST, sent.request.body()))
+        hello: Hello | None = None
+        if sent.request.op == HELLO and parsed.response.status == OK:
+            hello = parse_hello(parsed.response.payload)
+            if self._logs.key_of(node) is None:
+                if node_id(parse_object(hello.inception, INCEPTION).body) != node:
+                    raise BadPayload(
+                        what="Answer refused",
+                        why="the hello carries another node's record",
+                        fix="Check the peer's address",
+                    )
+                self._logs.learn_inception(hello.inception, node)
+        try:
+            verify_response(parsed, self._logs.key_of(node) or b"", sent.request, asked)
+        except BadSignature:
+            if hello is None or not hello.links:
+                raise
+            self._logs.learn_chain(node, hello.links)
+            verify_response(parsed, self._logs.key_of(node) or b"", sent.request, asked)
         return parsed
 
     def _go_on(self, sent: _Sent, payload: bytes, now_ms: int, rng: Rng, batch: Batch) -> None:

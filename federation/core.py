@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from federation.admission import Admitted
+from federation.admission import Admitted, Forked
 from federation.batch import Batch
 from federation.caller import Caller, Failed
 from federation.documents import Documents, read_definition
@@ -36,7 +36,7 @@ from federation.settings import Settings
 from federation.watch import watch_charter, watch_clock
 from protocol.charter import federation_id, parse_charter
 from protocol.charter_document import CharterDocument
-from protocol.entries import ParsedEntry
+from protocol.entries import RECOVER, ROTATE, ParsedEntry
 from protocol.errors import ProtocolError
 from protocol.ids import DefinitionHash, NodeId
 from protocol.keys import SigningKey
@@ -130,8 +130,13 @@ class Core:
         self._compare_all()
         return batch.effects()
 
-    def own_entry(self, parsed: ParsedEntry, now_ms: int) -> list[Effect]:
+    def own_entry(self, parsed: ParsedEntry, now_ms: int, key: SigningKey | None = None) -> list[Effect]:
         """An own entry was committed: judge it and queue it for push. An entry known already changes nothing.
+
+        A `rotate` or `recover` may also stand on a branch of a frozen log, and end the freeze.
+
+        Args:
+            key: After a rotate or recover, the key it puts in force; requests and answers are signed with it from now.
 
         Raises:
             OwnLogConflict: it does not extend the own log; the node must stop signing.
@@ -142,19 +147,27 @@ class Core:
         if log is None or parsed.header.author != self.me:
             raise ValueError("own_entry takes entries of the own log")
         if seq < log.height and log.ids[seq] == parsed.id:
+            self._use_key(key)
             return []
         # Looked at before it is offered: a second entry at one position would freeze the own log here.
         extends = not log.is_frozen and seq == log.height and parsed.header.prev == log.before(seq)
-        if not extends or not isinstance(self.logs.offer(parsed, batch), Admitted):
+        turns = parsed.header.kind in (ROTATE, RECOVER)
+        taken = (extends or turns) and isinstance(self.logs.offer(parsed, batch), Admitted | Forked)
+        if not taken or not (seq < log.height and log.ids[seq] == parsed.id):
             raise OwnLogConflict(
                 what=f"Own entry {seq} not taken",
                 why=f"it does not extend the own log, which ends at {log.position[1]}",
                 fix="Stop signing, restart the node, and let it read its own log from its peers",
             )
+        self._use_key(key)
         batch.entries.clear()  # the node's own transaction stored it
         self._caller.queue(parsed.entry.encode(), now_ms)
         self._compare_all()
         return batch.effects()
+
+    def _use_key(self, key: SigningKey | None) -> None:
+        if key is not None:
+            self._envelopes.key = key
 
     def tick(self, now_ms: int, rng: Rng) -> list[Effect]:
         """Whatever is due: give up requests without answer, push, start sessions."""

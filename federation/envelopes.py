@@ -27,13 +27,13 @@ STRANGER = Reply(HTTP_REFUSED, REFUSAL)
 """What everybody gets who has not proved to be a member: always the same bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelopes:
     """Makes this node's envelopes.
 
     Args:
         me: Own node id.
-        key: The signing key in force.
+        key: The signing key in force; another one after a rotation.
         logs: Where charter and heads are read at the moment of signing.
     """
 

@@ -4,7 +4,8 @@ In order, cheapest first: form, federation, a named member, its key, its signatu
 told about: addressee, freshness, replay, charter. Until the signature is good the sender is a stranger and gets one
 constant answer, so that nobody learns who is a member or whose keys are known here (PROTOCOL 4).
 
-A `hello` brings its own keys: the inception record hashes to the sender's id, so it proves itself.
+A `hello` brings its own keys: the inception record hashes to the sender's id and the key chain follows from it, so
+they prove themselves.
 
 A request dated more than ten minutes away is refused with a challenge; echoing it excuses the next request's date. A
 wrong clock is reported and never stops sync.
@@ -14,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from federation.errors import Busy, Replay
 from federation.logs import Logs
 from federation.peers import Peer, RefusedItem
 from federation.ports import Rng
 from federation.settings import Settings
-from protocol.errors import ProtocolError
+from protocol.errors import BadSignature, ProtocolError
 from protocol.identity import node_id
 from protocol.ids import NodeId
 from protocol.objects import INCEPTION, parse_object
@@ -28,12 +30,16 @@ from protocol.ops import Refusal, parse_hello
 from protocol.requests import (
     CHALLENGE_BYTES,
     DOCS,
+    HEADS,
     HELLO,
+    RANGE,
     ParsedRequest,
     Request,
     parse_request,
     verify_request,
 )
+
+READS: Final = frozenset({HELLO, HEADS, RANGE, DOCS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +87,53 @@ class Gate:
             claimed = self._peers.get(request.sender)
             if claimed is None or request.federation != self._logs.rules.federation:
                 return Stranger(None, "not-a-member", "no charter names the sender, or another federation")
-            key = self._key(request)
-            if key is None:
+            if not self._is_authentic(asked):
                 return Stranger(claimed, "unknown-key", "its keys are not known here yet; it says hello first")
-            verify_request(asked, key)
         except ProtocolError as error:
             return Stranger(claimed, error.code, f"request: {error.why}")
         return self._admit(claimed, asked, now_ms, rng)
 
-    def _key(self, request: Request) -> bytes | None:
-        """The sender's key, from its log, or from the record a hello carries."""
+    def _is_authentic(self, asked: ParsedRequest) -> bool:
+        """Whether the sender's key signed the request; False when no key of it is known.
+
+        The key is that of its log, or the one a hello's record and key chain lead to. The chain is looked at only when
+        the key known fails, and only its links that are new here.
+
+        Raises:
+            ProtocolError: another key, or a chain that does not hold.
+        """
+        request = asked.request
         key = self._logs.key_of(request.sender)
         if key is None and request.op == HELLO:
             record = parse_hello(request.payload).inception
             if node_id(parse_object(record, INCEPTION).body) == request.sender:
                 self._logs.learn_inception(record, request.sender)
                 key = self._logs.key_of(request.sender)
-        return key
+        if key is None:
+            return False
+        try:
+            verify_request(asked, key)
+        except BadSignature:
+            if request.op not in READS:
+                raise
+            self._verify_otherwise(asked, key)
+        return True
+
+    def _verify_otherwise(self, asked: ParsedRequest, key: bytes) -> None:
+        """The sender's log here and its key do not agree: it rotated on, or its disk is an old one.
+
+        A node whose data were restored from before a rotation still has to read its own log from its peers, so a key
+        that was rotated out may say hello and read; nothing it says otherwise is heard.
+        """
+        request = asked.request
+        peer = self._peers[request.sender]
+        if request.op == HELLO:
+            links = parse_hello(request.payload).links
+            peer.retired_key = self._logs.retired_key(request.sender, links)
+            if peer.retired_key is None:
+                self._logs.learn_chain(request.sender, links)
+        newer = self._logs.key_of(request.sender)
+        verify_request(asked, peer.retired_key or newer or key)
 
     def _admit(self, peer: Peer, asked: ParsedRequest, now_ms: int, rng: Rng) -> Question | Turned:
         request = asked.request

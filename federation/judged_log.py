@@ -17,7 +17,7 @@ from federation.slots import Claim, SlotKey, SlotOutcome, resolve
 from federation.verdicts import Opaque, Verdict, Void
 from protocol.endpoints import Endpoint
 from protocol.entries import KINDS, ParsedEntry
-from protocol.ids import DefinitionHash
+from protocol.ids import DefinitionHash, EntryId
 
 FORKED: Final = Void("forked")
 SLOT_FULL: Final = Void("slot_full")
@@ -26,11 +26,12 @@ _KINDS: Final = {kind: kind for kind in KINDS}  # one string per kind, not one p
 
 
 class JudgedLog:
-    """Verdicts by seq, slots by (definition, window), and the endpoints the log last named."""
+    """Verdicts, kinds and ids by seq, slots by (definition, window), and the endpoints the log last named."""
 
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []
         self.kinds: list[str] = []
+        self.ids: list[EntryId] = []
         self.endpoints: tuple[Endpoint, ...] | None = None
         self._prefix = Prefix()
         self._claims: dict[SlotKey, list[Claim]] = {}
@@ -46,6 +47,7 @@ class JudgedLog:
         if opinion.slot is not None and self._is_full(opinion.slot):
             opinion = Opinion(SLOT_FULL)
         self.verdicts.append(opinion.verdict)
+        self.ids.append(parsed.id)
         self.kinds.append(_KINDS.get(parsed.header.kind, parsed.header.kind))
         if opinion.endpoints is not None:
             self._endpoint_history.append((seq, opinion.endpoints))
@@ -68,7 +70,7 @@ class JudgedLog:
     def fork_from(self, seq: int) -> list[tuple[int, Verdict]]:
         """Everything from `seq` on is void and leaves the log: the author signed twice there."""
         changes: dict[int, Verdict] = dict.fromkeys(range(seq, len(self.verdicts)), FORKED)
-        del self.verdicts[seq:], self.kinds[seq:]
+        del self.verdicts[seq:], self.kinds[seq:], self.ids[seq:]
         for slot, claims in list(self._claims.items()):
             kept = [claim for claim in claims if claim.seq < seq]
             if len(kept) < len(claims):

@@ -33,7 +33,7 @@ from federation.slots import Claim, SlotKey
 from federation.verdicts import COUNTED, OPAQUE, Opaque, Verdict, Void, Waiting
 from privacy.units import Window, window_lies_in_one_epoch
 from protocol.endpoints import Endpoint
-from protocol.entries import ABSTAIN, ENDPOINT, INCEPTION, SUMMARY, ParsedEntry
+from protocol.entries import ABSTAIN, ENDPOINT, INCEPTION, RECOVER, ROTATE, SUMMARY, ParsedEntry
 from protocol.errors import ProtocolError, UnknownVersion
 from protocol.ids import DefinitionHash, NodeId
 from protocol.kind_data import parse_abstain, parse_endpoint_data
@@ -92,7 +92,7 @@ def judge_again(parsed: ParsedEntry, rules: Rules) -> Verdict:
 def _judge_small(parsed: ParsedEntry, rules: Rules) -> Opinion:
     """Every kind but summaries; kinds of later versions are opaque."""
     kind, data = parsed.header.kind, parsed.entry.data
-    if kind == INCEPTION:
+    if kind in (INCEPTION, ROTATE, RECOVER):  # admission checked them
         return Opinion(COUNTED)
     if kind == ENDPOINT:
         endpoints = parse_endpoint_data(data).endpoints

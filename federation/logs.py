@@ -7,26 +7,32 @@ the caller's `Batch`; nothing here sends or waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-from federation.admission import Admitted, Decision, Forked, Refused, admit
+from federation.admission import Admitted, Decision, Duplicate, Forked, Refused, Superseded, admit
 from federation.batch import Batch
+from federation.branches import Stub
 from federation.effects import Change, StoreEvidence
 from federation.evidence import make_evidence
 from federation.judged_log import FORKED, JudgedLog
 from federation.judgement import judge_again
-from federation.log_state import GENERATION, AuthorLog
+from federation.log_state import AuthorLog, with_root
 from federation.ports import EntrySource
 from federation.rules import Rules
-from federation.verdicts import Verdict
+from federation.verdicts import Verdict, Void
 from protocol.endpoints import Endpoint
 from protocol.entries import Entry, ParsedEntry, parse_entry
-from protocol.errors import ProtocolError
+from protocol.errors import BadSignature, ProtocolError
 from protocol.heads import Head, heads_digest
 from protocol.identity import parse_inception
-from protocol.ids import DefinitionHash, NodeId
+from protocol.ids import DefinitionHash, EntryId, NodeId
+from protocol.key_chain import KeyState, advance_chain
 
-_ANY_SIZE = 1 << 40  # one entry is read whatever its size
+SUPERSEDED: Final = Void("superseded")
+RECOVERED: Final = Void("recovered")
+CUT: Final = Void("cut")
+_PAGE_BYTES: Final = 4 << 20  # of entries read at once when a log is judged anew
 
 
 class Logs:
@@ -40,7 +46,7 @@ class Logs:
     def __init__(self, rules: Rules, source: EntrySource) -> None:
         self.rules = rules
         self._source = source
-        self._logs = {author: AuthorLog(author, rules.federation) for author in rules.authors}
+        self._logs = {author: _open_log(author, rules) for author in rules.authors}
         self._judged = {author: JudgedLog() for author in rules.authors}
         self._digest: bytes | None = None
 
@@ -83,35 +89,61 @@ class Logs:
 
     # -- growing
 
-    def offer(self, parsed: ParsedEntry, batch: Batch, *, is_stored: bool = False) -> Decision:
+    def offer(self, parsed: ParsedEntry, batch: Batch, *, is_stored: bool = False, is_asked: bool = False) -> Decision:
         """Admit and judge an entry; what follows from it stands in the batch.
 
         Args:
             is_stored: True for entries read back from the node's own database; they are not stored again.
+            is_asked: True when this node asked for it, comparing logs: then also a branch that cannot count by itself
+                is kept, since it may go on to one that does.
         """
         log = self._logs.get(parsed.header.author)
         decision = admit(parsed, log, is_stored=is_stored)
-        if log is None or not isinstance(decision, Admitted | Forked):
+        if log is None or isinstance(decision, Duplicate | Refused):
             return decision
-        self._digest = None
         if isinstance(decision, Admitted):
             log.inception = decision.inception or log.inception
-            log.append(parsed.id)
+            log.append(parsed.id, decision.stub)
+            self._digest = None
+            if not is_stored:
+                batch.entries.append(parsed)
             self._tell(log, self._judged[log.author].fold(parsed, self.rules), batch)
-        else:
-            self._fork(log, parsed, batch, is_stored)
-        if not is_stored:
-            batch.entries.append(parsed)
+        elif isinstance(decision, Forked) or (isinstance(decision, Superseded) and (is_asked or is_stored)):
+            if decision.stub is None:
+                raise ValueError("admission names what it saw")
+            if not is_stored:
+                batch.entries.append(parsed)
+            self._beside(log, parsed, decision.stub, batch)
+        elif isinstance(decision, Superseded):
+            self._misused(log, parsed, batch)
         return decision
 
     def restore(self, stored: Iterable[ParsedEntry]) -> Batch:
-        """Build the state from the node's database: each author's entries in order of (generation, seq).
+        """Build the state from the node's database: each author's entries in order of (generation, seq, id).
 
         Signatures are not verified again. The batch tells every verdict once and stores nothing.
         """
         batch = Batch()
+        split: set[NodeId] = set()
         for parsed in stored:
-            self.offer(parsed, batch, is_stored=True)
+            author = parsed.header.author
+            log = self._logs.get(author)
+            decision = admit(parsed, log, is_stored=True)
+            if log is None:
+                continue
+            if isinstance(decision, Admitted):
+                log.inception = decision.inception or log.inception
+                log.append(parsed.id, decision.stub)
+                if author not in split:
+                    self._tell(log, self._judged[author].fold(parsed, self.rules), batch)
+            elif isinstance(decision, Forked | Superseded) and decision.stub is not None:
+                log.beside(decision.stub)
+                if log.matters(decision.stub):
+                    split.add(author)
+                    log.settle()
+        for author in split:
+            self._judge_anew(self._logs[author], batch)
+        self._digest = None
         return batch
 
     def learn_inception(self, record: bytes, author: NodeId) -> None:
@@ -121,60 +153,171 @@ class Logs:
             ProtocolError: the record is bad.
             ValueError: it is another node's.
         """
+        log = self._logs.get(author)
+        if log is not None and log.inception is not None:
+            return
         inception = parse_inception(record)
         if inception.node_id != author:
             raise ValueError("the inception record is another node's")
-        log = self._logs.get(author)
-        if log is not None and log.inception is None:
+        if log is not None:
             log.inception = inception
+
+    def learn_chain(self, author: NodeId, links: Iterable[bytes]) -> None:
+        """Follow a member's key chain as far as it goes beyond what is known here; it proves itself.
+
+        Links known already are not verified again, so that nobody makes us verify a chain twice.
+
+        Raises:
+            ProtocolError: a link is refused; those before it are kept.
+        """
+        log = self._logs.get(author)
+        keys = None if log is None else log.keys
+        if log is None or keys is None:
+            return
+        if log.announced is not None and log.announced.position > keys.position:
+            keys = log.announced
+        for link in links:
+            parsed = parse_entry(link)
+            if parsed.id in log.links or parsed.header.position <= keys.position:
+                continue
+            keys = _follow(keys, parsed, log.root)
+            log.announced = keys
+
+    def retired_key(self, author: NodeId, links: Sequence[bytes]) -> bytes | None:
+        """The key a chain ends with, when the author's log went on from it here; else None."""
+        log = self._logs.get(author)
+        if log is None or len(log.epochs) < 2:
+            return None
+        if not links:
+            return log.epochs[0].signing_key
+        last = parse_entry(links[-1]).id
+        return log.epochs[log.links.index(last) + 1].signing_key if last in log.links[:-1] else None
+
+    def key_chain(self, author: NodeId) -> list[bytes]:
+        """The rotate and recover entries that stand in a log, in order, as they travel."""
+        links = self._logs[author].links
+        return [entry.encode() for entry in self._source.load_entries(links, _PAGE_BYTES)] if links else []
 
     def definition_learnt(self, definition: DefinitionHash, batch: Batch) -> None:
         """Judge every summary that waited for this definition, now that `rules` knows it."""
         for author, judged in self._judged.items():
+            log = self._logs[author]
             for slot, seq in judged.waiting_for(definition):
-                parsed = self._read(author, seq, batch)
-                if parsed is not None:
-                    self._tell(self._logs[author], judged.settle(slot, seq, judge_again(parsed, self.rules)), batch)
+                for parsed in self._entries([log.ids[seq]], batch):
+                    self._tell(log, judged.settle(slot, seq, judge_again(parsed, self.rules)), batch)
 
     # -- helpers
 
-    def _fork(self, log: AuthorLog, second: ParsedEntry, batch: Batch, is_stored: bool) -> None:
-        """The author signed `second` beside an entry held: everything from there on falls."""
+    def _beside(self, log: AuthorLog, parsed: ParsedEntry, stub: Stub, batch: Batch) -> None:
+        """The entry does not extend the line: remember it, and decide anew what stands where it could matter."""
+        is_branch = stub.prev not in log.sides and stub.turn != "recover" and stub.seq < log.height
+        rival = log.ids[stub.seq] if is_branch else None
+        log.beside(stub)
+        if log.matters(stub):
+            line = tuple(log.ids)
+            log.settle()
+            self._digest = None
+            if tuple(log.ids) != line:
+                self._judge_anew(log, batch)
+        if stub.id in log.sides:
+            reason = _why_void(log, stub)
+            batch.change(Change(log.author, stub.generation, stub.seq, parsed.id, parsed.header.kind, reason))
+        if rival is not None:
+            self._prove(log, rival, parsed, batch)
+
+    def _judge_anew(self, log: AuthorLog, batch: Batch) -> None:
+        """Another line stands: judge it from its first entry; tell what changed, and what fell."""
+        old, new = self._judged[log.author], JudgedLog()
+        told = dict(zip(old.ids, zip(old.verdicts, old.kinds, strict=True), strict=True))
+        self._judged[log.author] = new
+        for parsed in self._entries(log.ids, batch):
+            new.fold(parsed, self.rules)
+        for seq, (entry, verdict, kind) in enumerate(zip(new.ids, new.verdicts, new.kinds, strict=True)):
+            before = told.pop(entry, None)
+            if before is None or before[0] != verdict:
+                batch.change(Change(log.author, log.generation_at(seq), seq, entry, kind, verdict))
+        for entry, (_, kind) in told.items():
+            stub = log.sides.get(entry)
+            seq = old.ids.index(entry)
+            generation, reason = (0, SUPERSEDED) if stub is None else (stub.generation, _why_void(log, stub))
+            batch.change(Change(log.author, generation, seq, entry, kind, reason))
+
+    def _misused(self, log: AuthorLog, parsed: ParsedEntry, batch: Batch) -> None:
+        """A retired key signed a second entry at an old position: an alert and its proof, nothing else."""
+        if parsed.header.seq < log.height:
+            self._prove(log, log.ids[parsed.header.seq], parsed, batch)
+
+    def _prove(self, log: AuthorLog, rival: EntryId, second: ParsedEntry, batch: Batch) -> None:
+        """Two entries of one author at one position: say so once, and keep the proof."""
         seq = second.header.seq
-        first = log.ids[seq]
-        self._tell(log, [(at, FORKED) for at in range(seq, log.height)], batch)
-        self._tell(log, [item for item in self._judged[log.author].fork_from(seq) if item[0] < seq], batch)
-        log.fork(seq, second.id)
-        batch.change(Change(log.author, GENERATION, seq, second.id, second.header.kind, FORKED))
-        if is_stored:
+        code = "equivocation" if log.is_frozen else "retired-key-used"
+        if (seq, code) in log.alerted:
             return
-        batch.alarm("equivocation", author=log.author.hex(), seq=seq, first=first.hex(), second=second.id.hex())
-        held = self._read(log.author, seq, batch)
-        if held is not None:
-            evidence = make_evidence(held.entry, second.entry)
-            batch.documents.append(StoreEvidence(log.author, seq, evidence.encode()))
+        log.alerted.add((seq, code))
+        batch.alarm(code, author=log.author.hex(), seq=seq, first=rival.hex(), second=second.id.hex())
+        for held in self._entries([rival], batch):
+            if held.header.position == second.header.position:
+                self._keep_proof(log, held, second, batch)
+
+    def _keep_proof(self, log: AuthorLog, one: ParsedEntry, other: ParsedEntry, batch: Batch) -> None:
+        evidence = make_evidence(one.entry, other.entry)
+        batch.documents.append(StoreEvidence(log.author, one.header.seq, evidence.encode()))
 
     def _tell(self, log: AuthorLog, changed: list[tuple[int, Verdict]], batch: Batch) -> None:
         kinds = self._judged[log.author].kinds
         for seq, verdict in changed:
-            batch.change(Change(log.author, GENERATION, seq, log.ids[seq], kinds[seq], verdict))
+            batch.change(Change(log.author, log.generation_at(seq), seq, log.ids[seq], kinds[seq], verdict))
 
-    def _read(self, author: NodeId, seq: int, batch: Batch) -> ParsedEntry | None:
-        """A stored entry, or one admitted in this very call."""
-        for parsed in batch.entries:
-            if (parsed.header.author, parsed.header.seq) == (author, seq):
-                return parsed
-        found = self._source.entries_after(author, (GENERATION, seq - 1), _ANY_SIZE, 1)
-        return _parsed(found[0]) if found else None
+    def _entries(self, ids: list[EntryId], batch: Batch) -> Iterator[ParsedEntry]:
+        """Stored entries, and those admitted in this very call, in the order asked for."""
+        fresh = {parsed.id: parsed for parsed in batch.entries}
+        place = 0
+        while place < len(ids):
+            if ids[place] in fresh:
+                yield fresh[ids[place]]
+                place += 1
+                continue
+            stop = next((at for at in range(place, len(ids)) if ids[at] in fresh), len(ids))
+            found = self._source.load_entries(ids[place:stop], _PAGE_BYTES)
+            if not found:
+                raise LookupError("an admitted entry is not in the database")
+            yield from map(_parsed, found)
+            place += len(found)
 
 
-def offer_bytes(logs: Logs, data: bytes, batch: Batch) -> tuple[ParsedEntry | None, Decision]:
+def offer_bytes(
+    logs: Logs, data: bytes, batch: Batch, *, is_asked: bool = False
+) -> tuple[ParsedEntry | None, Decision]:
     """Parse and offer foreign bytes; a broken entry is refused by the code of the rule it breaks."""
     try:
         parsed = parse_entry(data)
     except ProtocolError as error:
         return None, Refused(error.code, error.why)
-    return parsed, logs.offer(parsed, batch)
+    return parsed, logs.offer(parsed, batch, is_asked=is_asked)
+
+
+def _open_log(author: NodeId, rules: Rules) -> AuthorLog:
+    member = rules.member(author)
+    cut = None if member is None or member.cut is None else member.cut
+    log = AuthorLog(author, rules.federation, root=None if member is None else member.root)
+    log.cut = None if cut is None else (cut.generation, cut.seq, cut.entry)
+    return log
+
+
+def _follow(keys: KeyState, link: ParsedEntry, root: bytes | None) -> KeyState:
+    try:
+        return advance_chain(keys, link)
+    except BadSignature:
+        return advance_chain(with_root(keys, root), link)
+
+
+def _why_void(log: AuthorLog, stub: Stub) -> Void:
+    """Why an entry beside the line does not count."""
+    if log.is_cut or (log.cut is not None and stub.seq > log.cut[1] and log.generation <= log.cut[0]):
+        return CUT
+    if stub.generation < log.generation:
+        return RECOVERED
+    return FORKED if log.is_frozen and stub.seq >= log.height else SUPERSEDED
 
 
 def _parsed(entry: Entry) -> ParsedEntry:

@@ -84,6 +84,7 @@ class Peer:
         unequal_since_ms: Since when its words carry heads that call for a session; None for not.
         settled: (our digest, its digest) after a session that could do no more; such words call for none.
         sync_due_ms: A session is wanted from then on; None for not.
+        retired_key: The rotated-out key it said hello with: its disk is an old one, and it may only read.
         challenge: What it may echo to be excused from a wrong date.
         push_queue: Entries that wait for the push in flight.
         pushing: True while a push is in flight.
@@ -106,6 +107,7 @@ class Peer:
     early: dict[tuple[NodeId, int], ParsedEntry] = field(default_factory=dict)
     charter_alarm: bytes | None = None
     skew_alarm: bool = False
+    retired_key: bytes | None = None
     last_success_ms: int | None = None
     last_failure_ms: int | None = None
     last_failure: str | None = None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from federation.log_state import Position
 from protocol.entries import Entry
-from protocol.ids import NodeId
+from protocol.ids import EntryId
 
 Rng = Callable[[int], bytes]
 """n → n random bytes; `os.urandom` in production."""
@@ -16,9 +15,9 @@ Rng = Callable[[int], bytes]
 class EntrySource(Protocol):
     """The node's database of admitted entries. Reads see everything stored by earlier effects."""
 
-    def entries_after(self, author: NodeId, position: Position, max_bytes: int, max_entries: int) -> Sequence[Entry]:
-        """The author's entries after a position, ordered by (generation, seq, id), both branches at a fork.
+    def load_entries(self, ids: Sequence[EntryId], max_bytes: int) -> Sequence[Entry]:
+        """The entries with these ids, in this order, from the first on: as many as there are and fit.
 
-        At most so many, and, except for the first, at most so many bytes (of `Entry.encode()`).
+        At least the first, if it is stored; else at most so many bytes (of `Entry.encode()`).
         """
         ...

@@ -6,20 +6,22 @@ peer. All operations are idempotent: asked twice, they change nothing the second
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
-from federation.admission import Admitted, Behind, Decision, Duplicate, Forked, Refused
+from federation.admission import Admitted, Behind, Decision, Duplicate, Forked, Refused, Superseded
 from federation.batch import Batch
 from federation.documents import Documents
 from federation.errors import BadPayload
-from federation.log_state import GENERATION
+from federation.log_state import AuthorLog
 from federation.logs import Logs, offer_bytes
 from federation.peers import Early, Peer, RefusedItem
 from federation.ports import EntrySource
 from federation.sync import marks_of
-from protocol.entries import Entry, ParsedEntry, parse_header
-from protocol.ids import NodeId
+from protocol.entries import ParsedEntry
+from protocol.ids import EntryId, NodeId
+from protocol.key_chain import MAX_CHAIN_LINKS
 from protocol.ops import (
     Heads,
     Hello,
@@ -86,18 +88,26 @@ class Service:
         """Whether members may ask this operation here."""
         return op in self._ops
 
-    def hello(self) -> Hello:
-        """Who this node is, asked and answered alike."""
-        log = self._logs.log(self._me)
-        head = None
-        if log is not None and log.ids:
-            head = (*log.position, log.ids[-1])
-        return Hello(self._inception, head=head)
+    def hello(self, first_link: int | None = None) -> Hello:
+        """Who this node is, asked and answered alike: its record, its head, and 64 links of its key chain.
 
-    def take(self, data: bytes, sender: Peer, now_ms: int, batch: Batch) -> tuple[ParsedEntry | None, Decision]:
+        `first_link`: where the links begin; by default so that they end with the last, which is what a peer that was
+        not away for long needs.
+        """
+        log = self._logs.log(self._me)
+        if log is None:
+            return Hello(self._inception)
+        links = self._logs.key_chain(self._me)
+        first = max(0, len(links) - MAX_CHAIN_LINKS) if first_link is None else first_link
+        head = (*log.position, log.ids[-1]) if log.ids else None
+        return Hello(self._inception, tuple(links[first : first + MAX_CHAIN_LINKS]), first, len(links), head=head)
+
+    def take(
+        self, data: bytes, sender: Peer, now_ms: int, batch: Batch, *, is_asked: bool = False
+    ) -> tuple[ParsedEntry | None, Decision]:
         """Offer an entry a peer sent, then whatever waited for it; what is refused is noted for the operator."""
-        parsed, decision = offer_bytes(self._logs, data, batch)
-        if isinstance(decision, Admitted) and parsed is not None:
+        parsed, decision = offer_bytes(self._logs, data, batch, is_asked=is_asked)
+        if isinstance(decision, Admitted | Forked) and parsed is not None:
             self._take_early(parsed, batch)
             self._watch_own(parsed, batch)
         elif isinstance(decision, Refused):
@@ -121,12 +131,11 @@ class Service:
         log = self._logs.log(wanted.author)
         if log is None:
             raise _refused("no charter names the author")
-        last = log.height if log.is_frozen else log.height - 1  # of a fork both branches, and nothing beyond
-        if wanted.generation != GENERATION or wanted.seq > last:
-            return RangeReply(()).encode()
-        before = (GENERATION, wanted.seq - 1)
-        stored = self._source.entries_after(wanted.author, before, MAX_PAYLOAD_BYTES, wanted.limit + 2)
-        return _range_reply(stored, wanted, last).encode()
+        ids = _asked_for(log, wanted)
+        stored = self._source.load_entries(ids[: wanted.limit], MAX_PAYLOAD_BYTES) if ids else ()
+        found = [entry.encode() for entry in stored]
+        fitting = entries_that_fit(found, wanted.limit)
+        return RangeReply(tuple(found[:fitting]), more=fitting < len(ids)).encode()
 
     def _push(self, asked: Asked) -> bytes:
         pushed = parse_push_request(asked.request.payload)
@@ -138,6 +147,8 @@ class Service:
             return PushVerdict("ok")
         if isinstance(decision, Duplicate):
             return PushVerdict("have")
+        if isinstance(decision, Superseded):
+            return PushVerdict("refused", code="superseded")
         asked.peer.sync_due_ms = asked.now_ms  # whoever sent it can say what lies between, or where the logs part
         if isinstance(decision, Behind):
             if decision.verified and parsed is not None:
@@ -149,7 +160,7 @@ class Service:
         announced = parse_announce(asked.request.payload)
         for author, _, seq, entry in announced.heads:
             log = self._logs.log(author)
-            if log is not None and (seq >= log.height or log.ids[seq] != entry):
+            if log is not None and not log.holds(entry, seq):
                 asked.peer.sync_due_ms = asked.now_ms
         return b""
 
@@ -169,17 +180,18 @@ class Service:
             batch.alarm("own-entry-from-elsewhere", seq=parsed.header.seq, entry=parsed.id.hex())
 
 
-def _range_reply(stored: Sequence[Entry], wanted: RangeRequest, last: int) -> RangeReply:
-    """As many of the stored entries as were asked for, fit, and stand at `last` at most, by (seq, id)."""
-    found = sorted((parse_header(entry.header).seq, entry.id, entry) for entry in stored)
-    served = [
-        (seq, entry.encode())
-        for seq, entry_id, entry in found
-        if seq <= last and not (wanted.after is not None and seq == wanted.seq and entry_id <= wanted.after)
-    ]
-    fitting = entries_that_fit([data for _, data in served], wanted.limit)
-    more = fitting < len(served) or (fitting > 0 and served[fitting - 1][0] < last)
-    return RangeReply(tuple(data for _, data in served[:fitting]), more)
+def _asked_for(log: AuthorLog, wanted: RangeRequest) -> list[EntryId]:
+    """Ids of what a range asks for: one more than its limit when there are more."""
+    start = log.start_of(wanted.generation)
+    if start is None:
+        return []
+    first = max(start, wanted.seq)
+    shown = (
+        entry
+        for seq, entry in log.shown(first)
+        if not (wanted.after is not None and seq == wanted.seq and entry <= wanted.after)
+    )
+    return list(islice(shown, wanted.limit + 1))
 
 
 def _refused(why: str) -> BadPayload:

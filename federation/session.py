@@ -12,21 +12,22 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from federation.admission import PREV_MISMATCH, Refused
+from federation.admission import PREV_MISMATCH, Behind, Refused
 from federation.batch import Batch
 from federation.documents import Documents, read_definition
 from federation.effects import StoreDefinition
-from federation.log_state import GENERATION
 from federation.logs import Logs
 from federation.peers import Peer
 from federation.ports import EntrySource
 from federation.service import Service
 from federation.settings import Settings
 from federation.sync import Dig, Pull, Send, Todo, compare, marks_of
-from protocol.entries import parse_entry, parse_header
+from protocol.entries import ParsedEntry, parse_entry
 from protocol.errors import MalformedMessage
-from protocol.ids import DefinitionHash, NodeId
+from protocol.ids import DefinitionHash, EntryId, NodeId
+from protocol.key_chain import MAX_CHAIN_LINKS
 from protocol.ops import (
     DEFINITION_DOCUMENT,
     MAX_DOCUMENTS,
@@ -45,7 +46,13 @@ from protocol.requests import DOCS, HEADS, HELLO, MAX_PAYLOAD_BYTES, PUSH, RANGE
 
 @dataclass(frozen=True, slots=True)
 class Greet:
-    """Say hello: exchange key chains, learn the peer's digest."""
+    """Say hello: exchange key chains, learn the peer's digest.
+
+    `first_link`: where the links of this hello begin; None for the last ones. Chains longer than 64 links are told
+    from their start, in several hellos, to a peer that the last ones did not reach.
+    """
+
+    first_link: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +124,20 @@ class Session:
         return session
 
     def greet_again(self) -> bool:
-        """The peer did not know us: say hello and repeat the step; False when that was tried already."""
-        if self.has_greeted or self.step is None:
+        """The peer did not know us: say hello and repeat the step; False when all was tried already."""
+        step, self.step = self.step, None
+        if step is None:
             return False
-        self.steps.extendleft((self.step, Greet()))
-        self.step = None
+        if isinstance(step, Greet):
+            length = self.means.service.hello().chain_length
+            following = 0 if step.first_link is None else step.first_link + MAX_CHAIN_LINKS
+            if length <= MAX_CHAIN_LINKS or following >= length:
+                return False
+            self.steps.appendleft(Greet(following))
+            return True
+        if self.has_greeted:
+            return False
+        self.steps.extendleft((step, Greet()))
         return True
 
     def next_request(self, nonce: bytes) -> tuple[str, bytes] | None:
@@ -170,35 +186,35 @@ class Session:
         match step:
             case Greet():
                 self.has_greeted = True
-                return HELLO, self.means.service.hello().encode()
+                return HELLO, self.means.service.hello(step.first_link).encode()
             case Fetch():
                 return DOCS, DocsRequest(hashes=step.hashes).encode()
             case Compare():
                 return HEADS, marks_of(self.means.logs.heads(), nonce, full=step.full).encode()
             case Pull():
-                return self._range(step.author, step.seq, 0)
+                return self._range(step.author, step.seq, self.means.settings.payload_entries, step.after)
             case Dig():
                 return self._range(step.author, (step.low + step.high) // 2, 2)
             case Send():
                 return self._push(step)
 
-    def _range(self, author: NodeId, seq: int, limit: int) -> tuple[str, bytes] | None:
+    def _range(self, author: NodeId, seq: int, limit: int, after: EntryId | None = None) -> tuple[str, bytes] | None:
         if self.means.claims.setdefault(author, self.peer.node) != self.peer.node:
             self.is_partial = True
             return None
-        return RANGE, RangeRequest(author, GENERATION, seq, limit=limit or self.means.settings.payload_entries).encode()
+        return RANGE, RangeRequest(author, 0, seq, after, limit).encode()
 
     def _push(self, step: Send) -> tuple[str, bytes] | None:
         log = self.means.logs.log(step.author)
         if log is None:
             return None
         limit = self.means.settings.payload_entries
-        before = (GENERATION, step.seq - 1)
-        stored = self.means.source.entries_after(step.author, before, MAX_PAYLOAD_BYTES, limit)
-        last = log.height if log.is_frozen else log.height - 1
-        data = [entry.encode() for entry in stored if parse_header(entry.header).seq <= last]
+        shown = list(islice(log.shown(step.seq), step.skip, step.skip + limit + 1))
+        ids = [entry for _, entry in shown[:limit]]
+        stored = self.means.source.load_entries(ids, MAX_PAYLOAD_BYTES) if ids else ()
+        data = [entry.encode() for entry in stored]
         self._sent = entries_that_fit(data, limit)
-        self._more = self._sent < len(data) or len(stored) == limit
+        self._more = self._sent < len(shown)
         return (PUSH, PushRequest(tuple(data[: self._sent])).encode()) if self._sent else None
 
     # -- answers
@@ -229,8 +245,7 @@ class Session:
         todo: list[Todo] = []
         for author, mark in zip(authors, theirs.marks, strict=True):
             log = self.means.logs.log(author)
-            found = None if log is None else compare(log, mark, nonce, full=step.full)
-            todo += [] if found is None else [found]
+            todo += () if log is None else compare(log, mark, nonce, full=step.full)
         self.peer.missing_here = sum(item.missing for item in todo if isinstance(item, Pull))
         self.peer.missing_there = sum(item.missing for item in todo if isinstance(item, Send))
         if not todo and not step.full and self.peer.digest != self.means.logs.digest:
@@ -251,15 +266,18 @@ class Session:
         log = self.means.logs.log(step.author)
         if log is None:
             return
+        last: ParsedEntry | None = None
         for data in reply.entries:
-            _, decision = self.means.service.take(data, self.peer, now_ms, batch)
-            if isinstance(decision, Refused):
-                if decision.code == PREV_MISMATCH and not step.is_last_try:
-                    self._dig_below(step.author, log.height - 1)
+            parsed, decision = self.means.service.take(data, self.peer, now_ms, batch, is_asked=True)
+            if isinstance(decision, Refused | Behind):
+                is_elsewhere = isinstance(decision, Behind) or decision.code == PREV_MISMATCH
+                if is_elsewhere and not step.is_last_try:
+                    self._dig_below(step.author, min(log.height, step.seq) - 1)
                 return
+            last = parsed
         self.peer.missing_here = max(0, self.peer.missing_here - len(reply.entries))
-        if reply.more and log.height > step.seq and not log.is_frozen:
-            self.steps.appendleft(replace(step, seq=log.height))
+        if reply.more and last is not None and (last.header.seq, last.id) > (step.seq, step.after or b""):
+            self.steps.appendleft(replace(step, seq=last.header.seq, after=last.id))
         else:
             self.means.claims.pop(step.author, None)
 
@@ -285,7 +303,7 @@ class Session:
         if any(verdict.code == PREV_MISMATCH for verdict in verdicts):
             self._dig_below(step.author, min(step.seq, log.height if log else 0) - 1)
         elif all(verdict.verdict in ("ok", "have") for verdict in verdicts) and self._more:
-            self.steps.appendleft(replace(step, seq=step.seq + self._sent))
+            self.steps.appendleft(replace(step, skip=step.skip + self._sent))
 
     def _dig_below(self, author: NodeId, high: int) -> None:
         if author not in self.dug and high >= 0:

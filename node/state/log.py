@@ -14,6 +14,7 @@ from protocol.entries import Entry, Header, ParsedEntry, parse_header
 from protocol.ids import DefinitionHash, EntryId, NodeId
 
 _SIGNATURE_BYTES = 64
+_READ = 64  # entries read by id at once: at most 40 MB of the largest
 _PAGE = 2_000  # entries read at once at start: bounded memory for a log of any length
 
 
@@ -28,6 +29,26 @@ class LogStore:
         with self._database.transaction() as connection:
             for entry in entries:
                 insert_entry(connection, entry)
+
+    def load_entries(self, ids: Sequence[EntryId], max_bytes: int) -> Sequence[Entry]:
+        """The entries with these ids, in this order, as many as are stored and fit (`EntrySource`)."""
+        found: list[Entry] = []
+        size = 0
+        for start in range(0, len(ids), _READ):
+            part = ids[start : start + _READ]
+            marks = ",".join("?" * len(part))
+            rows = self._database.query(
+                f"SELECT id, header, signatures, data, cells FROM entries WHERE id IN ({marks})",
+                part,
+            )
+            by_id = {entry_id: _entry(parts) for entry_id, *parts in rows}
+            for entry_id in part:
+                entry = by_id.get(entry_id)
+                size += 0 if entry is None else len(entry.encode())
+                if entry is None or (found and size > max_bytes):
+                    return found
+                found.append(entry)
+        return found
 
     def entries_after(
         self, author: NodeId, position: tuple[int, int], max_bytes: int, max_entries: int

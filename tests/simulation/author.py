@@ -11,11 +11,22 @@ from federation.definitions import parse_definition_bytes
 from federation.rules import demand_of
 from privacy.units import Window
 from protocol.endpoints import Endpoint
-from protocol.entries import ABSTAIN, ENDPOINT, INCEPTION, SUMMARY, ParsedEntry, build_entry, parse_entry
+from protocol.entries import (
+    ABSTAIN,
+    ENDPOINT,
+    INCEPTION,
+    RECOVER,
+    ROTATE,
+    SUMMARY,
+    ParsedEntry,
+    build_entry,
+    parse_entry,
+)
 from protocol.ids import DefinitionHash, EntryId, ReleaseId
-from protocol.kind_data import AbstainData, EndpointData
+from protocol.keys import SigningKey, key_digest
+from protocol.kind_data import AbstainData, EndpointData, RecoverData, RotateData
 from protocol.summaries import BlockData, Charge, SummaryData, build_summary
-from tests.simulation.founding import FIRST_HOUR, Founding, Identity
+from tests.simulation.founding import FIRST_HOUR, Founding, Identity, key_of
 
 AT_S = 1_763_600_000
 
@@ -31,8 +42,9 @@ class Author:
 
     Args:
         founding: Where it belongs.
-        who: Its keys.
-        entries: What it wrote, in order.
+        who: Its keys at birth.
+        entries: What it wrote, in order; after a `recover` what stands.
+        key: The signing key in force; `next_key` the one it committed to.
         totals: ρ charged by epoch, in nano-ρ.
     """
 
@@ -41,6 +53,42 @@ class Author:
     entries: list[ParsedEntry] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
     releases: dict[ReleaseId, tuple[SummaryData, bytes]] = field(default_factory=dict)
+    turns: int = 0
+    generation: int = 0
+    lost: list[ParsedEntry] = field(default_factory=list)
+
+    @property
+    def key(self) -> SigningKey:
+        return self.who.key if self.turns == 0 else self._key(self.turns)
+
+    def _key(self, turn: int) -> SigningKey:
+        """The key after so many rotations and recoveries; the first is the one the inception committed to."""
+        return self.who.next_key if turn == 1 else key_of("turn", self.who.name, self.who.node, turn)
+
+    def copy(self) -> Author:
+        """A clone: the same keys and the same past."""
+        return replace(
+            self, entries=list(self.entries), totals=dict(self.totals), releases=dict(self.releases),
+            lost=list(self.lost),
+        )  # fmt: skip
+
+    def rotate(self) -> ParsedEntry:
+        """The next entry: a rotation to the key committed to."""
+        data = RotateData(self._key(self.turns + 1).public_key, key_digest(self._key(self.turns + 2).public_key))
+        parsed = self.write(ROTATE, data.encode(), next_key=self._key(self.turns + 1))
+        self.turns += 1
+        return parsed
+
+    def recover(self, seq: int, *, generation: int | None = None) -> ParsedEntry:
+        """A recovery by the root key, on the entry at `seq`; what followed it is lost."""
+        self.lost += self.entries[seq + 1 :]
+        del self.entries[seq + 1 :]
+        turn = self.turns + 10  # fresh keys, beyond any committed to
+        self.generation = self.generation + 1 if generation is None else generation
+        data = RecoverData(self._key(turn).public_key, key_digest(self._key(turn + 1).public_key))
+        parsed = self.write(RECOVER, data.encode(), signing_key=self.who.root)
+        self.turns = turn
+        return parsed
 
     def write(self, kind: str, data: bytes, cells: bytes | None = None, **wrong: Any) -> ParsedEntry:
         """The next entry of the log; `wrong` overrides header fields."""
@@ -54,14 +102,14 @@ class Author:
         fields = {
             "federation": self.founding.federation,
             "author": self.who.node,
-            "generation": 0,
+            "generation": self.generation,
             "seq": seq,
             "prev": self.entries[-1].id if seq else EntryId(self.founding.federation),
             "charter_version": 1,
             "at": AT_S + seq,
             **wrong,
         }
-        key = fields.pop("signing_key", self.who.key)
+        key = fields.pop("signing_key", self.key)
         entry = build_entry(key, kind=kind, data=data, cells=cells, **fields)
         return parse_entry(entry.encode())
 

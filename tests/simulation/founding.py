@@ -52,6 +52,8 @@ class Identity:
     key: SigningKey
     node: NodeId
     inception: bytes
+    next_key: SigningKey
+    root: SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def identity(place: int, seed: int = 0) -> Identity:
         key_of("root", seed, place), key, key_of("next", seed, place).public_key, f"org{place}",
         hashlib.sha256(repr((seed, place)).encode()).digest()[:16],
     )  # fmt: skip
-    return Identity(f"node{place}", key, node_id(record.body), record.encode())
+    following, root = key_of("next", seed, place), key_of("root", seed, place)
+    return Identity(f"node{place}", key, node_id(record.body), record.encode(), following, root)
 
 
 @lru_cache(maxsize=32)

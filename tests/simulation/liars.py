@@ -34,7 +34,7 @@ class Liar:
         core = self.node.core or target.core
         if core is None:
             return
-        envelopes = Envelopes(self.node.id, self.node.author.who.key, core.logs)
+        envelopes = Envelopes(self.node.id, self.node.author.key, core.logs)
         payload = PushRequest(tuple(parsed.entry.encode() for parsed in entries)).encode()
         nonce = self.world.rng(NONCE_BYTES)
         _, message = envelopes.request(target.id, PUSH, payload, nonce, self.world.clock(target))
@@ -65,9 +65,7 @@ class Liar:
     def fork(self) -> None:
         """From here on the log has two branches, each shown to other members."""
         if self.twin is None:
-            twin = Author(self.world.founding, self.node.author.who)
-            twin.entries, twin.totals = list(self.node.author.entries), dict(self.node.author.totals)
-            self.twin = twin
+            self.twin = self.node.author.copy()
         for author, branch in ((self.node.author, "paused"), (self.twin, "budget")):
             window = day(FAR + 150 + len(author.entries))
             data = AbstainData(self.world.founding.named("calls"), window, branch).encode()
@@ -90,7 +88,7 @@ class Liar:
         """The next entry of somebody else's log, signed with the own key."""
         victim = self.world.random.choice([node for node in self.world.nodes if node is not self.node])
         data = AbstainData(self.world.founding.named("calls"), day(FAR + 99), "paused").encode()
-        forged = victim.author.sign(ABSTAIN, data, signing_key=self.node.author.who.key)
+        forged = victim.author.sign(ABSTAIN, data, signing_key=self.node.author.key)
         for target in self.world.nodes:
             self.push(target, [forged])
 

@@ -11,8 +11,10 @@ from typing import Final
 
 from federation.slots import SlotKey
 from federation.verdicts import Counted, Verdict
-from protocol.entries import SUMMARY, verify_entry
+from protocol.entries import INCEPTION, RECOVER, ROTATE, SUMMARY, verify_entry
+from protocol.identity import parse_inception
 from protocol.ids import EntryId, NodeId, ReleaseId
+from protocol.key_chain import advance_chain, start_chain
 from protocol.summaries import SummaryData, parse_summary
 from protocol.windows import parse_window
 from tests.simulation.author import day
@@ -36,6 +38,10 @@ class Play:
         if node.core is None or node.place in self.liars:
             return
         random, author = self.world.random, node.author
+        if random.randrange(6) == 0:
+            self.world.commit(node, author.rotate())
+        elif random.randrange(12) == 0 and len(author.entries) > 2:
+            self._recover(node)
         metric = random.choice(METRICS)
         definition = self.world.founding.named(metric)
         number = self._next_day[node.place, metric]
@@ -49,6 +55,12 @@ class Play:
             self.world.commit(node, parsed)
         if choice == 9:
             self.world.commit(node, author.again(parse_summary(parsed.entry.data, node.id).release))
+
+    def _recover(self, node: SimNode) -> None:
+        """The owner takes the last entries of its log back, and tells them anew: slots and totals as they were."""
+        author = node.author
+        last = len(author.entries) - 1 - self.world.random.randrange(2)
+        self.world.commit(node, author.recover(max(last, 1)))
 
     def storm(self, for_ms: int = 20_000, publications: int = 14) -> None:
         """A bad time: faults, partitions and crashes drawn from the seed, while members publish."""
@@ -133,10 +145,18 @@ def _chains_hold(world: World) -> None:
         log = core.logs.log(member.node)
         assert log is not None
         chain = [(entry, seq) for seq, entry in enumerate(log.ids)]
-        chain += [(entry, log.height) for entry in log.branches or ()]
+        chain += [
+            (entry, log.height) for entry in log.branches or () if by_id[entry].header.kind not in (ROTATE, RECOVER)
+        ]
         for entry, seq in chain:
             header = by_id[entry].header
-            verify_entry(header, by_id[entry].entry, (member.key.public_key,))
+            if header.kind == INCEPTION:
+                keys = start_chain(parse_inception(by_id[entry].entry.data), world.founding.federation)
+            if header.kind in (ROTATE, RECOVER):
+                keys = advance_chain(keys, by_id[entry])  # checks both signatures, or the root's
+            else:
+                verify_entry(header, by_id[entry].entry, (keys.signing_key,))
+            assert header.generation == keys.generation or seq == log.height
             prev: bytes = log.ids[seq - 1] if seq else world.founding.federation
             assert (header.author, header.seq, header.prev) == (member.node, seq, prev), "an entry stands on another"
 
@@ -149,6 +169,8 @@ def _nothing_lost(world: World, node: SimNode) -> None:
         assert log is not None
         assert log.ids == [parsed.id for parsed in node.author.entries], f"node {other.place} misses entries"
         assert all(isinstance(verdict, Counted) for verdict in other.core.logs.judged(node.id).verdicts)
+        void = [other.verdicts.get(parsed.id) for parsed in node.author.lost if parsed.id in other.disk.by_id]
+        assert not any(isinstance(verdict, Counted) for verdict in void), "an entry recovered from counts"
 
 
 def _nothing_twice(world: World) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from federation import admission, judged_log, logs, service
+from federation import admission, judged_log, logs
 from federation.admission import Decision, Duplicate, Forked
 from federation.batch import Batch
 from federation.charges import ChargeBook
@@ -17,24 +17,14 @@ from federation.peers import Peer
 from federation.session import Session
 from federation.slots import Claim, SlotOutcome
 from federation.verdicts import COUNTED
-from protocol.entries import Entry, parse_header
 from protocol.errors import ProtocolError
-from protocol.ids import DefinitionHash
-from protocol.ops import RangeReply, RangeRequest
+from protocol.ids import DefinitionHash, EntryId
+from protocol.key_chain import KeyState
 from tests.simulation.storm import weather
 
 SEEDS = 20
 
 Patch = pytest.MonkeyPatch
-
-
-class _Anything:
-    """Equal to everything."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> bool:
-        return True
 
 
 def skip_the_signature(patch: Patch) -> None:
@@ -44,7 +34,13 @@ def skip_the_signature(patch: Patch) -> None:
 
 def accept_any_prev(patch: Patch) -> None:
     """Entries are admitted whatever they stand on."""
-    patch.setattr(AuthorLog, "before", lambda log, seq: _Anything())
+    below = admission._below
+
+    def tip(prev: EntryId, seq: int, log: AuthorLog) -> tuple[KeyState, int] | None:
+        return (log.keys, log.generation) if seq == log.height and log.keys else below(prev, seq, log)
+
+    patch.setattr(admission, "_is_next", lambda header, log: header.seq == log.height)
+    patch.setattr(admission, "_below", tip)
 
 
 def overlook_forks(patch: Patch) -> None:
@@ -91,15 +87,13 @@ def forget_to_save(patch: Patch) -> None:
 
 def keep_the_proof(patch: Patch) -> None:
     """Of a fork only one branch is served to others."""
-    serve = service._range_reply
+    shown = AuthorLog.shown
 
-    def one_branch(stored: Sequence[Entry], wanted: RangeRequest, last: int) -> RangeReply:
-        seen: dict[int, Entry] = {}
-        for entry in stored:
-            seen.setdefault(parse_header(entry.header).seq, entry)
-        return serve(list(seen.values()), wanted, last)
+    def one_branch(log: AuthorLog, seq: int) -> Iterator[tuple[int, EntryId]]:
+        hidden = {stub.id for stub in log.proof[1:]}
+        return (item for item in shown(log, seq) if item[1] not in hidden)
 
-    patch.setattr(service, "_range_reply", one_branch)
+    patch.setattr(AuthorLog, "shown", one_branch)
     patch.setattr(Session, "_is_ours_to_send", lambda session, item: False)
 
 

@@ -31,7 +31,7 @@ from federation.effects import (
 )
 from federation.settings import Settings
 from federation.verdicts import Verdict
-from protocol.entries import Entry, ParsedEntry
+from protocol.entries import RECOVER, ROTATE, Entry, ParsedEntry
 from protocol.ids import DefinitionHash, EntryId, NodeId
 from tests.simulation.author import Author
 from tests.simulation.founding import Founding, found
@@ -45,31 +45,32 @@ class Disk:
     """What survives a crash; the core's `EntrySource`."""
 
     entries: dict[NodeId, list[ParsedEntry]] = field(default_factory=dict)
-    ids: set[EntryId] = field(default_factory=set)
+    by_id: dict[EntryId, ParsedEntry] = field(default_factory=dict)
     definitions: dict[DefinitionHash, bytes] = field(default_factory=dict)
     evidence: dict[NodeId, bytes] = field(default_factory=dict)
 
     def append(self, entries: Sequence[ParsedEntry]) -> None:
         for parsed in entries:
-            assert parsed.id not in self.ids, "an entry was stored twice"
-            self.ids.add(parsed.id)
+            assert parsed.id not in self.by_id, "an entry was stored twice"
+            self.by_id[parsed.id] = parsed
             log = self.entries.setdefault(parsed.header.author, [])
             log.append(parsed)
             log.sort(key=lambda item: (item.header.position, item.id))
 
-    def entries_after(
-        self, author: NodeId, position: tuple[int, int], max_bytes: int, max_entries: int
-    ) -> Sequence[Entry]:
+    def load_entries(self, ids: Sequence[EntryId], max_bytes: int) -> Sequence[Entry]:
         found: list[Entry] = []
         size = 0
-        for parsed in self.entries.get(author, []):
-            if parsed.header.position <= position:
-                continue
-            size += len(parsed.entry.encode())
-            if len(found) == max_entries or (found and size > max_bytes):
+        for entry in ids:
+            parsed = self.by_id.get(entry)
+            size += 0 if parsed is None else len(parsed.entry.encode())
+            if parsed is None or (found and size > max_bytes):
                 break
             found.append(parsed.entry)
         return found
+
+    @property
+    def ids(self) -> set[EntryId]:
+        return set(self.by_id)
 
     def all(self) -> list[ParsedEntry]:
         return [parsed for log in self.entries.values() for parsed in log]
@@ -112,7 +113,7 @@ def real_core(world: World, node: SimNode) -> Core:
     founding = world.founding
     return Core(
         node.id,
-        node.author.who.key,
+        node.author.key,
         founding.document,
         node.disk.definitions,
         {node.id: node.author.who.inception},
@@ -185,7 +186,8 @@ class World:
         if self._happens(self.faults.crash_after_save):
             self.crash(node, 1_000)
             return
-        self._do(node, node.core.own_entry(parsed, self.clock(node)))
+        key = node.author.key if parsed.header.kind in (ROTATE, RECOVER) else None
+        self._do(node, node.core.own_entry(parsed, self.clock(node), key))
 
     def deliver(self, node: SimNode, message: bytes) -> bytes | None:
         """Bytes arrive at a node from wherever; its answer, None when it died before answering."""

@@ -70,7 +70,7 @@ BAD = {
     "rotation in a generation nobody began": [rotate(TOOLS.signing, TOOLS.next, THIRD, 5, generation=1)],
     "recovery by the signing key": [recover(TOOLS.signing, THIRD, FOURTH, 3)],
     "recovery by the next key": [recover(TOOLS.next, THIRD, FOURTH, 3)],
-    "recovery that skips a generation": [recover(TOOLS.root, THIRD, FOURTH, 3, generation=2)],
+    "recovery in its own generation": [recover(TOOLS.root, THIRD, FOURTH, 3, generation=0)],
     "recovery before the inception": [recover(TOOLS.root, THIRD, FOURTH, 0)],
     "another kind": [entry()],
     "another node": [

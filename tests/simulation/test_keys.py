@@ -1,0 +1,236 @@
+"""Keys through time, on real cores: rotation, recovery, stolen and retired keys, clones (PROTOCOL 2, DESIGN I6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from federation.core import Core
+from federation.log_state import AuthorLog
+from federation.verdicts import COUNTED, Void
+from protocol.entries import ParsedEntry
+from tests.simulation.author import Author, day
+from tests.simulation.liars import Liar
+from tests.simulation.play import check_converged
+from tests.simulation.world import QUICK, SimNode, World
+
+
+def core_of(node: SimNode) -> Core:
+    assert node.core is not None
+    return node.core
+
+
+def log_at(node: SimNode, author: SimNode) -> AuthorLog:
+    log = core_of(node).logs.log(author.id)
+    assert log is not None
+    return log
+
+
+def abstain(world: World, author: Author, number: int) -> ParsedEntry:
+    return author.abstain(world.founding.named("calls"), day(number))
+
+
+def commit(world: World, node: SimNode, number: int) -> ParsedEntry:
+    parsed = abstain(world, node.author, number)
+    world.commit(node, parsed)
+    return parsed
+
+
+def show(world: World, thief: Author, target: SimNode, entries: list[ParsedEntry]) -> None:
+    """A thief with a member's key pushes entries to one node."""
+    liar = Liar(world, SimNode(0, thief, target.disk, core_of(target)))
+    liar.push(target, entries)
+
+
+def test_a_rotation_is_followed_everywhere() -> None:
+    """Entries before and after count, and the node goes on to talk with its new key."""
+    world = World(3, 1)
+    world.settle()
+    for number in range(3):
+        commit(world, world.nodes[0], number)
+        world.commit(world.nodes[0], world.nodes[0].author.rotate())
+    commit(world, world.nodes[0], 9)
+    world.settle()
+    check_converged(world)
+    assert len(log_at(world.nodes[2], world.nodes[0]).links) == 3
+
+
+def test_two_nodes_that_rotated_twice_apart_still_talk() -> None:
+    """Neither knows the other's key any more; the key chains in hello bring them together."""
+    world = World(2, 2)
+    world.settle()
+    world.cut([[0], [1]])
+    for node in world.nodes:
+        for number in range(2):
+            commit(world, node, number)
+            world.commit(node, node.author.rotate())
+    world.run(20_000)
+    world.heal()
+    world.settle()
+    check_converged(world)
+
+
+def test_a_chain_of_more_links_than_fit_is_told_in_several_hellos() -> None:
+    """150 rotations while apart: three hellos, then they talk."""
+    world = World(2, 3)
+    world.settle()
+    world.cut([[0], [1]])
+    for _ in range(150):
+        world.commit(world.nodes[0], world.nodes[0].author.rotate())
+    world.run(20_000)
+    world.heal()
+    world.settle()
+    check_converged(world)
+    assert len(log_at(world.nodes[1], world.nodes[0]).links) == 150
+
+
+def test_a_rotation_ends_a_fork_for_the_branch_that_made_it() -> None:
+    """A thief of the signing key forks the log and freezes it; the owner's next rotation lifts that everywhere."""
+    world = World(4, 4)
+    world.settle()
+    owner = world.nodes[0]
+    commit(world, owner, 0)
+    world.settle()
+    thief = owner.author.copy()
+    stolen = [abstain(world, thief, number) for number in (50, 51)]
+    mine = [commit(world, owner, number) for number in (1, 2)]
+    show(world, thief, world.nodes[2], stolen)
+    world.settle()
+    assert log_at(world.nodes[3], owner).is_frozen
+    world.commit(owner, owner.author.rotate())
+    after = commit(world, owner, 3)
+    world.settle()
+    check_converged(world)
+    for node in world.nodes:
+        assert all(node.verdicts[parsed.id] == COUNTED for parsed in (*mine, after))
+        assert node.verdicts.get(stolen[0].id, Void("superseded")) == Void("superseded")
+
+
+def test_a_retired_key_at_an_old_position_is_an_alert_and_nothing_else() -> None:
+    """The entry is not even stored; the proof of it is."""
+    world = World(3, 5)
+    world.settle()
+    owner, witness = world.nodes[0], world.nodes[1]
+    thief = owner.author.copy()
+    for number in range(3):
+        commit(world, owner, number)
+    world.commit(owner, owner.author.rotate())
+    commit(world, owner, 4)
+    world.settle()
+    before = core_of(witness).logs.digest
+    second = abstain(world, thief, 60)
+    Liar(world, world.nodes[2]).push(witness, [second])
+    Liar(world, world.nodes[2]).push(witness, [second])
+    assert core_of(witness).logs.digest == before
+    assert second.id not in witness.disk.by_id
+    assert [alarm.code for alarm in witness.alarms] == ["retired-key-used"]
+    assert owner.id in witness.disk.evidence
+    world.settle()
+    check_converged(world)
+
+
+def test_a_recover_voids_what_a_thief_published_and_keeps_the_rest() -> None:
+    """Case 12: ten entries of a thief, and a rotate without the committed key, which everybody refuses."""
+    world = World(4, 6)
+    world.settle()
+    owner = world.nodes[0]
+    good = [commit(world, owner, number) for number in range(3)]
+    world.settle()
+    owner.core = None  # the owner's machine is the thief's now
+    thief = owner.author.copy()
+    forged = [abstain(world, thief, 70 + number) for number in range(10)]
+    show(world, thief, world.nodes[1], forged)
+    wrong = replace(thief, turns=thief.turns + 5).rotate()  # to keys nobody committed to
+    show(world, thief, world.nodes[1], [wrong])
+    world.run(20_000)
+    assert all(world.nodes[3].verdicts[parsed.id] == COUNTED for parsed in forged)
+    assert wrong.id not in world.nodes[1].disk.by_id
+    owner.disk.append([recovery := owner.author.recover(3)])
+    world.boot(owner)
+    after = commit(world, owner, 5)
+    world.settle()
+    check_converged(world)
+    for node in world.nodes:
+        assert [node.verdicts[parsed.id] for parsed in (*good, recovery, after)] == [COUNTED] * 5
+        assert all(node.verdicts.get(parsed.id, Void("recovered")) == Void("recovered") for parsed in forged)
+
+
+def test_a_recover_can_keep_what_an_earlier_one_gave_up() -> None:
+    """Everything up to the entry it names counts again, whatever generation took it away."""
+    world = World(3, 7)
+    world.settle()
+    owner = world.nodes[0]
+    entries = [commit(world, owner, number) for number in range(6)]
+    world.settle()
+    kept = list(owner.author.entries)
+    world.commit(owner, owner.author.recover(2))
+    commit(world, owner, 7)
+    world.settle()
+    assert world.nodes[2].verdicts[entries[5].id] == Void("recovered")
+    owner.author.lost = list(owner.author.entries[3:])
+    owner.author.entries = kept
+    world.commit(owner, owner.author.recover(6, generation=2))
+    world.settle()
+    check_converged(world)
+    assert world.nodes[2].verdicts[entries[5].id] == COUNTED
+
+
+def test_two_recovers_of_one_generation_freeze_until_a_third() -> None:
+    """Whoever holds the root key twice over proves nothing; a later generation ends it."""
+    world = World(4, 8)
+    world.settle()
+    owner = world.nodes[0]
+    for number in range(4):
+        commit(world, owner, number)
+    world.settle()
+    twin = owner.author.copy()
+    twin.turns = 30
+    world.cut([[0, 1], [2, 3]])
+    world.commit(owner, owner.author.recover(3))
+    Liar(world, world.nodes[3]).push(world.nodes[2], [twin.recover(2)])
+    world.run(5_000)
+    world.heal()
+    world.settle()
+    for node in world.nodes:
+        log = log_at(node, owner)
+        assert (log.is_frozen, log.height, log.head.frozen_at) == (True, 3, (1, 3))
+    owner.author.entries = owner.author.entries[:4]
+    world.commit(owner, owner.author.recover(3, generation=2))
+    world.settle()
+    check_converged(world)
+
+
+@pytest.mark.parametrize("rotations", [(1, 0), (0, 1), (1, 1), (2, 1)])
+def test_clones_that_rotate_freeze_below_both(rotations: tuple[int, int]) -> None:
+    """One of two branches with a rotate stands; two do not, and both are shown as proof up to their rotate."""
+    world = World(4, 9)
+    world.settle()
+    owner = world.nodes[0]
+    commit(world, owner, 0)
+    world.settle()
+    owner.core = None
+    clones = owner.author.copy(), owner.author.copy()
+    for clone, place, count in zip(clones, (1, 2), rotations, strict=True):
+        abstain(world, clone, 10 * place)
+        for _ in range(count):
+            clone.rotate()
+        abstain(world, clone, 10 * place + 1)
+    world.cut([[1], [2], [0, 3]])
+    for clone, place in zip(clones, (1, 2), strict=True):
+        Liar(world, world.nodes[3]).push(world.nodes[place], clone.entries[1:])
+        assert log_at(world.nodes[place], owner).height == len(clone.entries)
+    world.heal()
+    world.boot(owner)
+    world.settle()
+    for node in world.nodes:
+        log = log_at(node, owner)
+        if 0 in rotations:
+            winner = clones[0] if rotations[0] else clones[1]
+            assert log.ids == [parsed.id for parsed in winner.entries]
+        else:
+            assert (log.is_frozen, log.height) == (True, 2)
+
+
+def test_quick_settings_are_the_worlds() -> None:
+    assert World(2, 1).settings is QUICK
