@@ -49,6 +49,7 @@ from node.http.research import ResearchEndpoint
 from node.http.sites import Sites, admin_socket_path
 from node.http.sql import SqlEndpoint
 from node.ingest import Ingest, IntakePlan
+from node.jobs.caps import caps_of
 from node.jobs.clock_guard import ClockGuard
 from node.jobs.facts import Facts
 from node.jobs.ledger_document import ledger_document
@@ -74,7 +75,7 @@ from node.vault.disk import Disk
 from node.vault.master_key import MasterKey
 from node.vault.vault import Vault
 from node.yaml import load_strings
-from privacy.ledger import DELTA_ATTO_PER_DAY, Balance, nano_rho_of_cap
+from privacy.ledger import Balance
 from privacy.tracking_plan import Plan, parse_plan
 from privacy.units import Window, epoch_of, hour_of
 from protocol.endpoints import Endpoint
@@ -246,7 +247,7 @@ class Node:
             self.ledger,
             self.standing,
             self.vault.epoch_record,
-            cap_of=lambda epoch: _cap_of(self.membership, epoch),
+            cap_of=lambda epoch: _cap_of(self, epoch),
             plans={self.plan_number: self.plan},
             counts_from=self.membership.member.counts_from,
             now=epoch_of(self.config.epoch, int(self.clock.now_ms() // 3_600_000)),
@@ -437,22 +438,10 @@ def _metric_rows(standing: Sequence[StandingMetric]) -> list[MetricRow]:
     return [MetricRow(one.name, one.hash, one.definition, one.from_hour, one.until_hour) for one in standing]
 
 
-def _cap_of(membership: Membership, epoch: Window) -> tuple[int, int]:
-    """What this node may charge an epoch: (rho in 1e-9, delta in 1e-18).
-
-    The charter caps what an organisation's nodes charge one population (PRIVACY 1): nodes that declare one population
-    together split it evenly, nodes with populations of their own each have it whole.
-    """
-    own = membership.member
-    sharing = [
-        member
-        for member in membership.charter.members
-        if own.population_group is not None
-        and (member.organisation, member.population_group) == (own.organisation, own.population_group)
-    ]
-    split = max(len(sharing), 1)
-    rho_nano = nano_rho_of_cap(membership.charter.caps[epoch.kind] / split)
-    return rho_nano, DELTA_ATTO_PER_DAY * (epoch.hours // 24) // split
+def _cap_of(node: Node, epoch: Window) -> tuple[int, int]:
+    """What this node may charge an epoch: (rho in 1e-9, delta in 1e-18)."""
+    membership = node.membership
+    return caps_of(membership.charter, membership.member, node.config.budget_cap, epoch)
 
 
 def _reconcile_ledger(node: Node) -> None:
@@ -478,7 +467,7 @@ def _open_vault(
         disk=disk,
         node_id=node.membership.node,
         length=node.config.epoch,
-        caps=lambda epoch: _cap_of(node.membership, epoch),
+        caps=lambda epoch: _cap_of(node, epoch),
         rng=os.urandom,
         backfill_from_hour=None if start is None else hour_of(datetime(start.year, start.month, start.day, tzinfo=UTC)),
         window_kinds={metric.definition.window for metric in standing},
@@ -493,7 +482,7 @@ def _make_publisher(node: Node) -> Publisher:
         record = node.vault.epoch_record(epoch)
         if record is None:
             return None
-        now = Balance(*_cap_of(membership, epoch))
+        now = Balance(*_cap_of(node, epoch))
         return now.with_lower_cap(record.cap_rho_nano, record.cap_delta_atto)
 
     return Publisher(

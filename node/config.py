@@ -15,11 +15,14 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from node.errors import ConfigError
 from node.senders import OriginConfig, Rates, parse_networks
+from privacy.errors import InvalidParameterError
+from privacy.exact import parse_ratio
 
 EpochLength = Literal["day", "week", "month"]
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -82,10 +85,12 @@ class NodeConfig:
     origin: OriginConfig = field(default_factory=OriginConfig)
     limits: Rates = field(default_factory=Rates)
     log_level: str = "info"
+    budget_cap: Fraction | None = None
 
 
 _SECTIONS: dict[str, tuple[str, ...]] = {
     "": ("name", "data", "plan", "epoch", "anchor"),
+    "budget": ("cap",),
     "listen": (
         "public",
         "mesh",
@@ -160,6 +165,7 @@ def parse_config(text: str, path: Path) -> NodeConfig:
         release_tick_s=_integer(tree.get("release", {}), "tick_s", path, default=300, low=1, high=86_400),
         backfill_from=_backfill_from(tree.get("backfill", {}), path),
         log_level=level,
+        budget_cap=_budget_cap(tree.get("budget", {}), path),
         origin=_origin(tree.get("listen", {}), base, path),
         limits=_limits(tree.get("limits", {}), path),
     )
@@ -225,6 +231,16 @@ def _mesh(section: dict[str, Any], path: Path) -> MeshConfig:
         sync_interval_s=float(interval),
         push_delay_ms=_integer(section, "push_delay_ms", path, default=20, low=0, high=60_000),
     )
+
+
+def _budget_cap(section: dict[str, Any], path: Path) -> Fraction | None:
+    """The operator's own cap on an epoch, as a ratio in quotes: a float never decides a guarantee."""
+    if "cap" not in section:
+        return None
+    try:
+        return parse_ratio(section["cap"], "budget.cap")
+    except InvalidParameterError as error:
+        raise _refused(path, f"{error.what}: {error.why}", 'Write cap = "1/80": a positive ratio in quotes') from error
 
 
 def _backfill_from(section: dict[str, Any], path: Path) -> date | None:
