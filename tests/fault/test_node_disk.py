@@ -1,5 +1,7 @@
-"""A full, failing or read-only disk under a running node: 503 with a reason, nothing acknowledged, nothing lost. After an
-error that leaves unknown what is on disk the process ends, and the next start has every acknowledged event, once."""
+"""A full, failing or read-only disk under a running node: 503 with a reason, nothing acknowledged, nothing lost.
+
+After an error that leaves unknown what is on disk the process ends; the next start has every acknowledged event, once.
+"""
 
 from __future__ import annotations
 
