@@ -21,7 +21,7 @@ from fractions import Fraction
 from typing import Final, Self
 
 from privacy.accounting import DEFAULT_CAP_RHO
-from privacy.errors import BudgetExhausted, InvalidLedger
+from privacy.errors import BudgetExhausted, InvalidLedger, InvalidParameterError
 from privacy.units import EpochLength, Window
 
 NANO: Final = 10**9
@@ -118,6 +118,31 @@ def default_caps(epoch: Window) -> Balance:
     """An unspent balance at the charter's default caps for an epoch of this length (PRIVACY 1)."""
     length: EpochLength = epoch.kind  # type: ignore[assignment]  # an hour has no cap: KeyError, a slip of ours
     return Balance(nano_rho_of_cap(DEFAULT_CAP_RHO[length]), DELTA_ATTO_PER_DAY * (epoch.hours // 24))
+
+
+def check_delta(delta: Fraction, epoch: Window, population: int | None = None) -> None:
+    """Refuse a threshold's δ that no epoch of this length can pay, or that is large beside the people it protects.
+
+    Args:
+        delta: Of one release; > 0, exact.
+        epoch: Any epoch of the length the node has.
+        population: Declared number of people, where one is declared.
+
+    Raises:
+        InvalidParameterError: no exact number above 0, above the epoch's cap, or above 1/(10 · population).
+    """
+    cap = Fraction(default_caps(epoch).cap_delta_atto, ATTO)
+    if isinstance(delta, bool) or not isinstance(delta, int | Fraction) or delta <= 0:
+        why = f"it is {delta!r}, expected an exact number above 0"
+    elif delta > cap:
+        why = f"it is {delta}, and an epoch of one {epoch.kind} is capped at {cap}"
+    elif population is not None and delta * 10 * population > 1:
+        why = f"it is {delta}, more than a tenth of 1/{population}: of so many people, one may well be shown"
+    else:
+        return
+    raise InvalidParameterError(
+        what="delta refused", why=why, fix=f'State a ratio such as "1/1000000000", at most {cap} and 1/(10 · people)'
+    )
 
 
 def charge(balance: Balance, rho_nano: int, delta_atto: int = 0, *, epoch: str = "the epoch") -> Balance:

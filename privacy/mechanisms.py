@@ -255,9 +255,10 @@ def eta_of_geometric(scale: Fraction) -> Fraction:
     """Total variation distance of one `Geometric` draw of diffprivlib to discrete Laplace of this b, at most.
 
     Its one uniform has 53 bits, so each of the at most 2·37b + 3 values that it can give is off by less than 2⁻⁵³ on
-    either side, and it finds a value by a logarithm in binary64, whose error moves a boundary by less than four
-    steps of the last place. (PRIVACY 5 says 2⁻⁵² a draw, which holds for b below 1 only; tests/statistical measures
-    the distance exactly, by bisecting every boundary.)
+    either side, and it finds a value by a logarithm in binary64, whose error moves a boundary by a few steps of the
+    last place. Measured exactly, by bisecting every boundary (tests/statistical/test_laplace.py): 2⁻⁵⁰ at b = 1/2,
+    2⁻⁴⁶ at b = 10, 2⁻⁴⁴ at b = 40; this is five to twenty times that. PRIVACY 5 has 2⁻⁵² a draw, which is too little
+    (specs/decisions/0020).
     """
     return Fraction(74 * ceil(scale) + 74, 2**53)
 

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.errors import BudgetExhausted, InvalidLedger
+from privacy.errors import BudgetExhausted, InvalidLedger, InvalidParameterError
 from privacy.ledger import (
     Balance,
     Charge,
     EpochBudget,
     charge,
+    check_delta,
     default_caps,
     nano_rho_of_cap,
     nano_rho_of_charge,
@@ -150,3 +151,18 @@ def test_unreadable_balances_are_refused(value: object) -> None:
         Balance(100, 10, value, 0)  # type: ignore[arg-type]
     with pytest.raises(InvalidLedger):
         charge(Balance(100, 10), value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("delta", "population"), [
+    (1e-9, None), (Fraction(0), None), (Fraction(-1, 10**9), None), (True, None), (float("nan"), None),
+    (Fraction(1, 10**8) + Fraction(1, 10**30), None), (Fraction(1, 10**8), 10_000_001),
+])  # fmt: skip
+def test_a_delta_that_would_weaken_the_guarantee_is_refused(delta: object, population: int | None) -> None:
+    """A float, nothing, above the day's cap of 1e-8, or above a tenth of one in the declared population."""
+    with pytest.raises(InvalidParameterError, match="delta refused"):
+        check_delta(delta, DAY, population)  # type: ignore[arg-type]
+
+
+def test_a_delta_at_its_limits_passes() -> None:
+    check_delta(Fraction(1, 10**8), DAY, 10_000_000)
+    check_delta(Fraction(30, 10**8), Window.parse("2026-11-01/P1M"))
