@@ -141,9 +141,16 @@ def price_for(definition: Definition, accuracy: Accuracy, typical: int, releases
         releases: How many releases (nodes times windows) are summed; >= 1.
 
     Raises:
-        InvalidParameterError: no price up to 100 gives it.
+        InvalidParameterError: no price up to 100 gives it, or it is relative and the first block counts nothing.
     """
     layout = _at(definition, Fraction(1))
+    block = layout.blocks[0]
+    if accuracy.is_relative and (block.is_signed or block.quantum != 1):
+        raise InvalidParameterError(
+            what="Accuracy refused",
+            why=f"block {block.name} of {definition.measure.word} holds values, of which a made-up crowd has no typical",
+            fix="Give ±N in the measure's unit: how far the total of one cell may stray",
+        )
     wanted = accuracy.width(Fraction(typical * releases) * layout.blocks[0].quantum)
     cheap, dear = 0, _FINEST_PRICE + _DEAREST_PRICE
     if half_width(_at(definition, _price(dear)), releases) > wanted:

@@ -95,3 +95,15 @@ def test_the_twin_has_the_figures_it_was_given() -> None:
     assert sum(twin.sizes) == pytest.approx(5000 * 1.28 * 3, rel=0.1)  # 1.28: a group drawn twice is one
     assert list(twin.sizes) == sorted(twin.sizes, reverse=True)
     assert len(twin.sizes) == 5
+
+
+def test_of_a_mean_only_an_absolute_accuracy_can_be_planned() -> None:
+    """Its first block holds values: ±N is in their unit, and a share of a made-up value means nothing."""
+    tree = {"metric": "wage", "question": "What is it?", "from": {"app": "w", "action": "x"},
+            "measure": {"mean": "wage", "range": ["0", "25"], "quantum": "0.01"}, "window": "day",
+            "privacy": {"max_cells": "1", "max_per_cell": "1", "rho": "1/400"}}  # fmt: skip
+    mean = parse_definition(tree)
+    with pytest.raises(InvalidParameterError, match="Give ±N in the measure's unit"):
+        price_for(mean, parse_accuracy("5%"), 100)
+    price = price_for(mean, parse_accuracy("±300"), 100)
+    assert 0 < price.half_width <= 300
