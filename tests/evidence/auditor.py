@@ -63,6 +63,16 @@ Spoil = Callable[[Cells, Cells], Cells]
 """(exact cells, noised cells) of all trials -> what a broken node would publish; NaN is nothing."""
 
 
+def as_it_is(sql: str) -> str:
+    return sql
+
+
+def mutated(binding: Binding, mutate: Mutate) -> Binding:
+    """The binding with another query, whichever of its texts the engine runs."""
+    assert mutate is as_it_is or mutate(binding.sql) != binding.sql, "the mutant no longer applies to the SQL"
+    return replace(binding, sql=mutate(binding.sql), pieces=mutate(binding.pieces), selection=mutate(binding.selection))
+
+
 @dataclass(frozen=True)
 class Fault:
     """A way to break a node.
@@ -73,7 +83,7 @@ class Fault:
         spoil: Changes what is published.
     """
 
-    bounding: Mutate = lambda sql: sql
+    bounding: Mutate = as_it_is
     terms: tuple[tuple[str, str], ...] = ()
     spoil: Spoil = lambda _exact, noised: noised
 
@@ -175,7 +185,7 @@ class Watched:
         self.seen: tuple[int, ...] = ()
 
     def vector(self, binding: Binding, salt: bytes) -> list[int]:
-        vector = self._engine.vector(replace(binding, sql=self._mutate(binding.sql)), salt)
+        vector = self._engine.vector(mutated(binding, self._mutate), salt)
         self.seen = tuple(vector)
         return vector
 

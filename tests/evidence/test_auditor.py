@@ -69,7 +69,7 @@ def one_key_for_all(sql: str) -> str:
 
 
 def spoil_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = engine.deduplicate_sql
+    honest = engine.deduplicate_sql  # type: ignore[attr-defined]  # what it calls, not what it offers
 
     def broken(source: str, window: Window | None = None) -> str:
         sql = honest(source, window)

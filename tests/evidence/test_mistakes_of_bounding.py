@@ -113,22 +113,20 @@ def test_mistake_02_one_person_is_many_rows() -> None:
 
 # ── 3 and 17 ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_LOT = "sha256($salt || ':' || CAST(p.person AS VARCHAR) || ':' || CAST(p.unit AS VARCHAR))"
+_OTHERS = "(SELECT count(*) FROM pieces q WHERE q.unit = p.unit) DESC"
+_CIRCLE = re.compile(r"1 \+ CAST\(\(p\.nth \+ .*?\) AS BIGINT\) % p\.units")
+_LOTS = re.compile(r"sha256\(\$salt .*?CAST\(p\.unit AS VARCHAR\)\)")
 
 
 def by_popularity(sql: str) -> str:
     """Keeps the groups that most people use."""
-    return sql.replace(_LOT, "(SELECT count(*) FROM pieces q WHERE q.unit = p.unit) DESC, $salt")
+    ranked = f"row_number() OVER (PARTITION BY p.person ORDER BY {_OTHERS}, p.unit) + 0 * $turn + 0 * $shift"
+    return _CIRCLE.sub(ranked, _LOTS.sub(f"{_OTHERS}, $salt", sql))
 
 
 def only_the_top_group(sql: str) -> str:
     """Keeps rows of the fullest group of all people: a global top-N."""
-    return sql.replace(
-        "kept AS (", "kept AS (SELECT * FROM (", 1
-    ).replace(
-        f"place <= {ONE_OF_THREE.bounds['max_cells']}\n)",
-        f"place <= {ONE_OF_THREE.bounds['max_cells']}) WHERE unit = (SELECT mode(unit) FROM pieces))",
-    )  # fmt: skip
+    return re.sub(r"(place <= \d+)", r"\1 AND unit = (SELECT mode(unit) FROM pieces)", sql)
 
 
 ONE_OF_THREE = small(replace(COUNT, bounds={"max_cells": "1", "max_per_cell": "2"}))
@@ -281,7 +279,7 @@ def check_coded(encode: Callable[[object], float | None], low: int, high: int) -
 
 def test_mistake_13_no_value_passes_a_clamp() -> None:
     """NaN fails every comparison, and so passes `min(max(x, low), high)`; here it is absent."""
-    check_coded(encoder_of(Number(Fraction(1), -5, 5)), -5, 5)
+    check_coded(encoder_of(Number(Fraction(1), Fraction(-5), Fraction(5))), -5, 5)
     check_coded(encoder_of(Band((Fraction(0), Fraction(1)))), 0, 2)
     with rejected("a clamp by comparisons of floats"):
         check_coded(lambda value: min(max(float(value), -5), 5) if isinstance(value, float) else None, -5, 5)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dp_accounting.pld import privacy_loss_distribution as pld  # type: ignore[import-untyped]
+from dp_accounting.pld import privacy_loss_distribution as pld
 
 from privacy.definition import parse_definition
 from privacy.diffprivlib_adapter import draw_geometric
