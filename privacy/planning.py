@@ -148,7 +148,7 @@ def price_for(definition: Definition, accuracy: Accuracy, typical: int, releases
     if accuracy.is_relative and (block.is_signed or block.quantum != 1):
         raise InvalidParameterError(
             what="Accuracy refused",
-            why=f"block {block.name} of {definition.measure.word} holds values, of which a made-up crowd has no typical",
+            why=f"block {block.name} of {definition.measure.word} holds values, and a made-up crowd has none",
             fix="Give ±N in the measure's unit: how far the total of one cell may stray",
         )
     wanted = accuracy.width(Fraction(typical * releases) * layout.blocks[0].quantum)
