@@ -147,7 +147,7 @@ class Core:
         if log is None or parsed.header.author != self.me:
             raise ValueError("own_entry takes entries of the own log")
         if seq < log.height and log.ids[seq] == parsed.id:
-            self._use_key(key)
+            self.use_key(key)
             return []
         # Looked at before it is offered: a second entry at one position would freeze the own log here.
         extends = not log.is_frozen and seq == log.height and parsed.header.prev == log.before(seq)
@@ -159,13 +159,14 @@ class Core:
                 why=f"it does not extend the own log, which ends at {log.position[1]}",
                 fix="Stop signing, restart the node, and let it read its own log from its peers",
             )
-        self._use_key(key)
+        self.use_key(key)
         batch.entries.clear()  # the node's own transaction stored it
         self._caller.queue(parsed.entry.encode(), now_ms)
         self._compare_all()
         return batch.effects()
 
-    def _use_key(self, key: SigningKey | None) -> None:
+    def use_key(self, key: SigningKey | None) -> None:
+        """Sign requests and answers with this key from now on; None changes nothing."""
         if key is not None:
             self._envelopes.key = key
 

@@ -10,11 +10,13 @@ is finished, what is committed is pushed, segments get their footers, the state 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,8 +32,7 @@ from federation.core import Core
 from federation.peers import PeerStatus
 from federation.query import MetricRow
 from federation.settings import Settings
-from node import keyfiles
-from node.anchor import load_anchor
+from node.anchor import EMPTY_LOG, load_anchor
 from node.clock import Clock, SystemClock, boot_of
 from node.commons_db.projection import Projection, Sources
 from node.commons_db.researcher import Researcher
@@ -45,6 +46,7 @@ from node.http.admin import make_admin_app
 from node.http.custody import admin_custody_routes, person_routes
 from node.http.events import EventsEndpoint
 from node.http.health import health_routes
+from node.http.keys_admin import key_turn_routes
 from node.http.origin import Origins, open_country_database
 from node.http.research import ResearchEndpoint
 from node.http.sites import Sites, admin_socket_path
@@ -59,14 +61,17 @@ from node.jobs.releases import ReleaseRound, StandingMetric
 from node.jobs.reserving import reserver
 from node.jobs.scheduler import ReleaseWorker
 from node.jobs.workshop import Workshop
+from node.key_turns import KeyTurns
 from node.live_commons import LiveCommons
 from node.logs import configure_logs
 from node.membership import Membership, load_membership
 from node.mesh.driver import MeshDriver
+from node.mesh.own_log import OwnLog, Parts
 from node.mesh.server import mesh_routes
 from node.mesh.transport import MeshTransport
+from node.signing_keys import SigningKeys
 from node.state.database import StateDatabase
-from node.state.epochs import EpochRecord, open_span
+from node.state.epochs import EpochRecord, load_epochs, open_span
 from node.state.ledger import LedgerStore
 from node.state.log import LogStore
 from node.state.plans import PlanBook
@@ -81,6 +86,7 @@ from privacy.tracking_plan import Plan, parse_plan
 from privacy.units import Window, epoch_of, hour_of
 from protocol.endpoints import Endpoint
 from protocol.entries import ENDPOINT, INCEPTION, ParsedEntry
+from protocol.keys import SigningKey
 from protocol.kind_data import EndpointData
 
 log = structlog.get_logger()
@@ -88,6 +94,7 @@ log = structlog.get_logger()
 THREAD_TURN_S: Final = 0.0005  # the loop waits no longer for the filter's thread; 5 ms, Python's own, is felt
 MAX_PLAN_CHARS: Final = 1 << 20
 VERSION: Final = "0.1.0"
+HAND_OVER_S: Final = 30.0  # the loop takes an entry at once, unless the node is ending
 
 
 def run(config_path: Path) -> int:
@@ -136,8 +143,6 @@ class Node:
         self.clock = clock
         self.membership = membership
         self.failure: BaseException | None = None
-        self.conflict: str | None = None
-        self.restored: str | None = None
         self._stopped = stopped
         self._loop = asyncio.get_running_loop()
         # Set by `_start` in this order; each needs the ones before it.
@@ -155,6 +160,8 @@ class Node:
         self.guard: ClockGuard
         self.custody: Custody
         self.mesh: MeshDriver
+        self.own_log: OwnLog
+        self.turns: KeyTurns
         self.ingest: Ingest
         self.commons: LiveCommons
         self.projection: Projection
@@ -170,16 +177,11 @@ class Node:
             log.error("node.failed", code=getattr(error, "code", "internal"), error=type(error).__name__)
         self._loop.call_soon_threadsafe(self._stopped.set)
 
-    def stop_signing(self, why: str) -> None:
-        """The own log elsewhere is not what this node holds (a clone, or a restored disk)."""
-        self.conflict = why
-
     def holds_back(self) -> str | None:
         """Why nothing may be signed now, in words; None when it may."""
-        if self.conflict is not None:
-            return "the node's own log is not what peers hold; a clone or an old backup may be running"
-        if self.restored is not None:
-            return self.restored
+        held = self.own_log.holds_back()
+        if held is not None:
+            return held
         expires = self.membership.charter.expires
         if self.clock.now_ms() // 1000 >= expires:
             return f"the charter expired on {datetime.fromtimestamp(expires, UTC):%Y-%m-%d}; renew it"
@@ -194,6 +196,17 @@ class Node:
     def committed(self, entries: Sequence[ParsedEntry]) -> None:
         """Hand entries that are on disk, anchor included, to the mesh. Called from the release worker's thread."""
         self._loop.call_soon_threadsafe(self.mesh.own_entries, tuple(entries))
+
+    def hand_over(self, entry: ParsedEntry, key: SigningKey) -> None:
+        """Give a committed rotate or recover to the mesh and wait until it has it; from another thread."""
+        taken = threading.Event()
+
+        def take() -> None:
+            self.mesh.own_entries([entry], key)
+            taken.set()
+
+        self._loop.call_soon_threadsafe(take)
+        taken.wait(HAND_OVER_S)
 
     # -- the operator plane
 
@@ -303,7 +316,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    signing: keyfiles.KeyFile
+    signing: SigningKeys
     master: MasterKey
 
 
@@ -313,10 +326,10 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     stack.callback(lock.release)
     plan = load_plan(config.plan)
     keys = _Keys(
-        keyfiles.read_key(config.data / "keys" / "signing.key", "signing"),
+        SigningKeys(config.data / "keys"),
         MasterKey(config.data / "keys", disk),
     )
-    membership = load_membership(config.data, keys.signing)
+    membership = load_membership(config.data, keys.signing.in_place())
     node = Node(config, clock, membership, stopped)
     now_s = clock.now_ms() // 1000
 
@@ -349,15 +362,24 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
         on_fatal=node.fail,
     )
 
-    node.restored = _restored(config, node)
     node.facts = Facts()
     node.workshop = Workshop()
     stack.callback(node.workshop.close)
     node.publisher = _make_publisher(node)
-    if node.holds_back() is None:
-        _begin_log(node)
+    _begin_log(node)
 
     node.mesh = _make_mesh(node)
+    rounds = _make_rounds(node, plans)
+    node.own_log = _make_own_log(node, keys.signing, rounds)
+    node.publisher.ask_before_signing(lambda: node.own_log.may_sign)
+    node.turns = KeyTurns(
+        core=node.mesh.core,
+        logs=node.logs,
+        publisher=node.publisher,
+        keys=keys.signing,
+        own_log=node.own_log,
+        hand_over=node.hand_over,
+    )
     node.ingest = Ingest(node.vault, IntakePlan(plan, plan_number), clock, os.urandom, node.fail)
     node.ingest.start()
     stack.push_async_callback(node.ingest.stop)
@@ -373,22 +395,10 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     node.researcher = Researcher(node.projection)
     stack.push_async_callback(node.researcher.close)
 
-    rounds = ReleaseRound(
-        vault=node.vault,
-        publisher=node.publisher,
-        metrics=standing,
-        counts_from=membership.member.counts_from,
-        plans_of=lambda window: plans.in_force(*open_span(node.database, window)),
-        clock=clock,
-        committed=node.committed,
-        is_clock_trusted=node.guard.is_trusted,
-        holds_back=node.holds_back,
-        finished=node.workshop.close,
-    )
     worker = ReleaseWorker(
         tick_s=config.release_tick_s,
         clock=clock,
-        work=rounds.run,
+        work=lambda should_stop: _work(node, rounds, should_stop),
         on_fatal=node.fail,
         idle=lambda: node.vault.upkeep.compact(clock.now_ms() / 1000),
     )
@@ -501,29 +511,20 @@ def _make_publisher(node: Node) -> Publisher:
     )
 
 
-def _restored(config: NodeConfig, node: Node) -> str | None:
-    """Why this disk may be older than what the node has already said; None when the anchor agrees (PROTOCOL 5)."""
-    anchor = load_anchor(config.anchor)
-    head = node.logs.head(node.membership.node)
-    position = (0, -1) if head is None else head[0].position
-    if anchor is None:
-        return f"the anchor {config.anchor} is missing, so the data may have been restored"
-    if (anchor.generation, anchor.seq) > position:
-        return "the anchor is ahead of the stored log, so the data were restored from an older copy"
-    return None
-
-
 def _begin_log(node: Node) -> None:
-    """The log's first entry, and an endpoint where the configuration names another than charter and log."""
-    last: ParsedEntry | None = None
-    if node.logs.head(node.membership.node) is None:
-        last = node.publisher.publish_other(INCEPTION, node.membership.inception)
+    """The first entry of a new node's log. A log that may have been lost waits for its peers (node/mesh/own_log.py)."""
+    anchor = load_anchor(node.config.anchor)
+    if anchor == EMPTY_LOG and node.logs.head(node.membership.node) is None:
+        node.publisher.anchor(node.publisher.publish_other(INCEPTION, node.membership.inception))
+
+
+def _tell_endpoint(node: Node) -> None:
+    """An endpoint entry where the configuration names another than charter and log."""
     advertised = node.config.mesh.advertise
     if advertised and advertised != _known_endpoint(node):
-        data = EndpointData((Endpoint(advertised),)).encode()
-        last = node.publisher.publish_other(ENDPOINT, data)
-    if last is not None:
-        node.publisher.anchor(last)
+        entry = node.publisher.publish_other(ENDPOINT, EndpointData((Endpoint(advertised),)).encode())
+        node.publisher.anchor(entry)
+        node.committed([entry])
 
 
 def _known_endpoint(node: Node) -> str | None:
@@ -534,6 +535,59 @@ def _known_endpoint(node: Node) -> str | None:
         if entry.header.kind == ENDPOINT:
             endpoints = parse_endpoint_data(entry.entry.data).endpoints
     return endpoints[0].url if endpoints else None
+
+
+def _make_rounds(node: Node, plans: PlanBook) -> ReleaseRound:
+    return ReleaseRound(
+        vault=node.vault,
+        publisher=node.publisher,
+        metrics=node.standing,
+        counts_from=node.membership.member.counts_from,
+        plans_of=lambda window: plans.in_force(*open_span(node.database, window)),
+        clock=node.clock,
+        committed=node.committed,
+        is_clock_trusted=node.guard.is_trusted,
+        holds_back=node.holds_back,
+        finished=node.workshop.close,
+    )
+
+
+def _make_own_log(node: Node, keys: SigningKeys, rounds: ReleaseRound) -> OwnLog:
+    def begun() -> list[tuple[Window, Balance]]:
+        records = load_epochs(node.database)
+        return [(record.epoch, Balance(record.cap_rho_nano, record.cap_delta_atto)) for record in records]
+
+    def use_key(key: SigningKey) -> None:
+        node.publisher.use_key(key)
+        node.mesh.core.use_key(key)
+
+    own = node.mesh.core.logs.log(node.membership.node)
+    if own is not None and own.keys is not None:
+        with contextlib.suppress(ConfigError):  # said again once peers were asked
+            use_key(keys.settle(own.keys))
+    parts = Parts(
+        core=node.mesh.core,
+        logs=node.logs,
+        ledger=node.ledger,
+        publisher=node.publisher,
+        keys=keys,
+        clock=node.clock,
+        inception=node.membership.inception,
+        begun=begun,
+        open_slots=rounds.open_slots,
+        committed=node.committed,
+        use_key=use_key,
+    )
+    return OwnLog(parts, node.config.anchor)
+
+
+def _work(node: Node, rounds: ReleaseRound, should_stop: Callable[[], bool]) -> int:
+    """One round of the release worker, the only thread that signs."""
+    with node.turns.lock:
+        node.own_log.settle()
+        if node.holds_back() is None:
+            _tell_endpoint(node)
+        return rounds.run(should_stop)
 
 
 def _make_mesh(node: Node) -> MeshDriver:
@@ -555,7 +609,9 @@ def _make_mesh(node: Node) -> MeshDriver:
         clock=node.clock,
         rng=os.urandom,
         on_fatal=node.fail,
-        on_conflict=node.stop_signing,
+        on_conflict=lambda _why: node.own_log.note_conflict(),
+        on_foreign=lambda entries: node.own_log.note_foreign(entries),
+        on_progress=lambda: node.own_log.note_progress(),
         on_judged=lambda changes: node.projection.on_judged(changes),
     )
 
@@ -588,7 +644,7 @@ def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
 
 def _admin_app(node: Node) -> web.Application:
     research = _research(node, read_gate(node.tokens, is_open=True))
-    return make_admin_app(node, [*research, *admin_custody_routes(node.custody)])
+    return make_admin_app(node, [*research, *admin_custody_routes(node.custody), *key_turn_routes(node.turns)])
 
 
 def _write_socket_path(file: Path, socket: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from federation.documents import read_definition
 from node.errors import ConfigError
-from node.keyfiles import KeyFile
 from privacy.definition import Definition
 from protocol.bundle import MAX_BUNDLE_BYTES, parse_bundle, verify_bundle
 from protocol.charter import Charter, Member
@@ -41,8 +40,10 @@ class Membership:
         return tuple(member.node for member in self.charter.members)
 
 
-def load_membership(data: Path, signing: KeyFile) -> Membership:
+def load_membership(data: Path, signing_key: SigningKey) -> Membership:
     """Read identity and charter from the data folder and verify both whole.
+
+    Whether `signing_key` is the one in force is seen once the log is known (node/signing_keys.py).
 
     Raises:
         ConfigError: a file is missing, or the charter is not this node's.
@@ -61,18 +62,11 @@ def load_membership(data: Path, signing: KeyFile) -> Membership:
             why="the charter in its data folder does not name it",
             fix="Ask the federation for a charter that admits this node, and accept that",
         )
-    if signing.public != record.signing_key:
-        raise ConfigError(
-            code="wrong_signing_key",
-            what="The node cannot start",
-            why="keys/signing.key is not the key of this node's inception record",
-            fix="Put the right key file back; rotation comes with a later version",
-        )
     bodies = bundle.definitions_by_hash()
     definitions = {digest: read_definition(body) for digest, body in bodies.items()}
     return Membership(
         node=record.node_id,
-        signing_key=SigningKey(signing.secret),
+        signing_key=signing_key,
         inception=inception,
         federation=federation,
         document=bundle.document,

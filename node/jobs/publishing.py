@@ -15,7 +15,7 @@ process there; it does nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -23,9 +23,10 @@ import structlog
 
 from node.anchor import AnchoredPosition, save_anchor
 from node.clock import Clock
+from node.errors import StorageError
 from node.state.database import StateDatabase
 from node.state.ledger import LedgerStore
-from node.state.log import LogStore, insert_entry
+from node.state.log import LogStore
 from node.state.slots import SlotStore
 from privacy.abstaining import AbstainReason, abstain_for_epoch
 from privacy.bounding import Binding, bind
@@ -38,10 +39,10 @@ from privacy.person_unit import sampling_of, unit_of
 from privacy.release import ExactVector, GeometricSource, Release, Slot, draw_noise, make_release
 from privacy.tracking_plan import Plan
 from privacy.units import EpochLength, Window, epoch_of
-from protocol.entries import ABSTAIN, SUMMARY, Entry, ParsedEntry, build_entry, parse_header
-from protocol.ids import DefinitionHash, FederationId, NodeId, ReleaseId
+from protocol.entries import ABSTAIN, RECOVER, ROTATE, SUMMARY, Entry, ParsedEntry, build_entry, parse_header
+from protocol.ids import DefinitionHash, EntryId, FederationId, NodeId, ReleaseId
 from protocol.keys import SigningKey
-from protocol.kind_data import AbstainData, log_start
+from protocol.kind_data import AbstainData, RecoverData, RotateData, log_start
 from protocol.summaries import BlockData, build_summary
 from protocol.summaries import Charge as WireCharge
 
@@ -94,6 +95,7 @@ class Publisher:
         self._clock = clock
         self._rng = rng
         self._geometric = geometric
+        self._may_sign: Callable[[], bool] = lambda: True
         self._checkpoint = checkpoint
 
     def answered(self) -> set[tuple[DefinitionHash, str]]:
@@ -170,7 +172,7 @@ class Publisher:
                     charge=cost,
                 )
                 self._ledger.give_back(connection, definition_hash, window.text)
-                insert_entry(connection, entry)
+                self._logs.write_down(connection, entry)
                 self._checkpoint("commit")
         except BudgetExhausted as refusal:
             # The definition and the ledger decide this, never data: saying it, and to whom, leaks nothing.
@@ -186,8 +188,43 @@ class Publisher:
         """Append an entry that releases nothing: the inception, an endpoint."""
         with self._database.transaction() as connection:
             entry = self._sign(kind, data, None)
-            insert_entry(connection, entry)
+            self._logs.write_down(connection, entry)
         return entry
+
+    def abstain(self, definition: DefinitionHash, window: Window, reason: AbstainReason) -> ParsedEntry | None:
+        """Say that the slot is never released here, and why; None when it was answered before."""
+        return self._abstain(definition, window, reason)
+
+    def rotate(self, following: SigningKey, next_digest: bytes) -> ParsedEntry:
+        """Append a rotation to the key committed to; what is signed after it is signed with that key.
+
+        Also where the log is frozen by a fork: it stands on this node's own last entry, and so ends the freeze.
+        """
+        data = RotateData(following.public_key, next_digest).encode()
+        with self._database.transaction() as connection:
+            entry = self._sign(ROTATE, data, None, following=following, is_held_back=False)
+            self._logs.write_down(connection, entry)
+        self.use_key(following)  # the caller keeps the release worker from signing meanwhile
+        return entry
+
+    def recover(
+        self, root: SigningKey, fresh: SigningKey, next_digest: bytes, good: ParsedEntry, generation: int
+    ) -> ParsedEntry:
+        """Append a recovery on the entry `good`, signed by the root key: everything that followed it is void."""
+        data = RecoverData(fresh.public_key, next_digest).encode()
+        with self._database.transaction() as connection:
+            entry = self._entry(root, generation, good.header.seq + 1, good.id, RECOVER, data)
+            self._logs.write_down(connection, entry)
+        self.use_key(fresh)
+        return entry
+
+    def ask_before_signing(self, may_sign: Callable[[], bool]) -> None:
+        """Ask inside each transaction, before an entry is signed, whether that may be."""
+        self._may_sign = may_sign
+
+    def use_key(self, key: SigningKey) -> None:
+        """Sign with this key from now on."""
+        self._identity = replace(self._identity, signing_key=key)
 
     def anchor(self, entry: ParsedEntry) -> None:
         """Step 7: the anchor at this entry's position, on disk. Only then may the entry be pushed."""
@@ -210,7 +247,7 @@ class Publisher:
             self._ledger.give_back(connection, definition, window.text)
             if refused is not None:
                 self._ledger.record_refusal(connection, definition, window.text, *refused)
-            insert_entry(connection, entry)
+            self._logs.write_down(connection, entry)
         return entry
 
     def _sign_release(self, release: Release, balance: Balance, epoch: Window) -> tuple[ParsedEntry, ReleaseId]:
@@ -230,25 +267,58 @@ class Publisher:
         )
         return self._sign(SUMMARY, data.encode(), cells), data.release
 
-    def _sign(self, kind: str, data: bytes, cells: bytes | None) -> ParsedEntry:
-        """The next entry of the own log; called inside a transaction, so the head cannot move."""
+    def _sign(
+        self,
+        kind: str,
+        data: bytes,
+        cells: bytes | None,
+        *,
+        following: SigningKey | None = None,
+        is_held_back: bool = True,
+    ) -> ParsedEntry:
+        """The next entry of the own log; called inside a transaction, so the head cannot move.
+
+        Raises:
+            StorageError: an own entry came from elsewhere meanwhile; what would be signed could be a second one.
+        """
+        if is_held_back and not self._may_sign():
+            raise StorageError(
+                code="signing_stopped",
+                what="Nothing is signed",
+                why="peers hold entries of this node that it did not write itself",
+                fix='See "murmur mesh doctor"',
+            )
         identity = self._identity
-        head = self._logs.head(identity.node)
+        head = self._logs.pen(identity.node)
         generation, seq, prev = (
             (0, 0, log_start(identity.federation)) if head is None else (head[0].generation, head[0].seq + 1, head[1])
         )
+        return self._entry(identity.signing_key, generation, seq, prev, kind, data, cells, following)
+
+    def _entry(
+        self,
+        key: SigningKey,
+        generation: int,
+        seq: int,
+        prev: EntryId,
+        kind: str,
+        data: bytes,
+        cells: bytes | None = None,
+        following: SigningKey | None = None,
+    ) -> ParsedEntry:
         entry: Entry = build_entry(
-            identity.signing_key,
-            federation=identity.federation,
-            author=identity.node,
+            key,
+            federation=self._identity.federation,
+            author=self._identity.node,
             generation=generation,
             seq=seq,
             prev=prev,
-            charter_version=identity.charter_version,
+            charter_version=self._identity.charter_version,
             at=self._clock.now_ms() // 1000,
             kind=kind,
             data=data,
             cells=cells,
+            next_key=following,
         )
         return ParsedEntry(entry.id, parse_header(entry.header), entry)
 

@@ -97,7 +97,7 @@ class ReleaseRound:
         answered = 0
         if self._holds_back() is None:
             try:
-                for window, metrics in self._open_slots():
+                for window, metrics in self._open_pairs():
                     if should_stop():
                         break
                     answered += self._answer_window(window, metrics, should_stop)
@@ -109,7 +109,11 @@ class ReleaseRound:
         self._vault.destroy_due_keys(now_s, clock_trusted=trusted)
         return answered
 
-    def _open_slots(self) -> Iterator[tuple[Window, list[StandingMetric]]]:
+    def open_slots(self) -> Iterator[tuple[DefinitionHash, Window]]:
+        """Every slot of a closed window that has no answer yet."""
+        return ((metric.hash, window) for window, metrics in self._open_pairs() for metric in metrics)
+
+    def _open_pairs(self) -> Iterator[tuple[Window, list[StandingMetric]]]:
         answered = self._publisher.answered()
         for window in self._vault.closed_windows():
             if window.start_hour < self._counts_from:

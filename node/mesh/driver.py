@@ -34,6 +34,7 @@ from node.mesh.transport import MeshTransport
 from node.state.log import LogStore
 from protocol.entries import ParsedEntry
 from protocol.errors import ProtocolError
+from protocol.keys import SigningKey
 from protocol.requests import parse_request
 
 log = structlog.get_logger()
@@ -55,12 +56,16 @@ class MeshDriver:
         on_fatal: Callable[[NodeError], None],
         on_conflict: Callable[[str], None],
         on_judged: Callable[[Sequence[Change]], None] = lambda _: None,
+        on_foreign: Callable[[Sequence[ParsedEntry]], None] = lambda _: None,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         """Make the driver.
 
         Args:
             on_fatal: Called once with an error after which the process must end.
-            on_conflict: Called when the own log is not what this node holds: it must stop signing.
+            on_conflict: Called when the core does not take an entry of our own: the node must stop signing.
+            on_foreign: Given entries of the own log that came from peers, before they are stored.
+            on_progress: Called after everything that was exchanged.
             on_judged: Told which verdicts changed, once what they rest on is stored.
         """
         self.core = core
@@ -72,6 +77,8 @@ class MeshDriver:
         self._on_fatal = on_fatal
         self._on_conflict = on_conflict
         self._on_judged = on_judged
+        self._on_foreign = on_foreign
+        self._on_progress = on_progress
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -102,11 +109,14 @@ class MeshDriver:
         self.counters.sent[sender] += len(reply.body)
         return reply.status, reply.body
 
-    def own_entries(self, entries: Sequence[ParsedEntry]) -> None:
-        """Entries of the own log that are committed and anchored: judge and push them."""
+    def own_entries(self, entries: Sequence[ParsedEntry], key: SigningKey | None = None) -> None:
+        """Entries of the own log that are committed and anchored: judge and push them.
+
+        `key`: after a rotation or recovery, what is signed with from now on.
+        """
         try:
             for entry in entries:
-                self._carry_out(self.core.own_entry(entry, self._clock.now_ms()))
+                self._carry_out(self.core.own_entry(entry, self._clock.now_ms(), key))
         except OwnLogConflict as error:
             log.error("mesh.own_log_conflict", code=error.code)
             self._on_conflict(str(error))
@@ -118,6 +128,9 @@ class MeshDriver:
             for effect in effects:
                 match effect:
                     case StoreEntries(entries):
+                        own = [entry for entry in entries if entry.header.author == self.core.me]
+                        if own:  # before it is on disk, so that nothing is signed on top of it
+                            self._on_foreign(own)
                         self._logs.append(entries)
                     case StoreEvidence(author, seq, proof):
                         self._logs.save_evidence(author, seq, proof)
@@ -129,8 +142,6 @@ class MeshDriver:
                         reply = effect
                     case Alarm(code, fields):
                         log.error("mesh.alarm", code=code, **dict(fields))
-                        if code.startswith("own"):
-                            self._on_conflict(code)
                     case Log(event, fields):
                         log.info(event, **dict(fields))
                     case Judged(changes):
@@ -139,6 +150,7 @@ class MeshDriver:
             # The core has moved on: it and the disk differ until it is built anew.
             self._on_fatal(error)
             raise
+        self._on_progress()
         self._set_timer()
         return reply
 

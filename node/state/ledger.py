@@ -126,6 +126,13 @@ class LedgerStore:
         )
         return [Refused(DefinitionHash(definition), *rest) for definition, *rest in rows]
 
+    def spend(self, epoch: Window, cap: Balance) -> bool:
+        """Charge an epoch to its cap, as if all of it had been released; False when it was."""
+        with self._database.transaction() as connection:
+            balance = self.budget(connection, epoch, cap).balance.spent_to_cap()
+            connection.execute("DELETE FROM reservations WHERE epoch = ?", (epoch.text,))
+            return bool(_raise(connection, epoch.text, Charge(balance.rho_nano, balance.delta_atto)))
+
     # ── at the start ─────────────────────────────────────────────────────────────────────────────────────
 
     def reconcile(self, own_log: Iterable[ParsedEntry]) -> list[str]:
@@ -140,8 +147,8 @@ class LedgerStore:
         Returns:
             The epochs that were raised, for the log.
         """
-        summaries, abstains = _own_answers(own_log)
         with self._database.transaction() as connection:
+            summaries, abstains = _unread_answers(own_log, _Known.of(connection))
             raised = {epoch for summary, entry in summaries for epoch in _adopt(connection, summary, entry)}
             for (definition, window), (reason, entry) in abstains.items():
                 connection.execute(
@@ -155,18 +162,42 @@ class LedgerStore:
         return sorted(raised)
 
 
-def _own_answers(
-    log: Iterable[ParsedEntry],
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the table holds: the entries of answered slots, and which epoch each charged entry charged."""
+
+    answered: frozenset[bytes]
+    epoch_of: dict[bytes, str]
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection) -> _Known:
+        answered = frozenset(entry for (entry,) in connection.execute("SELECT entry FROM slots"))
+        return cls(answered, dict(connection.execute("SELECT entry, epoch FROM charges")))
+
+
+def _unread_answers(
+    log: Iterable[ParsedEntry], known: _Known
 ) -> tuple[list[tuple[SummaryData, ParsedEntry]], dict[tuple[DefinitionHash, str], tuple[str, bytes]]]:
-    """Each release once (a release published again charges nothing), and the abstentions."""
+    """The answers that the table may not hold, each release once (published again it charges nothing).
+
+    Of the entries that the table holds, only the last of each epoch is parsed: its running total is the largest. So a
+    start reads one entry a day of a log that is whole.
+    """
+    unread: list[ParsedEntry] = []
+    last: dict[str, ParsedEntry] = {}
+    for entry in log:
+        if entry.id in known.epoch_of:
+            last[known.epoch_of[entry.id]] = entry
+        elif entry.id not in known.answered and entry.header.kind in (SUMMARY, ABSTAIN):
+            unread.append(entry)
     summaries: dict[bytes, tuple[SummaryData, ParsedEntry]] = {}
     abstains: dict[tuple[DefinitionHash, str], tuple[str, bytes]] = {}
-    for entry in log:
+    for entry in (*unread, *last.values()):
         try:
             if entry.header.kind == SUMMARY:
                 summary = parse_summary(entry.entry.data, entry.header.author)
                 summaries.setdefault(summary.release, (summary, entry))
-            elif entry.header.kind == ABSTAIN:
+            else:
                 abstain = parse_abstain(entry.entry.data)
                 abstains[abstain.definition, abstain.window] = abstain.reason, entry.id
         except ProtocolError:

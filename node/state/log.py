@@ -102,6 +102,24 @@ class LogStore:
         )
         return (parse_header(rows[0][0]), EntryId(rows[0][1])) if rows else None
 
+    def pen(self, author: NodeId) -> tuple[Header, EntryId] | None:
+        """Header and id of the entry this node wrote or adopted last, which its next one stands on.
+
+        Not simply the last one stored: a thief of the signing key may have written beside it.
+        """
+        rows = self._database.query("SELECT header, id FROM entries JOIN pen ON pen.entry = entries.id")
+        return (parse_header(rows[0][0]), EntryId(rows[0][1])) if rows else self.head(author)
+
+    def write_down(self, connection: sqlite3.Connection, entry: ParsedEntry) -> None:
+        """Save an entry of the own log inside a running transaction; the next one stands on it."""
+        insert_entry(connection, entry)
+        connection.execute("INSERT OR REPLACE INTO pen (one, entry) VALUES (1, ?)", (entry.id,))
+
+    def move_pen(self, entry: EntryId) -> None:
+        """The next own entry stands on this one, which was adopted."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO pen (one, entry) VALUES (1, ?)", (entry,))
+
     def count(self) -> int:
         """Number of entries of all authors."""
         return int(self._database.query("SELECT count(*) FROM entries")[0][0])
