@@ -5,6 +5,8 @@
 - Cells are added by their labels, never by position alone: windows of one hour have fewer labels on the axis
   `hour` than windows of a day.
 - Summing out an axis adds the noise of every cell summed, empty ones too.
+- A release of a sample of persons is divided by its rate, cells and noise: its interval is wider by as much. The error
+  of the sample itself is no noise and is outside the privacy interval.
 - Every member is accounted for in every window from its first: included, abstained, excluded, void or missing.
 
 Which entries count is judgement's word, not decided here; this module takes releases that count. It reads no
@@ -274,7 +276,7 @@ def _blocks(ordered: Sequence[WindowInput], axes: Sequence[Dimension], keep: set
     shape = next(iter(by_axes.values()))[0].layout.blocks
     whole = {axis.name: axis for axis in axes}  # with all labels; a window's own may have fewer
     kept = [tuple(whole.get(axis.name, axis) for axis in block.axes if axis.name in keep) for block in shape]
-    values = [[0] * _size(block_axes) for block_axes in kept]
+    values: list[list[Fraction | int]] = [[0] * _size(block_axes) for block_axes in kept]
     noises = [[NO_NOISE] * _size(block_axes) for block_axes in kept]
     for group in by_axes.values():
         vector, noise = _vector_sum(group)
@@ -314,16 +316,18 @@ def _with_noise(before: Sequence[Estimate], cell: Estimate, weights: Mapping[int
     return found
 
 
-def _vector_sum(group: Sequence[WindowInput]) -> tuple[list[int], list[Estimate]]:
+def _vector_sum(group: Sequence[WindowInput]) -> tuple[list[Fraction | int], list[Estimate]]:
     """The sum of all vectors of a group of equal axes, and for each block the noise of one of its cells."""
-    vector = [0] * group[0].layout.cells
+    vector: list[Fraction | int] = [0] * group[0].layout.cells
     noise: list[list[Estimate]] = [[] for _ in group[0].layout.blocks]
     for one in group:
         for release in one.releases:
-            vector = list(map(add, vector, release.cells))
+            cells = release.cells if release.sampling == 1 else [cell / release.sampling for cell in release.cells]
+            vector = list(map(add, vector, cells))
             for number, (block, stated) in enumerate(zip(release.blocks, one.layout.blocks, strict=True)):
                 # b is the definition's; judgement has held the stated σ² and mechanism against it.
-                noise[number].append(cell_noise(block.sigma_squared, stated.scale))
+                one_cell = cell_noise(block.sigma_squared, stated.scale)
+                noise[number].append(one_cell if release.sampling == 1 else one_cell.times(1 / release.sampling))
     return vector, [total(cells) for cells in noise]
 
 

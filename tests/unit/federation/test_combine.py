@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from federation.combine import Absence, Combined, Place, combine, summed_out
 from privacy.estimates import Estimate
+from privacy.estimates.numbers import LaplacePart
 from privacy.units import Window
 from tests.unit.federation.combining import (
     COUNTRIES,
@@ -194,3 +195,32 @@ def test_estimates_of_cells_keep_their_own_variance() -> None:
     combined = combine(members(), inputs, PEOPLE.by, ["country"])
     assert combined.blocks[0].cells[0] == Estimate(Fraction(10), Fraction(300))
     assert len(combined.definitions) == 2
+
+
+def test_a_sample_is_weighted_after_the_noise_and_widens_the_interval() -> None:
+    """Half of the persons: twice the cells, four times the variance; other nodes stay as they are."""
+    halved = window_input(PEOPLE, DAY, {"addvalue": [10, 20, 30, 41]}, sampling=Fraction(1, 2))
+    whole = window_input(PEOPLE, DAY, {"harmonie": [1, 2, 3, 4]})
+    both = replace(whole, releases=(*whole.releases, *halved.releases))
+    combined = combine(members(), [both], PEOPLE.by, ["country"])
+    assert combined.blocks[0].cells[0] == Estimate(Fraction(21), Fraction(200 + 4 * 200))
+    assert combined.blocks[0].cells[3] == Estimate(Fraction(86), Fraction(1000))
+    assert combined.totals[0][0] == Estimate(Fraction(10 + 202), Fraction(4000))
+    thirds = window_input(PEOPLE, DAY, {"addvalue": [10, 20, 30, 41]}, sampling=Fraction(2, 3))
+    assert combine(members(), [thirds], PEOPLE.by, []).blocks[0].cells[0].value == Fraction(303, 2)
+
+
+def test_sums_keep_the_law_of_their_noise() -> None:
+    """Laplace cells of two nodes, two windows, four countries: sixteen draws of one b; sampled ones step wider."""
+    laplace = definition(COUNTRIES, privacy={"max_cells": "1", "epsilon": "1/10", "mechanism": "laplace"})
+    cells = {"addvalue": [5, 5, 5, 5], "harmonie": [1, 1, 1, 1]}
+    inputs = [window_input(laplace, day, cells) for day in (DAY, DAY.next)]
+    combined = combine(members(), inputs, PEOPLE.by, [])
+    assert combined.blocks[0].cells[0].laplace == (LaplacePart(Fraction(10), Fraction(1), 16),)
+    assert combined.totals[0][0].laplace == (LaplacePart(Fraction(10), Fraction(1), 8),)
+    sampled = combine(members(), [window_input(laplace, DAY, cells, sampling=Fraction(1, 2))], PEOPLE.by, [])
+    assert sampled.blocks[0].cells[0].laplace == (LaplacePart(Fraction(10), Fraction(2), 8),)
+    mixed = combine(members(), [inputs[0], window_input(PEOPLE, DAY.next, cells)], PEOPLE.by, [])
+    cell = mixed.blocks[0].cells[0]
+    assert cell.laplace == (LaplacePart(Fraction(10), Fraction(1), 8),)
+    assert cell.variance > 8 * 200  # the other window's Gaussian noise
