@@ -126,6 +126,13 @@ class LedgerStore:
         )
         return [Refused(DefinitionHash(definition), *rest) for definition, *rest in rows]
 
+    def spend(self, epoch: Window, cap: Balance) -> bool:
+        """Charge an epoch to its cap, as if all of it had been released; False when it was."""
+        with self._database.transaction() as connection:
+            balance = self.budget(connection, epoch, cap).balance.spent_to_cap()
+            connection.execute("DELETE FROM reservations WHERE epoch = ?", (epoch.text,))
+            return bool(_raise(connection, epoch.text, Charge(balance.rho_nano, balance.delta_atto)))
+
     # ── at the start ─────────────────────────────────────────────────────────────────────────────────────
 
     def reconcile(self, own_log: Iterable[ParsedEntry]) -> list[str]:
