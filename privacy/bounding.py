@@ -4,23 +4,24 @@
 2. Each row finds its group and the fields that the measure reads: `privacy.projection`.
 3. The measure makes one *piece* of a person's rows for each kept unit (group, or group and bin, pair, session): a few
    integers. These are the per-person cells that a node may keep as a cache (`Binding.pieces`).
-4. A person with more than C units keeps the C with the smallest SHA-256(salt ":" person ":" unit), as hex.
-   The salt is fresh for each release and the same for all its blocks.
+4. A person's units stand in a circle, in rising order; C of them in a row count, from a start that a keyed hash of the
+   person draws: start = (a·x + b) mod p, with x the last 31 bits of the pseudonym, p = 2³¹ − 1, and a, b made of the
+   salt, which is fresh for each release and the same for all its blocks (specs/decisions/0020).
 5. Each kept piece adds to the cells that the measure says; values are added by cell.
 
 Nothing before step 5's last sum looks at two persons at once: no global top-N, no first values seen, no
 shared LIMIT, no edges, clamps or vocabularies from data. All arithmetic is on integers. The SQL keeps to
-plain SELECT, CASE, GROUP BY, JOIN, row_number and sha256, so that a reviewer can read it and another engine
-can run it; `privacy.bounding_reference` says the same in Python, and property tests hold the two together.
+plain SELECT, CASE, GROUP BY, JOIN and window functions over one person, so that a reviewer can read it and another
+engine can run it; `privacy.bounding_reference` says the same in Python, and property tests hold the two together.
 
 The hash is only a fair lot: the guarantee needs the choice to depend on one person's rows and the salt, not
-to be unpredictable.
+to be unpredictable. Over the salt each of m units is kept with probability C/m, exactly but for p's remainder.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +36,8 @@ from privacy.tracking_plan import Plan
 from privacy.units import Window
 
 SALT_BYTES: Final = 32
+LOT_PRIME: Final = 2**31 - 1  # products of two numbers below it fit a BIGINT
+LOT_MASK: Final = 2**31 - 1  # what a start is drawn from: 31 bits of a pseudonym, which are random already
 _RELATION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -43,8 +46,8 @@ class Binding:
     """A definition bound to a node's plans: the one query of a release.
 
     Args:
-        sql: One SELECT over `window_rows` with the parameter $salt; its rows are (cell, value), each cell at
-            most once, cells without rows left out. `Layout.vector` makes the dense vector.
+        sql: One SELECT over `window_rows` with the parameters $turn and $shift; its rows are (cell, value), each cell
+            at most once, cells without rows left out. `Layout.vector` makes the dense vector.
         cells: Length of that vector.
         pieces: The part of it that makes the per-person cells: a SELECT over `window_rows` without parameters, one
             row per (person, unit). It depends on source, measure, axes and plans, not on C, K or price.
@@ -67,9 +70,10 @@ class Binding:
         return f"WITH pieces AS (SELECT * FROM {relation}), {self.selection}"
 
     @staticmethod
-    def parameters(salt: bytes) -> dict[str, str]:
+    def parameters(salt: bytes) -> dict[str, int]:
         """The query's parameters for a fresh salt of 32 random bytes."""
-        return {"salt": salt_text(salt)}
+        turn, shift = lot_of(salt)
+        return {"turn": turn, "shift": shift}
 
 
 def bind(definition: Definition, layout: Layout, plans: Mapping[int, Plan]) -> Binding | AbstainReason:
@@ -89,9 +93,7 @@ def bind(definition: Definition, layout: Layout, plans: Mapping[int, Plan]) -> B
     selects = project(definition, layout.by, plans)
     if isinstance(selects, str):
         return selects
-    seen = "\n  UNION ALL\n".join(selects)
-    pieces = f"WITH {ROWS} AS (\n  SELECT * FROM (\n{seen}\n  ) WHERE grp IS NOT NULL\n)"
-    pieces += f"\nSELECT * FROM (\n{definition.measure.pieces_sql(layout.frame)}\n)"
+    pieces = _pieces(definition, layout, selects)
     selection = _selection(definition, layout)
     return Binding(f"WITH pieces AS (\n{pieces}\n), {selection}", layout.cells, pieces, selection)
 
@@ -128,8 +130,8 @@ UNION ALL
 SELECT {row} FROM ranked r WHERE r.place = 1"""
 
 
-def salt_text(salt: bytes) -> str:
-    """The salt as the lower-case hex that is hashed.
+def lot_of(salt: bytes) -> tuple[int, int]:
+    """(a, b) of the start (a·x + b) mod p: a in 1 … p − 1, b in 0 … p − 1.
 
     Raises:
         InvalidParameterError: not 32 bytes.
@@ -140,7 +142,29 @@ def salt_text(salt: bytes) -> str:
             why=f"expected {SALT_BYTES} random bytes, got {len(salt)}",
             fix="Draw a fresh one for each release",
         )
-    return salt.hex()
+    half = SALT_BYTES // 2
+    return 1 + int.from_bytes(salt[:half]) % (LOT_PRIME - 1), int.from_bytes(salt[half:]) % LOT_PRIME
+
+
+def _pieces(definition: Definition, layout: Layout, selects: Sequence[str]) -> str:
+    """The per-person cells, each with its place among those of its person."""
+    measure, frame = definition.measure, layout.frame
+    seen = "\n  UNION ALL\n".join(selects)
+    one_unit = measure.uses_max_cells and measure.units(frame.groups) == 1
+    nth = "0" if one_unit else "CAST(row_number() OVER own - 1 AS INTEGER)"
+    units = "1" if one_unit else "CAST(count(*) OVER own AS INTEGER)"
+    # One window for both, so that the engine sorts once.
+    own = "PARTITION BY person ORDER BY unit ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
+    window = "" if one_unit else f" WINDOW own AS ({own})"
+    return f"""\
+WITH {ROWS} AS (
+  SELECT * FROM (
+{seen}
+  ) WHERE grp IS NOT NULL
+)
+SELECT *, CAST(person & {LOT_MASK} AS BIGINT) AS lot, {nth} AS nth, {units} AS units FROM (
+{measure.pieces_sql(frame)}
+){window}"""
 
 
 def _selection(definition: Definition, layout: Layout) -> str:
@@ -155,20 +179,12 @@ def _selection(definition: Definition, layout: Layout) -> str:
         for add in measure.adds_sql(frame)
     ]
     if definition.counts_clipped:
-        clipped = f"SELECT person FROM crowded UNION SELECT person FROM pieces WHERE {measure.cut_sql(frame)}"
-        sums.append(f"SELECT {offsets[CLIPPED]} AS cell, count(*) AS value FROM ({clipped})")
+        clipped = f"units > {most} OR {measure.cut_sql(frame)}"
+        sums.append(f"SELECT {offsets[CLIPPED]} AS cell, count(DISTINCT person) AS value FROM pieces WHERE {clipped}")
     return f"""\
-crowded AS (
-  SELECT person FROM pieces GROUP BY person HAVING count(*) > {most}
-), drawn AS (
-  SELECT p.*, row_number() OVER (
-    PARTITION BY p.person
-    ORDER BY sha256($salt || ':' || CAST(p.person AS VARCHAR) || ':' || CAST(p.unit AS VARCHAR)), p.unit
-  ) AS place
-  FROM pieces p JOIN crowded c ON c.person = p.person
+drawn AS (
+  SELECT p.*, 1 + CAST((p.nth + (p.lot * $turn + $shift) % {LOT_PRIME}) AS BIGINT) % p.units AS place FROM pieces p
 ), kept AS (
-  SELECT p.* FROM pieces p LEFT JOIN crowded c ON c.person = p.person WHERE c.person IS NULL
-  UNION ALL
-  SELECT * EXCLUDE (place) FROM drawn WHERE place <= {most}
+  SELECT * FROM drawn WHERE place <= {most}
 )
 {f"{chr(10)}UNION ALL{chr(10)}".join(sums)}"""

@@ -6,12 +6,11 @@ row is decoded to labels by its plan, labels to a cell by the layout's key. Neve
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from privacy.bounding import salt_text
+from privacy.bounding import LOT_PRIME, lot_of
 from privacy.definition import Definition
 from privacy.dimensions import NONE, OTHER, Dimension
 from privacy.fields import Field, Mark, Place, Quanta, Step
@@ -60,13 +59,11 @@ def reference_vector(
 
 
 def kept_units(person: int, units: Iterable[int], max_cells: int, salt: bytes) -> set[int]:
-    """The units of one person that count: all of them, or the C of smallest SHA-256(salt, person, unit)."""
-
-    def lot(unit: int) -> tuple[str, int]:
-        return hashlib.sha256(f"{salt_text(salt)}:{person}:{unit}".encode()).hexdigest(), unit
-
-    distinct = set(units)
-    return distinct if len(distinct) <= max_cells else set(sorted(distinct, key=lot)[:max_cells])
+    """The units of one person that count: C in a row on the circle of all, from a start drawn for the person."""
+    turn, shift = lot_of(salt)
+    start = (person % 2**31 * turn + shift) % LOT_PRIME
+    circle = sorted(set(units))
+    return {unit for nth, unit in enumerate(circle) if (nth + start) % len(circle) < max_cells}
 
 
 def _events_by_person(

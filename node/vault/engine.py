@@ -5,6 +5,8 @@ Rules:
   extensions, and a configuration that nothing can change afterwards.
 - The rows of a window are deduplicated once, into what queries see as `window_rows`; then the sealed rows are let go.
   Slots that no row of the window fills, half of a usual row, take no memory.
+- The per-person cells that a release is made from are kept while the window is open: the next definition over the same
+  groups (people after events, another C or K) starts from them. They are a cache: forgotten when memory is short.
 - Errors name their kind only: DuckDB quotes values in its messages, and a value of a row stays here (I1).
 
 duckdb is imported on first use: most commands and an idle node never need it. Trap of 2.0: a connection is busy
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _SEALED: Final = "sealed_rows"
+_KEPT_TABLES: Final = 4  # per-person cells kept at a time; the one used longest ago goes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ class WindowEngine:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._kept: dict[str, str] = {}  # table by the SQL of its cells, in the order of use
+        self._tables = 0
 
     def __enter__(self) -> WindowEngine:
         return self
@@ -103,9 +108,38 @@ class WindowEngine:
     def vector(self, binding: Binding, salt: bytes) -> list[int]:
         """The exact bounded vector, dense. For `make_release` only, which forgets it at once."""
         cells = [0] * binding.cells
-        for cell, value in self.run(binding.sql, Binding.parameters(salt)):
+        for cell, value in self._sums(binding, Binding.parameters(salt)):
             cells[cell] = value
         return cells
+
+    def _sums(self, binding: Binding, parameters: dict[str, int]) -> list[tuple[Any, ...]]:
+        """(cell, value) rows from kept cells; from the rows where they do not fit beside each other."""
+        if not binding.pieces:
+            return self.run(binding.sql, parameters)
+        try:
+            return self.run(binding.sql_over(self._keep(binding.pieces)), parameters)
+        except StorageError as error:
+            if error.code != "engine_memory":
+                raise
+        while self._kept:
+            self._forget_oldest()
+        return self.run(binding.sql, parameters)
+
+    def _keep(self, pieces: str) -> str:
+        """The table of these per-person cells, made on first use."""
+        table = self._kept.pop(pieces, None)
+        if table is None:
+            while len(self._kept) >= _KEPT_TABLES:
+                self._forget_oldest()
+            self._tables += 1
+            table = f"kept_cells_{self._tables}"
+            self.run(f"CREATE TABLE {table} AS {pieces}")
+        self._kept[pieces] = table
+        return table
+
+    def _forget_oldest(self) -> None:
+        oldest = next(iter(self._kept))
+        self.run(f"DROP TABLE {self._kept.pop(oldest)}")
 
     def run(self, sql: str, parameters: Sequence[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of one statement. Any: the statement decides. StorageError when DuckDB fails."""

@@ -10,7 +10,7 @@ A reader's mean is (a + b)/2 + deviation / count. Rows without the value are not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from privacy.fields import Field
@@ -51,9 +51,9 @@ class Mean(Plain):
 
     def adds_sql(self, frame: Frame) -> tuple[Add, ...]:
         kept = f"least(events, {frame.bounds.max_per_cell})"
-        ends = self.of.low + self.of.high
+        span = self.of.high - self.of.low
         return (
-            Add("deviation", "unit", f"(2 * total - events * CAST({ends} AS HUGEINT)) * {kept} // events"),
+            Add("deviation", "unit", f"(2 * total - events * {span}) * {kept} // events"),
             Add("count", "unit", kept),
         )
 
@@ -66,7 +66,7 @@ class Mean(Plain):
     def adds(self, unit: int, piece: Piece, frame: Frame) -> Iterator[tuple[str, int, int]]:
         events, total, _ = piece
         kept = min(events, frame.bounds.max_per_cell)
-        yield "deviation", unit, truncated((2 * total - events * (self.of.low + self.of.high)) * kept, events)
+        yield "deviation", unit, truncated((2 * total - events * (self.of.high - self.of.low)) * kept, events)
         yield "count", unit, kept
 
     def is_cut(self, piece: Piece, frame: Frame) -> bool:
@@ -81,4 +81,5 @@ class Mean(Plain):
 
 def parse(tree: Mapping[str, object]) -> Mean:
     """`measure: {mean: ATTRIBUTE, range: [a, b], quantum: q}`."""
-    return Mean(parse_clamped(tree, WORD))
+    clamped = parse_clamped(tree, WORD)
+    return Mean(replace(clamped, origin=clamped.low))

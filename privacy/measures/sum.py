@@ -34,21 +34,29 @@ WORD = "sum"
 
 @dataclass(frozen=True, slots=True)
 class Clamped:
-    """A number clamped to [low, high] quanta, and its pieces: events, their sum, and how many were moved."""
+    """A number clamped to [low, high] quanta, and its pieces: events, their sum, and how many were moved.
+
+    Args:
+        attribute, quantum, low, high: As stated; bounds in quanta.
+        origin: What values are measured from in the sum, so that it stays small: a clamped value less this fits 2²³,
+            because a block's Linf·2³⁰ fits 2⁵³; sums of them fit a BIGINT however many rows there are.
+    """
 
     attribute: str
     quantum: Fraction
     low: int
     high: int
+    origin: int = 0
 
     @property
     def fields(self) -> Mapping[str, Field]:
         return {"value": Quanta(self.attribute, self.quantum)}
 
     def pieces_sql(self) -> str:
-        # Sums of BIGINT are HUGEINT in the engine: no number of rows overflows them.
+        clamped = f"least(greatest(value, {self.low}), {self.high})"
+        from_origin = f"{clamped} - ({self.origin})" if self.origin else clamped
         return f"""\
-SELECT person, grp AS unit, count(*) AS events, sum(least(greatest(value, {self.low}), {self.high})) AS total,
+SELECT person, grp AS unit, count(*) AS events, CAST(sum(CAST({from_origin} AS INTEGER)) AS BIGINT) AS total,
     count(*) FILTER (WHERE value NOT BETWEEN {self.low} AND {self.high}) AS moved
   FROM {ROWS} WHERE value IS NOT NULL GROUP BY person, grp"""
 
@@ -61,7 +69,7 @@ SELECT person, grp AS unit, count(*) AS events, sum(least(greatest(value, {self.
         return {
             group: (
                 len(mine),
-                sum(min(max(value, self.low), self.high) for value in mine),
+                sum(min(max(value, self.low), self.high) - self.origin for value in mine),
                 sum(not self.low <= value <= self.high for value in mine),
             )
             for group, mine in values.items()

@@ -107,8 +107,14 @@ def _replace(old: str, new: str) -> Mutate:
     return lambda sql: sql.replace(old, new)
 
 
-_LOT = "sha256($salt || ':' || CAST(p.person AS VARCHAR) || ':' || CAST(p.unit AS VARCHAR))"
-_POPULARITY = "(SELECT count(*) FROM pieces q WHERE q.unit = p.unit) DESC, $salt"
+_LOT = "1 + CAST((p.nth + (p.lot * $turn + $shift) % 2147483647) AS BIGINT) % p.units"
+_POPULARITY = "(SELECT count(*) FROM pieces q WHERE q.unit = p.unit) DESC"
+
+
+def _ranked(order: str) -> str:
+    """A choice by an order of the person's units instead of the lot."""
+    return f"row_number() OVER (PARTITION BY p.person ORDER BY {order}, p.unit) + 0 * $turn + 0 * $shift"
+
 
 # name: (the mutant, the measure it breaks; None where it breaks them all)
 BROKEN_BOUNDING: dict[str, tuple[Mutate, str | None]] = {
@@ -120,10 +126,10 @@ BROKEN_BOUNDING: dict[str, tuple[Mutate, str | None]] = {
     "the cap of cells is forgotten": (lambda sql: re.sub(r"place <= \d+", "true", sql), None),
     "one cell too few is kept": (_replace("place <= ", "place < "), None),
     "crowded persons are dropped": (lambda sql: re.sub(r"place <= \d+", "false", sql), None),
-    "the fullest cells are kept": (_replace(_LOT, "p.events DESC, $salt"), "count"),
-    "the cells most people use are kept": (_replace(_LOT, _POPULARITY), None),
-    "the choice is not salted": (_replace("sha256($salt || ", "sha256(left($salt, 0) || "), None),
-    "one lot for all persons": (_replace("CAST(p.person AS VARCHAR) || ':' || ", ""), None),
+    "the fullest cells are kept": (_replace(_LOT, _ranked("p.events DESC")), "count"),
+    "the cells most people use are kept": (_replace(_LOT, _ranked(_POPULARITY)), None),
+    "the choice is not salted": (_replace("+ $shift)", "+ 0 * $shift)"), None),
+    "one lot for all persons": (_replace("p.lot * $turn", "0 * $turn"), None),
     "codes of one plan version are read into all": (lambda sql: re.sub(r'"plan" IN \([^)]*\)', "true", sql), None),
     "values are not clamped": (lambda sql: re.sub(r"least\(greatest\(value, -?\d+\), -?\d+\)", "value", sql), "sum"),
     "the sum is not cut with the events": (lambda sql: re.sub(r" \* least\(events, \d+\)", " * events", sql), "sum"),
@@ -144,7 +150,7 @@ BROKEN_BOUNDING: dict[str, tuple[Mutate, str | None]] = {
     "everybody is in the first cohort": (_replace("min(number) AS cohort", "CAST(0 AS BIGINT) AS cohort"), "retention"),
     "points are not clipped": (lambda sql: re.sub(r"least\(greatest\((points\d+), -\d+\), \d+\)", r"\1", sql), "score"),
     "repeats within an hour are activity": (_replace("count(DISTINCT CASE", "count(CASE"), "score"),
-    "people who lost cells are not clipped": (_replace("SELECT person FROM crowded UNION", ""), "people"),
+    "people who lost cells are not clipped": ((lambda sql: re.sub(r"units > \d+ OR", "", sql)), "people"),
 }
 BROKEN_READING: dict[str, Mutate] = {
     "duplicates count": _replace("HAVING count(*) > 1", "HAVING false"),

@@ -41,13 +41,13 @@ def test_a_window_holds_one_row_per_person_and_event_key() -> None:
 def test_an_empty_window_gives_a_vector_of_zeros() -> None:
     """No data is not a reason: the vector is there."""
     with run_window(table_from([])) as engine:
-        binding = Binding("SELECT 0 AS cell, count(*) AS value FROM window_rows WHERE $salt <> ''", 3)
+        binding = Binding("SELECT 0 AS cell, count(*) AS value FROM window_rows WHERE $turn + $shift >= 0", 3)
         assert engine.vector(binding, SALT) == [0, 0, 0]
 
 
 def test_the_vector_is_dense_and_of_integers() -> None:
     """Cells the query leaves out are zero."""
-    sql = "SELECT app + 1 AS cell, CAST(count(*) AS BIGINT) AS value FROM window_rows WHERE $salt <> '' GROUP BY app"
+    sql = "SELECT app + 1 AS cell, CAST(count(*) AS BIGINT) AS value FROM window_rows WHERE $turn + $shift >= 0 GROUP BY app"
     rows = rows_of(100)
     with run_window(table_from(rows)) as engine:
         vector = engine.vector(Binding(sql, 7), SALT)
@@ -137,3 +137,20 @@ def test_sealed_rows_give_the_vector_of_the_reference(case: Case) -> None:
         for salt in (case.salt, SALT):
             wanted = reference_vector(rows, case.definition, case.layout, case.plans, salt)
             assert engine.vector(case.binding, salt) == wanted
+
+
+def test_cells_are_kept_for_the_next_definition() -> None:
+    """Two definitions over the same groups make their per-person cells once, and a full shelf forgets the oldest."""
+    pieces = [
+        f"SELECT person, app AS unit, 1 AS events, 0 AS lot, 0 AS nth, 1 AS units FROM window_rows WHERE app < {most}"
+        for most in range(1, 8)
+    ]
+    sums = "kept AS (SELECT * FROM pieces WHERE $turn + $shift >= 0) SELECT 0 AS cell, count(*) AS value FROM kept"
+    with run_window(table_from(rows_of(100))) as engine:
+        found = [
+            engine.vector(Binding(f"WITH pieces AS ({one}), {sums}", 1, one, sums), SALT)[0]
+            for one in (*pieces, *pieces[::-1])
+        ]
+        assert found[:7] == found[7:][::-1] == sorted(found[:7])
+        tables = engine.run("SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE 'kept_cells%'")
+        assert tables == [(4,)]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from privacy.abstaining import ABSTAIN_REASONS, abstain_for_epoch
-from privacy.bounding import Binding, bind, deduplicate_sql, salt_text
+from privacy.bounding import Binding, bind, deduplicate_sql, lot_of
 from privacy.bounding_reference import deduplicate, kept_units, reference_vector
 from privacy.definition import parse_definition
 from privacy.errors import InvalidParameterError
@@ -153,7 +153,7 @@ def test_apps_and_actions_over_all_apps(engine: duckdb.DuckDBPyConnection) -> No
 
 @pytest.mark.parametrize("measure", ["count", "people"])
 def test_a_crowded_person_keeps_the_smallest_hashes(engine: duckdb.DuckDBPyConnection, measure: str) -> None:
-    """SHA-256(salt ":" person ":" unit), the rule of the contract, spelled out."""
+    """C in a row on the circle of the units, from a start of the salt and the person."""
     names = ("DE", "FR", "US", "IT", "ES")
     rows = [_row(7, n, country=country_code(name)) for n, name in enumerate(names)]
     privacy = {"max_cells": "2", "rho": "1/400", **({"max_per_cell": "1"} if measure == "count" else {})}
@@ -245,7 +245,7 @@ def test_a_relation_has_a_plain_name(name: str) -> None:
 def test_a_salt_is_32_bytes(salt: bytes) -> None:
     """A short one would be guessed."""
     with pytest.raises(InvalidParameterError):
-        salt_text(salt)
+        lot_of(salt)
 
 
 def test_every_measure_file_is_named() -> None:
