@@ -400,7 +400,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
         clock=clock,
         work=lambda should_stop: _work(node, rounds, should_stop),
         on_fatal=node.fail,
-        idle=lambda: node.vault.upkeep.compact(clock.now_ms() / 1000),
+        idle=node.vault.upkeep.compact,
     )
     stack.push_async_callback(node.mesh.stop)
     stack.push_async_callback(asyncio.to_thread, worker.stop)

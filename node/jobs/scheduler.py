@@ -63,19 +63,21 @@ class ReleaseWorker:
     def _run(self) -> None:
         while not self._stop.wait(self.seconds_to_tick()):
             started = self._clock.monotonic_s()
+            is_idle = False
             try:
                 answered = self._work(self._stop.is_set)
                 self._log_done(answered, started)
+                is_idle = True
                 while not self._stop.is_set() and self.seconds_to_tick() > self._tick_s / 2 and self._idle():
                     pass
             except StorageError as error:
-                log.error("releases.failed", code=error.code)
+                log.error("upkeep.failed" if is_idle else "releases.failed", code=error.code)
                 if error.fatal:
                     self._on_fatal(error)
                     return
             except Exception:
                 # Nothing half done: each slot is its own transaction. The slot shows as missing until it works.
-                log.exception("releases.failed", code="internal")
+                log.exception("upkeep.failed" if is_idle else "releases.failed", code="internal")
 
     def _log_done(self, answered: int, started: float) -> None:
         if answered:

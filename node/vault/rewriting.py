@@ -25,8 +25,8 @@ from privacy.rows import ROW_NAMES
 FULL_FRAME_ROWS: Final = 1 << 16  # some 2 MB sealed; 15 MB as arrays
 SMALL_FRAME_BYTES: Final = 256 << 10  # a segment whose frames are smaller on average may be merged
 STEP_BYTES: Final = 32 << 20  # of segments read in one step, so that a step takes about a second
-MANY_FRAMES: Final = 1024  # while the epoch runs: rarely enough that little is written twice
-SOME_FRAMES: Final = 8  # once it is over
+MANY_FRAMES: Final = 1024  # while the epoch takes rows: rarely enough that little is written twice
+SOME_FRAMES: Final = 8  # once it takes no more
 _GAIN: Final = 4  # frames now, for each that would be left
 _TYPICAL_FULL_BYTES: Final = 1 << 20  # low, so that a gain is never overrated
 _CHUNK_FRAMES: Final = 512  # decoded frames waiting: each weighs some 5 kB beside its rows

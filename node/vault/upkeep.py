@@ -24,7 +24,7 @@ from node.vault import calendar
 from node.vault.epoch_keys import EPOCH_KEY_KINDS, EpochKeyStore
 from node.vault.frames import ArrayColumn
 from node.vault.rewriting import MANY_FRAMES, SOME_FRAMES, Persons, chunked, merged, taken, to_compact
-from node.vault.segments import SegmentId
+from node.vault.segments import SegmentDamaged, SegmentId
 from node.vault.shelf import Sealed, SegmentShelf
 from node.vault.verifying import Damage, damaged_keys, damages_of
 from privacy.person_key import Pseudonyms, kind_code
@@ -80,25 +80,30 @@ class Upkeep:
         self._keys = keys
         self._records = records
         self._changed = changed
-        self.some_frames = SOME_FRAMES  # tests of few frames lower it
+        self._damaged: set[Window] = set()
+        self.many_frames = MANY_FRAMES  # tests of few frames lower it
 
     # ── compaction ───────────────────────────────────────────────────────────────────────────────────────
 
-    def compact(self, now_s: float) -> bool:
+    def compact(self) -> bool:
         """One step: merge small frames of one epoch into full ones, every row kept. False when none is worth it.
 
-        Reads at most some 40 MB of segments; raises StorageError and leaves all as it was when the disk fails.
+        Reads at most some 40 MB of segments; raises StorageError and leaves all as it was when the disk fails. An epoch
+        with a damaged segment is left alone from then on: reading and `verify` name the damage.
         """
         with self._files:
             with self._gate:
-                epochs = [record.epoch for record in self._records() if record.data_destroyed_at is None]
-            for epoch in epochs:
-                at_least = self.some_frames if epoch.end_hour * calendar.HOUR_S <= now_s else MANY_FRAMES
+                records = [r for r in self._records() if r.data_destroyed_at is None and r.epoch not in self._damaged]
+            for record in records:
+                at_least = SOME_FRAMES if calendar.is_ended(record) else self.many_frames
                 with self._gate:
-                    chosen = to_compact(self._shelf.extents(epoch.text), at_least)
-                    sources = self._ended(epoch, {segment.id for segment, _ in chosen}) if chosen else []
+                    chosen = to_compact(self._shelf.extents(record.epoch.text), at_least)
+                    sources = self._ended(record.epoch, {segment.id for segment, _ in chosen}) if chosen else []
                 if sources:
-                    self._rewrite(epoch, sources, None)
+                    try:
+                        self._rewrite(record.epoch, sources, None)
+                    except SegmentDamaged:
+                        self._damaged.add(record.epoch)
                     return True
         return False
 

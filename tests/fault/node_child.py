@@ -25,14 +25,11 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 from node_kit import HandClock  # noqa: E402
 from vault_kit import Faults  # noqa: E402
 
-import node.vault.upkeep  # noqa: E402
 from node.app import running_node  # noqa: E402
 from node.config import load_config  # noqa: E402
 from node.jobs import publishing  # noqa: E402
 from node.logs import configure_logs  # noqa: E402
 from node.state.database import StateDatabase  # noqa: E402
-
-node.vault.upkeep.MANY_FRAMES = 64  # so that compaction is under way when the process dies
 
 
 class Fate:
@@ -93,7 +90,8 @@ async def main(config: Path, wall_s: float, point: int, mode: str, vectors: Path
     configure_logs("debug")  # the log goes to stderr, as that of `murmur run`
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with running_node(load_config(config), stopped, clock=HandClock(wall_s), disk=faults.disk):
+    async with running_node(load_config(config), stopped, clock=HandClock(wall_s), disk=faults.disk) as node:
+        node.vault.upkeep.many_frames = 64  # so that compaction is under way when the process dies
         fate.begin()
         os.write(1, b"ready\n")
         await stopped.wait()

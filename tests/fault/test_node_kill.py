@@ -24,6 +24,7 @@ from typing import IO
 
 import pytest
 
+from node.vault.offline import verify_offline
 from tests.conftest import Measure
 from tests.node_kit import DAY_S, START_S, Shop, event, found_shop
 
@@ -131,6 +132,7 @@ def play(folder: Path, rounds: int, seed: int, modes: tuple[str, ...]) -> tuple[
                 process.send_signal(signal.SIGKILL)
                 process.wait()
         deaths[mode] = deaths.get(mode, 0) + 1
+        assert mode == "unsynced" or verify_offline(shop.data) == []  # as a dead node is found
     with child(shop, vectors):
         load.run(threading.Event(), only_pending=True)
     assert len(load.acknowledged) == load.next_number

@@ -60,7 +60,7 @@ class Life:
         vault = vault_on(database, self.folder, disk=self.faults.disk)
         vault._shelf._rotate_bytes = 1
         vault._shelf._max_open = 2
-        vault.upkeep.some_frames = 2
+        vault.upkeep.many_frames = 2
         vault.recover(NOW * HOUR_S)
         for hour in (NOW, NOW - 24, NOW, HISTORY):
             self.store(vault, hour)
@@ -86,7 +86,7 @@ class Life:
             vault.append({access.epoch: [*rows, *rows_of(1, hour, seed=seed + 10)]}, 4)
             self.rows.setdefault(access.epoch, []).extend(map(full, rows_of(1, hour, seed=seed + 10)))
         self.done.append("ann stored")
-        assert vault.upkeep.compact((NOW + 20) * HOUR_S)
+        assert vault.upkeep.compact()
         self.done.append("compacted")
         assert sum(vault.upkeep.forget([NamedPerson("user", "ann")]).rows_by_day.values()) == 8
         self.done.append("forgotten")

@@ -25,7 +25,6 @@ from tests.unit.node.test_segments import any_row
 from tests.vault_kit import HISTORY, NOW, Faults, full, rows_in, rows_of, seeded, vault_at
 
 TODAY = Window.containing("day", NOW)
-LATER_S = (NOW + 24) * 3600
 
 
 def files(folder: Path) -> list[Path]:
@@ -121,6 +120,7 @@ def scattered(folder: Path, frames: int = 40, rows_each: int = 5) -> tuple[Vault
     """A vault with many small frames in several segments, and what it holds."""
     vault = vault_at(folder)
     vault._shelf._rotate_bytes = 6_000
+    vault.upkeep.many_frames = 8
     key_of(vault)
     wanted: Counter[Row] = Counter()
     for seed in range(frames):
@@ -139,8 +139,8 @@ def test_compaction_makes_few_large_segments_of_the_same_rows(tmp_path: Path) ->
     vault, wanted = scattered(tmp_path)
     before = files(tmp_path)
     assert len(before) > 3
-    assert vault.upkeep.compact(LATER_S)
-    assert not vault.upkeep.compact(LATER_S)
+    assert vault.upkeep.compact()
+    assert not vault.upkeep.compact()
     (path,) = files(tmp_path)
     assert path not in before
     assert held(vault) == wanted
@@ -149,20 +149,44 @@ def test_compaction_makes_few_large_segments_of_the_same_rows(tmp_path: Path) ->
 
 
 def test_compaction_waits_while_the_epoch_runs_and_little_came(tmp_path: Path) -> None:
-    """Forty frames of a running epoch are left alone."""
+    """Forty frames of an epoch that takes rows are left alone; once it takes no more they are merged."""
+    vault, wanted = scattered(tmp_path)
+    vault.upkeep.many_frames = MANY_FRAMES
+    assert not vault.upkeep.compact()
+    vault.destroy_due_keys((TODAY.end_hour + 48) * 3600)
+    assert vault.upkeep.compact()
+    assert held(vault) == wanted
+
+
+def test_a_damaged_epoch_does_not_keep_others_from_being_compacted(tmp_path: Path) -> None:
+    """Its segments stay as they are, its damage is still told, and the next epoch is merged."""
     vault, _ = scattered(tmp_path)
-    assert not vault.upkeep.compact(NOW * 3600)
+    yesterday = Window.containing("day", NOW - 24)
+    key_of(vault, NOW - 24)
+    for seed in range(20):
+        vault.append({yesterday: rows_of(2, NOW - 24, seed=seed)}, 4)
+    vault._shelf.end_epoch(yesterday.text)
+    for path in (tmp_path / "segments" / "2026-11-19_P1D").iterdir():
+        content = bytearray(path.read_bytes())
+        content[-100] ^= 1
+        path.write_bytes(content)
+    for _ in range(2):
+        assert vault.upkeep.compact()
+    assert not vault.upkeep.compact()
+    assert len(list((tmp_path / "segments" / "2026-11-20_P1D").iterdir())) == 1
+    assert {damage.epoch for damage in vault.upkeep.verify()} == {yesterday.text}
 
 
 def test_at_most_45_bytes_an_event_after_compaction(tmp_path: Path, measured) -> None:  # type: ignore[no-untyped-def]
     """Ten thousand events that came one at a time weigh less than 45 bytes each once compacted."""
     vault = vault_at(tmp_path)
+    vault.upkeep.many_frames = 100
     key_of(vault)
     rows = rows_of(10_000, people=2_000)
     for at in range(0, len(rows), 2):
         vault._shelf.append({TODAY.text: rows[at : at + 2]}, 4) if at < 400 else None
     vault.append({TODAY: rows[400:]}, 4)
-    assert vault.upkeep.compact(LATER_S)
+    assert vault.upkeep.compact()
     size = sum(path.stat().st_size for path in files(tmp_path))
     measured("bytes an event after compaction, 10,000 events", f"{size / len(rows):.1f}", "at most 45", True)
     assert size / len(rows) <= 45
@@ -186,7 +210,7 @@ def test_events_that_come_while_compacting_are_kept(tmp_path: Path) -> None:
 
     vault._shelf._disk = faults.disk
     faults.act = act
-    assert vault.upkeep.compact(LATER_S)
+    assert vault.upkeep.compact()
     faults.act = lambda action, path: None
     assert len(appended) > 10
     assert held(vault) == wanted + Counter(map(full, appended))
@@ -299,6 +323,7 @@ def test_random_rewriting_against_a_plain_list(tmp_path: Path) -> None:
     """A random walk of appends, compactions, forgetting and restarts."""
     draw = random.Random(11)
     vault = vault_at(tmp_path)
+    vault.upkeep.many_frames = 8
     names = [f"person-{number}" for number in range(5)]
     wanted: Counter[Row] = Counter()
     for step in range(80):
@@ -309,7 +334,7 @@ def test_random_rewriting_against_a_plain_list(tmp_path: Path) -> None:
             vault.append({TODAY: rows}, 4)
             wanted.update(map(full, rows))
         elif action < 0.75:
-            vault.upkeep.compact(LATER_S)
+            vault.upkeep.compact()
         elif action < 0.9:
             name = draw.choice(names)
             person = key_of(vault).person(0, name)
@@ -320,4 +345,5 @@ def test_random_rewriting_against_a_plain_list(tmp_path: Path) -> None:
         else:
             vault._database.close()
             vault = vault_at(tmp_path)
+            vault.upkeep.many_frames = 8
         assert held(vault) == wanted
