@@ -17,6 +17,7 @@ from node.admin_client import AdminClient
 from node.cli.kit.answer import answer_csv, answer_lines
 from tests.cli.commands import Murmur
 from tests.unit.federation.combining import COUNTRIES, DAY, NAMES, RUNWAY, definition, members, row, window_input
+from tests.unit.federation.test_figures import FUNNEL, TOP
 
 Asked = list[tuple[str, dict[str, str] | None]]
 
@@ -184,3 +185,13 @@ def test_metrics_list_shows_the_catalogue(
     assert DAY.text in said.out
     assert all(len(line) <= 100 for line in said.out.splitlines())
     assert murmur("metrics", "list", "--data", tmp_path, "--json").json["schema"] == "murmur.metrics/1"
+
+
+def test_figures_and_ranks_stand_below_the_cells() -> None:
+    """A funnel's rates with their intervals; a ranking with what its leads are worth."""
+    lines = answer_lines(answered({**FUNNEL, "metric": "m"}, {NAMES[0]: [600, 300, 100]}), 100)
+    [rate] = [line for line in lines if "rate order" in line]
+    assert rate.split() == ["all", "rate", "order", "0.400", "0.373", "–", "0.425"]
+    lines = answer_lines(answered({**TOP, "metric": "m"}, {NAMES[0]: [480, 500, 300, 0]}), 100)
+    ranks = [line.split() for line in lines if line[:1] in "12"]
+    assert ranks == [["1", "b", "could", "be", "noise"], ["2", "a", "surely"]]

@@ -33,8 +33,12 @@ def answer_lines(data: Mapping[str, Any], width: int) -> list[str]:
     if not data["cells"] and data["total"] is None:
         return [*lines, "Nothing has been released for these windows yet.", *_members(data)]
     lines += _cell_table(data, width)
+    if data["ranking"]:
+        lines += ["", *_ranking_table(data, width)]
     if data["medians"]:
         lines += ["", *_median_table(data, width)]
+    if any(figure["kind"] != "quantile" for figure in data["figures"]):
+        lines += ["", *_figure_table(data, width)]
     lines.append("")
     if data["hidden"] is not None:
         together = "1 row" if data["hidden"]["cells"] == 1 else f"{data['hidden']['cells']} rows"
@@ -111,6 +115,37 @@ def _median_table(data: Mapping[str, Any], width: int) -> list[str]:
         group = [str(median["key"][axis]) for axis in axes] or ["all"]
         value = "-" if median["estimate"] is None else str(median["estimate"])
         rows.append([*group, value, f"{low} – {high}", status])
+    return render_table(columns, rows, width)
+
+
+def _ranking_table(data: Mapping[str, Any], width: int) -> list[str]:
+    """The largest groups; whether a lead over the next one is more than noise."""
+    axes = [axis["name"] for axis in data["dimensions"]]
+    columns = [Column("rank"), *(Column(axis) for axis in axes), Column("ahead of the next")]
+    leads = {True: "surely", False: "could be noise", None: ""}
+    rows = [
+        [str(one["rank"]), *(str(one["key"][axis]) for axis in axes), leads[one["ahead"]]] for one in data["ranking"]
+    ]
+    return render_table(columns, rows, width)
+
+
+def _figure_table(data: Mapping[str, Any], width: int) -> list[str]:
+    """Means, rates, scores and cumulated steps; quantiles stand in their own table. The last group is all together."""
+    axes = [axis for axis in data["by"] if axis]
+    columns = [
+        *(Column(axis) for axis in axes or ["all"]),
+        Column("figure"), Column("", is_number=True), Column("privacy interval", is_number=True),
+        Column("", is_optional=True),
+    ]  # fmt: skip
+    rows = []
+    for figure in data["figures"]:
+        if figure["kind"] == "quantile":
+            continue
+        low, high = (figure[end] if figure[end] is not None else "open" for end in ("lower", "upper"))
+        group = [str(figure["key"].get(axis, "all")) for axis in axes] or ["all"]
+        value = "-" if figure["estimate"] is None else str(figure["estimate"])
+        status = "" if figure["status"] == "ok" else str(figure["status"])
+        rows.append([*group, harmless(str(figure["name"])), value, f"{low} – {high}", status])
     return render_table(columns, rows, width)
 
 
