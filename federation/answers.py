@@ -136,6 +136,10 @@ def identity(query: Query, combined: Combined, charter: CharterView) -> str:
         "level": query.level,
         "raw": query.raw,
     }
+    if query.where:
+        asked["where"] = {name: list(labels) for name, labels in query.where}
+    if query.nodes:
+        asked["nodes"] = list(query.nodes)
     body: Json = [charter.hash.hex(), asked, _hexes(combined.release_ids)]
     return hashlib.sha256(_IDENTITY_DOMAIN + canonical_json(body)).hexdigest()
 

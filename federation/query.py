@@ -31,6 +31,9 @@ DEFAULT_LAST: Final = "30d"
 MAX_WINDOWS: Final = 1000
 PARAMETERS: Final = frozenset({"window", "from", "to", "last", "by", "level", "raw"})
 
+Where = tuple[tuple[str, tuple[str, ...]], ...]
+"""(dimension, labels kept) in the order of the axes."""
+
 _LAST: Final = re.compile(r"([1-9][0-9]{0,3})([hdw]?)")
 _INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2})?")
 _HOURS: Final = {"h": 1, "d": HOURS_PER_DAY, "w": 7 * HOURS_PER_DAY}
@@ -118,6 +121,8 @@ class Query:
         row: The newest row, whose definition names the axes.
         is_relative: True when the span counts back (`last`); it then begins with the first window in which
             any node said anything.
+        where: Labels kept, by dimension; what is not named is kept whole (federation/selection.py).
+        nodes: Ids (hex) of the members summed, in charter order; empty: all.
     """
 
     metric: str
@@ -127,6 +132,8 @@ class Query:
     raw: bool
     row: MetricRow
     is_relative: bool = False
+    where: Where = ()
+    nodes: tuple[str, ...] = ()
 
 
 def parse_query(metric: str, rows: Sequence[MetricRow], parameters: Mapping[str, str], newest: Window | None) -> Query:

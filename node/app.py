@@ -29,6 +29,7 @@ import structlog
 from aiohttp import web
 
 from federation.core import Core
+from federation.effects import Change
 from federation.peers import PeerStatus
 from federation.query import MetricRow
 from federation.settings import Settings
@@ -48,6 +49,8 @@ from node.http.events import EventsEndpoint
 from node.http.health import health_routes
 from node.http.keys_admin import key_turn_routes
 from node.http.origin import Origins, open_country_database
+from node.http.live import LiveEndpoint
+from node.http.releases import ReleasesEndpoint
 from node.http.research import ResearchEndpoint
 from node.http.sites import Sites, admin_socket_path
 from node.http.sql import SqlEndpoint
@@ -62,6 +65,7 @@ from node.jobs.reserving import reserver
 from node.jobs.scheduler import ReleaseWorker
 from node.jobs.workshop import Workshop
 from node.key_turns import KeyTurns
+from node.live import Live
 from node.live_commons import LiveCommons
 from node.logs import configure_logs
 from node.membership import Membership, load_membership
@@ -166,6 +170,7 @@ class Node:
         self.commons: LiveCommons
         self.projection: Projection
         self.researcher: Researcher
+        self.live: Live
         self.socket: Path
 
     # -- ends
@@ -207,6 +212,11 @@ class Node:
 
         self._loop.call_soon_threadsafe(take)
         taken.wait(HAND_OVER_S)
+
+    def judged(self, changes: Sequence[Change]) -> None:
+        """Verdicts changed: the commons follows, and whoever listens is told."""
+        self.projection.on_judged(changes)
+        self.live.on_judged(changes)
 
     # -- the operator plane
 
@@ -383,16 +393,23 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     node.ingest = Ingest(node.vault, IntakePlan(plan, plan_number), clock, os.urandom, node.fail)
     node.ingest.start()
     stack.push_async_callback(node.ingest.stop)
-    node.commons = LiveCommons(
-        core=node.mesh.core, logs=node.logs, rows=_metric_rows(standing), name=config.name, clock=clock
-    )
     definitions = {**membership.definition_bodies, **node.logs.definitions()}
+    node.commons = LiveCommons(
+        core=node.mesh.core,
+        logs=node.logs,
+        rows=_metric_rows(standing),
+        name=config.name,
+        clock=clock,
+        definitions=definitions,
+    )
     node.projection = Projection(
         config.data / "commons",
         config.data / "state.db",
         Sources(node.mesh.core, node.logs, _metric_rows(standing), definitions),
     )
     node.researcher = Researcher(node.projection)
+    names = {bytes(member.node): member.name for member in membership.charter.members}
+    node.live = Live(os.urandom(4).hex(), node.logs, _metric_rows(standing), names)
     stack.push_async_callback(node.researcher.close)
 
     worker = ReleaseWorker(
@@ -407,6 +424,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
 
     sites = Sites()
     stack.push_async_callback(sites.close)
+    stack.callback(node.live.close)
     await sites.open(_routes(node))
     node.socket = admin_socket_path(membership.node)
     await sites.open_admin_socket(_admin_app(node), node.socket)
@@ -415,6 +433,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
 
     node.mesh.start()
     node.projection.start()
+    node.live.start()
     stack.push_async_callback(node.projection.stop)
     worker.start()
     log.info("node.ready", node=membership.node.hex()[:16], charter_version=membership.charter.version)
@@ -612,7 +631,7 @@ def _make_mesh(node: Node) -> MeshDriver:
         on_conflict=lambda _why: node.own_log.note_conflict(),
         on_foreign=lambda entries: node.own_log.note_foreign(entries),
         on_progress=lambda: node.own_log.note_progress(),
-        on_judged=lambda changes: node.projection.on_judged(changes),
+        on_judged=node.judged,
     )
 
 
@@ -639,7 +658,10 @@ def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
 def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
     """Every route a researcher may use, behind this gate."""
     sql = SqlEndpoint(node.researcher, gate, node.commons.node, node.commons.name)
-    return [*ResearchEndpoint(node.commons, gate, node.facts).routes(), *sql.routes()]
+    releases = ReleasesEndpoint(node.commons, gate)
+    live = LiveEndpoint(node.live, gate)
+    research = ResearchEndpoint(node.commons, gate, node.facts)
+    return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes()]
 
 
 def _admin_app(node: Node) -> web.Application:

@@ -14,7 +14,10 @@ from typing import Literal, Protocol
 from federation.answers import CharterView
 from federation.combine import Contributor, WindowInput
 from federation.query import MetricRow
+from privacy.layout import Layout
 from privacy.units import EpochLength, Window
+from protocol.entries import ParsedEntry
+from protocol.summaries import SummaryData
 
 PeerState = Literal["self", "ok", "late", "unreachable", "unknown"]
 
@@ -120,6 +123,48 @@ class Inputs:
     newest_at_s: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseRow:
+    """One release that counts, without its cells.
+
+    Args:
+        release, entry: Its id, and that of the first log entry that carries it.
+        node, name: Who released it.
+        metric: Name of the catalogue row.
+        definition: Hash of the definition.
+        window: What it covers.
+        seq: Of the entry in its author's log.
+    """
+
+    release: bytes
+    entry: bytes
+    node: bytes
+    name: str
+    metric: str
+    definition: bytes
+    window: Window
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseBody:
+    """A release with everything that was signed.
+
+    Args:
+        row: What it is.
+        summary: The signed statement.
+        cells: The released integers, block after block.
+        layout: What each cell is called.
+        signed: The entry's header, signatures and data.
+    """
+
+    row: ReleaseRow
+    summary: SummaryData
+    cells: tuple[int, ...]
+    layout: Layout
+    signed: ParsedEntry
+
+
 class Commons(Protocol):
     """Everything a question can be answered from. All methods are quick reads of what is in memory or SQLite."""
 
@@ -153,4 +198,16 @@ class Commons(Protocol):
 
     def peers(self) -> Sequence[PeerView]:
         """This node's view of every member, itself included, in charter order."""
+        ...
+
+    def releases(self) -> Sequence[ReleaseRow]:
+        """Every release that counts: newest window first, then by metric and charter order."""
+        ...
+
+    def release(self, release_id: bytes) -> ReleaseBody | None:
+        """One release with its cells; None when none of this id counts here."""
+        ...
+
+    def proof(self, release_id: bytes) -> bytes | None:
+        """The proof bundle of a release (federation/proofs.py); None as above."""
         ...

@@ -7,20 +7,21 @@ since a counted release never changes. A projection for SQL over millions of cel
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from federation.answers import CharterView
 from federation.combine import Absence, BlockNoise, Contributor, CountedRelease, Refusal, WindowInput
 from federation.core import Core
+from federation.proofs import make_proof
 from federation.query import MetricRow
 from node.clock import Clock
-from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerState, PeerView
+from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerState, PeerView, ReleaseBody, ReleaseRow
 from node.state.log import LogStore
 from privacy.layout import compile_layout
 from privacy.units import EpochLength, Window
 from protocol.entries import ParsedEntry
-from protocol.ids import EntryId, NodeId
+from protocol.ids import DefinitionHash, EntryId, NodeId
 from protocol.summaries import SummaryData, parse_summary, read_cells
 
 CACHED_RELEASES: Final = 4096  # about 10 MB at 100 cells each
@@ -30,12 +31,23 @@ LATE_INTERVALS: Final = 3  # sync intervals without a word before a peer is show
 class LiveCommons:
     """Implements `node.commons.Commons` over a core and its log store."""
 
-    def __init__(self, *, core: Core, logs: LogStore, rows: Sequence[MetricRow], name: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        core: Core,
+        logs: LogStore,
+        rows: Sequence[MetricRow],
+        name: str,
+        clock: Clock,
+        definitions: Mapping[DefinitionHash, bytes] | None = None,
+    ) -> None:
         self._core = core
         self._logs = logs
         self._rows = tuple(rows)
         self._name = name
         self._clock = clock
+        self._definitions = definitions or {}
+        self._listed: tuple[bytes, dict[bytes, ReleaseRow]] | None = None
         self._summaries: OrderedDict[EntryId, tuple[SummaryData, CountedRelease, int]] = OrderedDict()
         self._charges: dict[EntryId, EpochCharge] = {}
         self._newest: tuple[bytes, dict[bytes, Window]] | None = None
@@ -130,6 +142,70 @@ class LiveCommons:
                 state = "ok"
             views.append(PeerView(author, state, None if heard is None else heard // 1000))
         return views
+
+    def releases(self) -> Sequence[ReleaseRow]:
+        return list(self._index().values())
+
+    def release(self, release_id: bytes) -> ReleaseBody | None:
+        row = self._index().get(release_id)
+        if row is None:
+            return None
+        signed = self._read(EntryId(row.entry))
+        summary = parse_summary(signed.entry.data, NodeId(row.node))
+        definition = next(one.definition for one in self._rows if one.definition_hash == row.definition)
+        layout = compile_layout(definition, row.window)
+        return ReleaseBody(row, summary, read_cells(summary, signed.entry.cells), layout, signed)
+
+    def proof(self, release_id: bytes) -> bytes | None:
+        row = self._index().get(release_id)
+        if row is None:
+            return None
+        author = NodeId(row.node)
+        signed = self._read(EntryId(row.entry))
+        [charge] = parse_summary(signed.entry.data, author).charges
+        epoch = Window.parse(charge.epoch)
+        first = next(iter(self._logs.replay(author)))
+        rules = self._core.rules
+        return make_proof(
+            rules.federation,
+            [rules.document],
+            self._definitions[DefinitionHash(row.definition)],
+            first.entry.data,
+            [],
+            signed.entry,
+            [one.entry for one in self._charged_before(author, epoch, signed)],
+        )
+
+    def _charged_before(self, author: NodeId, epoch: Window, signed: ParsedEntry) -> list[ParsedEntry]:
+        """The author's counted summaries that charge this epoch and stand before one, in log order."""
+        found = []
+        for (_, text), outcome in self._core.logs.judged(author).slots():
+            if outcome.released is None or outcome.released.seq >= signed.header.seq:
+                continue
+            window = Window.parse(text)
+            if epoch.start_hour <= window.start_hour and window.end_hour <= epoch.end_hour:
+                found.append(self._read(outcome.released.entry))
+        return sorted(found, key=lambda one: one.header.seq)
+
+    def _index(self) -> dict[bytes, ReleaseRow]:
+        """Every counted release by id, in the order of `releases`; made anew when the logs have grown."""
+        digest = self._core.logs.digest
+        if self._listed is None or self._listed[0] != digest:
+            names = {row.definition_hash: row.name for row in self._rows}
+            rows = []
+            for place, member in enumerate(self._core.rules.charter.members):
+                for (definition, text), outcome in self._core.logs.judged(member.node).slots():
+                    claim = outcome.released
+                    if claim is None or claim.release is None or definition not in names:
+                        continue
+                    row = ReleaseRow(
+                        claim.release, claim.entry, member.node, member.name, names[definition], definition,
+                        Window.parse(text), claim.seq,
+                    )  # fmt: skip
+                    rows.append((-row.window.start_hour, row.metric, place, row))
+            rows.sort(key=lambda item: item[:3])
+            self._listed = digest, {row.release: row for *_, row in rows}
+        return self._listed[1]
 
     def _contributors(self) -> Iterator[Contributor]:
         for member in self._core.rules.charter.members:

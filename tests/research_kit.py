@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from federation.batch import Batch
 from federation.core import Core
 from federation.documents import read_definition
+from federation.effects import Change, Judged
 from federation.query import MetricRow
 from node.clock import SystemClock
 from node.commons_db.projection import Projection, Sources
@@ -65,7 +67,14 @@ class ResearchNode:
             for row in parse_charter(founding.document.body).catalogue
             if (definition := read_definition(founding.definitions[row.definition])) is not None
         ]
-        self.commons = LiveCommons(core=self.core, logs=self.logs, rows=self.rows, name=me.name, clock=SystemClock())
+        self.commons = LiveCommons(
+            core=self.core,
+            logs=self.logs,
+            rows=self.rows,
+            name=me.name,
+            clock=SystemClock(),
+            definitions=founding.definitions,
+        )
         sources = Sources(self.core, self.logs, self.rows, founding.definitions)
         self.projection = Projection(self.folder / "commons", self.folder / "state.db", sources)
         self.researcher = Researcher(self.projection, self.limits)
@@ -80,18 +89,15 @@ class ResearchNode:
         await self.projection.stop()
         self.database.close()
 
-    def learn(self, *entries: ParsedEntry) -> None:
-        """Entries arrive: stored, judged, told."""
-        from federation.batch import Batch
-        from federation.effects import Judged
-
+    def learn(self, *entries: ParsedEntry) -> list[Change]:
+        """Entries arrive: stored, judged, told; what changed."""
         self.logs.append(entries)
         batch = Batch()
         for entry in entries:
             self.core.logs.offer(entry, batch, is_stored=True)
-        for effect in batch.effects():
-            if isinstance(effect, Judged):
-                self.projection.on_judged(effect.changes)
+        changes = [change for effect in batch.effects() if isinstance(effect, Judged) for change in effect.changes]
+        self.projection.on_judged(changes)
+        return changes
 
 
 def small(folder: Path, *, days: int = 3, place: int = 0, limits: SqlLimits | None = None) -> ResearchNode:

@@ -111,3 +111,43 @@ def _field(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value
+
+
+def written_rows(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], form: str, metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """Rows of JSON-able values in a form; exact decimals stay texts in NDJSON and CSV, and are doubles in the rest."""
+    if form == "ndjson":
+        return b"".join(msgspec.json.encode(dict(zip(names, row, strict=True))) + b"\n" for row in rows)
+    if form == "csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([_field(value) for value in row] for row in rows)
+        return text.getvalue().encode()
+    import pyarrow as pa
+
+    columns = [_column([row[place] for row in rows], name) for place, name in enumerate(names)]
+    return written(pa.table(columns, names=list(names)), form, metadata)
+
+
+NUMBERS: Final = frozenset(
+    {"estimate", "lower", "upper", "sigma", "before", "difference", "rho", "units", "cells", "seq", "generation"}
+)
+"""Columns of `written_rows` that hold numbers whatever their first value is."""
+
+
+def _column(values: list[Any], name: str) -> pa.Array:
+    import pyarrow as pa
+
+    if name in NUMBERS:
+        if all(value is None or isinstance(value, int) for value in values):
+            return pa.array(values, pa.int64())
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if all(value is None or isinstance(value, bool) for value in values) and any(v is not None for v in values):
+        return pa.array(values, pa.bool_())
+    texts = [
+        None if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for value in values
+    ]
+    return pa.array(texts, pa.string())

@@ -17,7 +17,6 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -25,10 +24,13 @@ from typing import Final
 
 from aiohttp import web
 
-from federation.answers import Json, answer, canonical_json
-from federation.query import BadParameter, MetricRow, parse_query
+from federation.figure_rows import Json
+from federation.query import BadParameter, MetricRow
 from node.commons import Commons, FederationView, MemberState, PeerView
+from node.http import insights
 from node.http.access import ReadGate
+from node.http.envelope import Envelope
+from node.http.forms_asked import form_accepted, split_suffix
 from node.jobs.facts import Facts, Layouts, Span, Suffered, standing_geometric_delta, suffered
 from privacy.accounting import DELTA, Guarantee, guarantees
 from privacy.definition import Definition
@@ -54,11 +56,13 @@ class ResearchEndpoint:
     def __init__(self, commons: Commons, gate: ReadGate, facts: Facts | None = None) -> None:
         self._commons = commons
         self._gate = gate
+        self._envelope = Envelope(commons.node, commons.name)
         self._facts = facts
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/v1/metrics", self.metrics),
+            web.get("/v1/metrics.{form}", self.metrics),
             web.get("/v1/insights/{metric}", self.insight),
             web.get("/v1/federation", self.federation),
             web.get("/v1/budget", self.budget),
@@ -67,27 +71,34 @@ class ResearchEndpoint:
     async def metrics(self, request: web.Request) -> web.Response:
         """The catalogue, one row for each definition and span of time."""
         self._gate(request)
-        rows: list[Json] = [_metric(row, self._commons.newest_window(row.name)) for row in self._commons.rows()]
-        return self._answered(request, {"schema": "murmur.metrics/1", "metrics": rows}, {})
+        _, suffix, is_meta = split_suffix(request.path.rpartition("/")[2])
+        if suffix is None and "form" in request.match_info:
+            raise web.HTTPNotFound
+        rows = [_metric(row, self._commons.newest_window(row.name)) for row in self._commons.rows()]
+        form = suffix or form_accepted(request)
+        if form == "json" or is_meta:
+            listed: list[Json] = [dict(row) for row in rows]
+            return self._answered(request, {"schema": "murmur.metrics/1", "metrics": listed}, {})
+        names = list(rows[0]) if rows else ["metric"]
+        return self._envelope.table(request, form, names, [[row.get(name) for name in names] for row in rows], {})
 
     async def insight(self, request: web.Request) -> web.Response:
-        """One answer with its privacy intervals."""
+        """One answer with its privacy intervals, in the form that suffix or Accept ask for."""
         self._gate(request)
-        metric = request.match_info["metric"]
-        parameters = _parameters(request)
-        rows = [row for row in self._commons.rows() if row.name == metric]
-        query = parse_query(metric, rows, parameters, self._commons.newest_window(metric))
-        inputs = self._commons.inputs(query.windows)
-        view = self._commons.federation()
-        members = [member.contributor for member in view.members]
-        result = answer(query, members, inputs.windows, view.charter)
+        metric, form, is_meta = self._form_of(request, request.match_info["metric"])
+        found = insights.ask(self._commons, metric, _parameters(request))
         metadata: dict[str, Json] = {
-            "calculated_at": _instant(inputs.newest_at_s),
-            "data_points": result.data_points,
-            "releases": result.releases,
-            "confidence": query.level,
+            "calculated_at": _instant(found.newest_at_s),
+            "data_points": found.data_points,
+            "releases": found.releases,
+            "confidence": found.level,
         }
-        return self._answered(request, result.data, metadata)
+        if is_meta:
+            return self._answered(request, insights.about(found.data), metadata)
+        if form == "json":
+            return self._answered(request, found.data, metadata)
+        names, rows = insights.insight_rows(found.data)
+        return self._envelope.table(request, form, names, rows, {**insights.about(found.data), "metadata": metadata})
 
     async def federation(self, request: web.Request) -> web.Response:
         """Who is in it, and how far each log is known."""
@@ -118,13 +129,14 @@ class ResearchEndpoint:
         return self._answered(request, data, {"fact": fact})
 
     def _answered(self, request: web.Request, data: dict[str, Json], metadata: dict[str, Json]) -> web.Response:
-        metadata = {**metadata, "served_by": {"node": self._commons.node.hex(), "name": self._commons.name}}
-        body = b'{"status":"ok","data":%b,"metadata":%b}' % (canonical_json(data), canonical_json(metadata))
-        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = {"ETag": tag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-        if request.headers.get("If-None-Match") == tag:
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        return self._envelope.answered(request, data, metadata)
+
+    def _form_of(self, request: web.Request, name: str) -> tuple[str, str, bool]:
+        """(metric, form, whether the twin is asked for); a metric whose name ends like a suffix is that metric."""
+        if any(row.name == name for row in self._commons.rows()):
+            return name, form_accepted(request), False
+        stem, form, is_meta = split_suffix(name)
+        return stem, form or form_accepted(request), is_meta
 
 
 def _parameters(request: web.Request) -> dict[str, str]:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from federation.answers import CharterView
 from federation.combine import Contributor, WindowInput
 from federation.query import MetricRow
-from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerView
+from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerView, ReleaseBody, ReleaseRow
 from privacy.units import Window
 from tests.unit.federation.combining import (
     COUNTRIES,
@@ -76,6 +76,15 @@ class FakeCommons:
             else PeerView(NODES[name], "unreachable" if name in self.without else "ok", 1_793_750_000)
             for name in NAMES
         ]
+
+    def releases(self) -> Sequence[ReleaseRow]:
+        return []
+
+    def release(self, release_id: bytes) -> ReleaseBody | None:
+        return None
+
+    def proof(self, release_id: bytes) -> bytes | None:
+        return None
 
     def _members(self) -> tuple[Contributor, ...]:
         return members()

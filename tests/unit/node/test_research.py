@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -226,7 +225,7 @@ async def test_every_answer_fits_the_specification(ask: Ask) -> None:
             "/v1/insights/runway_months?by=total",
         ],
     }
-    assert asked.keys() == routes
+    assert asked.keys() == {route for route in routes if "{form}" not in route}
     for template, paths in asked.items():
         schema = spec["paths"][template]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         for path in paths:

@@ -1,0 +1,84 @@
+"""One envelope for every answer: `{"status": "ok", "data": …, "metadata": …}`, with an entity tag and gzip.
+
+Other forms (NDJSON, CSV, Parquet, Arrow) hold rows alone; what the envelope would say stands in their `.meta.json` twin
+(for CSV and NDJSON named by a Link header) and in the schema's metadata of the binary ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+
+from federation.answers import canonical_json
+from federation.figure_rows import Json
+from node.commons_db import forms
+
+COMPRESS_FROM_BYTES: Final = 1024
+
+
+class Envelope:
+    """Writes answers of one node.
+
+    Args:
+        node, name: Who answers; said in `metadata.served_by`.
+    """
+
+    def __init__(self, node: bytes, name: str) -> None:
+        self._served_by: Json = {"node": node.hex(), "name": name}
+
+    def answered(
+        self,
+        request: web.Request,
+        data: dict[str, Json],
+        metadata: dict[str, Json],
+        headers: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        """The envelope as JSON; 304 when the client holds it."""
+        whole: dict[str, Json] = {**metadata, "served_by": self._served_by}
+        body = b'{"status":"ok","data":%b,"metadata":%b}' % (canonical_json(data), canonical_json(whole))
+        return tagged(request, body, "application/json", headers)
+
+    def table(
+        self,
+        request: web.Request,
+        form: str,
+        names: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        about: dict[str, Json],
+    ) -> web.Response:
+        """Rows in another form; `about` is what the twin says."""
+        body = forms.written_rows(names, rows, form, {"murmur": canonical_json(about).decode()})
+        headers = {}
+        if form in ("csv", "ndjson"):
+            path = request.path if request.path.endswith(f".{form}") else f"{request.path}.{form}"
+            query = f"?{request.query_string}" if request.query_string else ""
+            headers["Link"] = f'<{path}.meta.json{query}>; rel="describedby"; type="application/json"'
+        return tagged(request, body, forms.CONTENT_TYPES[form], headers)
+
+
+def tagged(
+    request: web.Request, body: bytes, content_type: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A body with its entity tag, compressed where the client takes it; 304 when it is unchanged."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    all_headers = {
+        "ETag": tag,
+        "Cache-Control": "no-cache",
+        "Vary": "Accept, Accept-Encoding, Authorization",
+        "X-Content-Type-Options": "nosniff",
+        **(headers or {}),
+    }
+    if _holds(request, tag):
+        return web.Response(status=304, headers=all_headers)
+    response = web.Response(body=body, content_type=content_type, headers=all_headers)
+    if len(body) >= COMPRESS_FROM_BYTES and "gzip" in request.headers.get("Accept-Encoding", "").lower():
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def _holds(request: web.Request, tag: str) -> bool:
+    given = request.headers.get("If-None-Match", "")
+    return given == "*" or tag in (one.strip().removeprefix("W/") for one in given.split(","))
