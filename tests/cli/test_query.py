@@ -193,5 +193,5 @@ def test_figures_and_ranks_stand_below_the_cells() -> None:
     [rate] = [line for line in lines if "rate order" in line]
     assert rate.split() == ["all", "rate", "order", "0.400", "0.373", "–", "0.425"]
     lines = answer_lines(answered({**TOP, "metric": "m"}, {NAMES[0]: [480, 500, 300, 0]}), 100)
-    ranks = [line.split() for line in lines if line[:1] in "12"]
+    ranks = [line.split() for line in lines if line[:1] in ("1", "2")]
     assert ranks == [["1", "b", "could", "be", "noise"], ["2", "a", "surely"]]
