@@ -8,6 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -117,6 +118,8 @@ def run_demo(options: Options, voice: Voice, then: Callable[[Outcome], None]) ->
         tap, counters_agree = _listen(relay, nodes, bundle)
         summaries = tap.summaries()
         voice.step("releases", f"{len(summaries):,} signed summaries; heads and charter are equal on all four nodes")
+        # PLD is the business of a child process: it computes while the nodes are asked.
+        charging = ThreadPoolExecutor(1).submit(_charged, summaries, bundle, stage.counts_from)
 
         days = _window_questions(stage, stage.windows if options.every_window else stage.windows[-1:])
         answers = ask_everyone(all_places, [*spans.values(), *days])
@@ -130,7 +133,7 @@ def run_demo(options: Options, voice: Voice, then: Callable[[Outcome], None]) ->
         _, check = compare(released, truths)
         clockwork.lap("check")
         voice.step("check", f"{check.cells:,} released numbers against the truth, {account.bytes:,} bytes searched")
-        charged = _charged(summaries, bundle, stage.counts_from)
+        charged = charging.result()
         clockwork.lap("budget")
         outcome = Outcome(
             stage=stage, nodes=nodes, receipts=receipts, people=people, truths=truths, account=account,
