@@ -144,6 +144,7 @@ REFUSED: list[tuple[str, object, type[PrivacyError]]] = [
     ("a histogram without edges", _with(measure={"histogram": "x"}), BoundMissing),
     ("a bare histogram", _with(measure="histogram"), InvalidDefinition),
     ("a histogram with options", _with(measure={"histogram": "x", "edges": ["0"], "bins": "3"}), InvalidDefinition),
+    ("a seed", _privacy(seed="1"), InvalidDefinition),
     ("a float mechanism", _privacy(mechanism="snapping"), UnknownMechanism),
     ("a carrier as a mechanism", _privacy(mechanism="geometric"), UnknownMechanism),
     ("two prices", _privacy(mechanism="laplace", epsilon="1/10"), InvalidDefinition),
