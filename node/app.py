@@ -45,11 +45,14 @@ from node.errors import ConfigError, StorageError
 from node.http.access import RateLimiter, ReadGate, read_gate
 from node.http.admin import make_admin_app
 from node.http.custody import admin_custody_routes, person_routes
+from node.http.envelope import Envelope
 from node.http.events import EventsEndpoint
 from node.http.health import health_routes
+from node.http.keys import key_routes
 from node.http.keys_admin import key_turn_routes
 from node.http.origin import Origins, open_country_database
 from node.http.live import LiveEndpoint
+from node.http.privacy_page import Disclosed, privacy_routes
 from node.http.releases import ReleasesEndpoint
 from node.http.research import ResearchEndpoint
 from node.http.sites import Sites, admin_socket_path
@@ -647,12 +650,23 @@ def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
         is_open=listen.research.is_loopback and not listen.behind_proxy,
         limiter=RateLimiter(time.monotonic),
     )
+    dashboard = Dashboard()
     routes: dict[Address, list[web.AbstractRouteDef]] = {}
     routes.setdefault(listen.public, []).extend([*events.routes(), *health_routes(node.is_ready)])
     routes.setdefault(listen.mesh, []).extend(mesh_routes(node.mesh.receive))
-    routes.setdefault(listen.research, []).extend([*_research(node, gate), *Dashboard().routes()])
+    routes.setdefault(listen.research, []).extend([*_research(node, gate), *dashboard.routes()])
+    routes[listen.public].extend(_public_pages(node, dashboard))
     routes[listen.research].extend(person_routes(node.custody, node.tokens))
     return routes
+
+
+def _public_pages(node: Node, dashboard: Dashboard) -> list[web.RouteDef]:
+    """What anybody may read about this node; with the pages' files, unless they are served there already."""
+    config = node.config
+    together = config.listen.public == config.listen.research
+    disclosed = Disclosed(config.name, lambda: node.plan, config.plan, config.epoch, node.commons, together)
+    files = [] if together else dashboard.file_routes()
+    return [*privacy_routes(disclosed), *dashboard.public_routes(), *files]
 
 
 def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
@@ -661,7 +675,10 @@ def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
     releases = ReleasesEndpoint(node.commons, gate)
     live = LiveEndpoint(node.live, gate)
     research = ResearchEndpoint(node.commons, gate, node.facts)
-    return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes()]
+    envelope = Envelope(node.commons.node, node.commons.name)
+    logs = node.mesh.core.logs
+    keys = key_routes(node.membership.inceptions, node.membership.authors, logs.key_of, envelope, gate)
+    return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes(), *keys]
 
 
 def _admin_app(node: Node) -> web.Application:

@@ -26,12 +26,11 @@ PAGES: Final[dict[str, str]] = {
     "/explore": "Explore",
     "/map": "Map",
     "/platforms": "Platforms",
+    "/journeys": "Journeys",
     "/rhythm": "Rhythm",
     "/mesh": "Mesh",
     "/budget": "Budget",
     "/releases": "Releases",
-    "/ingest": "Ingest",
-    "/admin": "Admin",
 }
 PUBLIC_PAGES: Final[dict[str, str]] = {"/privacy": "Privacy"}
 

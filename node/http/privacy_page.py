@@ -157,10 +157,10 @@ def _sample(attribute: Attribute) -> str | bool:
             return values[0]
         case Band(edges):
             low, high = edges[len(edges) // 2 - 1] if len(edges) > 1 else edges[0] - 1, edges[len(edges) // 2]
-            return decimal_text(low + (high - low) * Fraction(37, 100), 2)
+            return _text(_hundredths(low + (high - low) * Fraction(37, 100)))
         case Number(quantum, low, high):
             middle = low + (high - low) * Fraction(37, 100)
-            return decimal_text(middle + quantum * Fraction(3, 10), 4)
+            return _text(middle - middle % quantum + quantum * Fraction(3, 10))
         case Flag():
             return True
 
@@ -177,6 +177,10 @@ def _kept(attribute: Attribute, code: int) -> str:
             return _text(code * quantum)
         case Flag():
             return "yes" if code else "no"
+
+
+def _hundredths(value: Fraction) -> Fraction:
+    return Fraction(round(value * 100), 100)
 
 
 def _between(low: Fraction, high: Fraction) -> str:

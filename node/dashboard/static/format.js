@@ -65,12 +65,19 @@ export function country(code) {
   }
 }
 
+/** "[3, 6)" -> "3 to 6", "< 3" -> "below 3", ">= 60" -> "60 or more". */
+function binText(text) {
+  const inner = /^\[([^,]+), ([^)]+)\)$/.exec(text);
+  if (inner) return `${inner[1]} to ${inner[2]}`;
+  return text.replace(/^< (.+)$/, "below $1").replace(/^>= (.+)$/, "$1 or more");
+}
+
 /** A label of an axis: countries by name, bins and the rest as they are. */
 export function label(axis, text) {
   if (axis === "country") return country(text);
   if (text === "none") return "not given";
-  if (axis === "hour") return `${text.padStart(2, "0")}:00`;
-  return text;
+  if (axis === "hour" && /^[0-9]{1,2}$/.test(text)) return `${text.padStart(2, "0")}:00`;
+  return axis === "bin" ? binText(text) : text;
 }
 
 export const keyText = (key) => Object.entries(key).map(([axis, text]) => label(axis, text)).join(" · ") || "all";
@@ -119,3 +126,19 @@ const REASONS = {
   cut: "removed from the federation",
 };
 export const reason = (code) => REASONS[code] ?? code.replaceAll("_", " ");
+
+const OPEN = {
+  below_first_edge: (row) => `below ${row.upper ?? "the first edge"}`,
+  above_last_edge: (row) => `from ${row.lower ?? "the last edge"} on`,
+  too_noisy: () => "too noisy to say",
+};
+const QUANTILES = { p10: "lowest tenth below", p25: "lowest quarter below", p50: "median", p75: "highest quarter above", p90: "highest tenth above" };
+const share = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+
+/** A figure made from an answer's cells: a mean, a rate, a quantile. */
+export const figureName = (name) => QUANTILES[name] ?? name;
+export function figureText(row) {
+  if (row.status !== "ok") return OPEN[row.status]?.(row) ?? row.status.replaceAll("_", " ");
+  return row.kind === "rate" ? share.format(Number(row.estimate)) : number(row.estimate);
+}
+export const shareText = (value) => share.format(Number(value));

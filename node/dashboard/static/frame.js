@@ -8,7 +8,7 @@ import { silent } from "./peers.js";
 import { address, onChange, remember, state } from "./state.js";
 
 const PAGES = [["/", "Overview", "o"], ["/explore", "Explore", "e"], ["/map", "Map", "m"], ["/platforms", "Platforms", "p"],
-  ["/rhythm", "Rhythm", "r"], ["/mesh", "Mesh", "h"], ["/budget", "Budget", "b"], ["/releases", "Releases", "l"],
+  ["/journeys", "Journeys", "j"], ["/rhythm", "Rhythm", "r"], ["/mesh", "Mesh", "h"], ["/budget", "Budget", "b"], ["/releases", "Releases", "l"],
   ["/privacy", "Privacy", "y"]];
 const SPANS = [["1", "newest window"], ["7d", "7 days"], ["14d", "14 days"], ["30d", "30 days"], ["90d", "90 days"]];
 const LEVELS = [["0.80", "80 %"], ["0.95", "95 %"], ["0.99", "99 %"]];

@@ -2,7 +2,7 @@
 
 import { get, insight } from "../api.js";
 import { choice, h, swap } from "../dom.js";
-import { differs, estimate, keyText, label, number, percent, reason, span, title, windowText } from "../format.js";
+import { differs, estimate, figureName, figureText, label, number, percent, reason, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars } from "../marks.js";
 import { answerTable, panel, seriesTable, snippets, table } from "../panel.js";
@@ -25,7 +25,7 @@ export function setup(main, frame) {
     frame.windows(answer.windows);
     const tab = TABS.some(([id]) => id === state("tab")) ? state("tab") : "chart";
     swap(main, builder(metrics, row, tab), cost(row, answer, metadata), result(answer, parameters, tab),
-      answer.medians.length ? medians(answer) : null, members(answer));
+      answer.figures?.length ? figures(answer) : null, members(answer));
     if (tab === "line" && answer.series.length) {
       await drawLine(document.getElementById("explore-line"), { series: answer.series, previous: null, name: "explore" });
     }
@@ -97,18 +97,14 @@ function byHand(cells, axes) {
   return groups;
 }
 
-const OPEN = {
-  below_first_edge: (row) => `below ${row.upper ?? "the first edge"}`,
-  above_last_edge: (row) => `from ${row.lower ?? "the last edge"} on`,
-  too_noisy: () => "too noisy to say",
-};
-
-function medians(answer) {
-  const columns = [["Group", (row) => h("bdi", {}, keyText(row.key))],
-    ["Median", (row) => (row.status === "ok" ? number(row.estimate) : OPEN[row.status](row)), "number"],
+function figures(answer) {
+  const axes = [...new Set(answer.figures.flatMap((row) => Object.keys(row.key)))];
+  const columns = [...axes.map((axis) => [title(axis), (row) => h("bdi", {}, label(axis, row.key[axis] ?? ""))]),
+    ["Figure", (row) => h("bdi", {}, figureName(row.name))], ["Estimate", (row) => figureText(row), "number"],
     ["The noise cannot rule out", (row) => `${row.lower ?? "open"} to ${row.upper ?? "open"}`, "number"]];
-  return panel({ id: "medians", size: "half", heading: "Medians", summary: "Read from the histogram, with what the noise cannot rule out.",
-    body: table("", columns, answer.medians) });
+  return panel({ id: "figures", size: "half", heading: "Computed from it",
+    summary: "Means, rates and quantiles, read from the released numbers; each with what the noise cannot rule out.",
+    body: table("", columns, answer.figures, { tall: true, id: "figure-rows" }) });
 }
 
 function members(answer) {

@@ -2,7 +2,7 @@
 
 import { get, insight } from "../api.js";
 import { choice, h, svg, swap } from "../dom.js";
-import { differs, estimate, number, plusMinus, span, title, windowText } from "../format.js";
+import { between, day, differs, estimate, keyText, number, plusMinus, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars, sparkline } from "../marks.js";
 import { answerTable, panel, seriesTable } from "../panel.js";
@@ -12,6 +12,9 @@ import { asked, remember, state } from "../state.js";
 export const controls = ["span", "level"];
 const TILES = 3;
 const TOP = 7;
+const CHANGES = 6;
+const Z = { "0.80": 1.281552, "0.95": 1.959964, "0.99": 2.575829 };
+const ORDER = { people: 0, count: 1, mean: 2, sum: 2, score: 3, top: 4 }; // the others have pages of their own
 
 export function setup(main, frame) {
   return async ({ reply }) => {
@@ -20,31 +23,43 @@ export function setup(main, frame) {
       swap(main, h("p", { class: "empty" }, "Nothing has been released yet. The first numbers appear when the first window closes."));
       return null;
     }
-    const names = [...new Set(metrics.filter((row) => row.measure !== "histogram").map((row) => row.metric))];
+    const names = [...new Set(metrics.filter((row) => row.measure in ORDER).map((row) => row.metric))];
     const parameters = asked();
-    const answers = (await Promise.all(names.map((name) => insight(name, parameters)))).map((one) => one.data);
-    const ordered = answers.sort((a, b) => a.dimensions.length - b.dimensions.length);
+    const answers = await Promise.all(names.map(async (name) => compared((await insight(name, parameters)).data, metrics, parameters)));
+    const ordered = answers.sort((a, b) => ORDER[a.measure] - ORDER[b.measure] || a.dimensions.length - b.dimensions.length);
     const chosen = ordered.find((one) => one.metric === state("metric")) ?? ordered[0];
     const before = await earlier(chosen, metrics);
     const lists = ordered.filter((one) => one.dimensions.length === 1);
     frame.windows(chosen.windows);
-    swap(main, tiles(ordered, reply), mainLine(chosen, ordered, before, parameters), changes(chosen, before),
+    swap(main, tiles(headlines(ordered), reply), mainLine(chosen, ordered, before, parameters), changes(chosen, ordered),
       ...lists.map((one) => topList(one, parameters)));
     await drawLine(document.getElementById("main-line"), { series: chosen.series, previous: before?.series ?? null, name: "main" });
     return metrics.map((row) => row.newest).filter(Boolean).sort().at(-1);
   };
 }
 
-/** The same metric over as many windows just before; null where they were not all released. */
-async function earlier(answer, metrics) {
+/** The span of equal length just before, where the metric already was in the catalogue; else null. */
+function spanBefore(answer, metrics) {
   if (!answer.windows.count) return null;
-  const row = metrics.find((one) => one.metric === answer.metric);
   const hours = { hour: 1, day: 24, week: 168, month: 720 }[answer.windows.kind] * answer.windows.count;
   const to = instantOf(answer.windows.first);
   const from = new Date(to.getTime() - hours * 3_600_000);
-  if (from < instantOf(row.from)) return null;
+  const begins = Math.min(...metrics.filter((row) => row.metric === answer.metric).map((row) => instantOf(row.from)));
   const text = (date) => date.toISOString().slice(0, 13);
-  const { data } = await insight(answer.metric, { from: text(from), to: text(to), level: answer.level });
+  return from >= begins ? { from: text(from), to: text(to) } : null;
+}
+
+/** The answer with the comparison that the API makes, where there is a span to compare with. */
+async function compared(answer, metrics, parameters) {
+  if (!spanBefore(answer, metrics)) return answer;
+  return (await insight(answer.metric, { ...parameters, compare: "previous" })).data;
+}
+
+/** The same metric in the span before, for the dashed line; null where it was not released in all of it. */
+async function earlier(answer, metrics) {
+  const span = spanBefore(answer, metrics);
+  if (!span) return null;
+  const { data } = await insight(answer.metric, { ...span, level: answer.level });
   return data.total && data.series.length === answer.series.length ? data : null;
 }
 
@@ -53,17 +68,31 @@ function instantOf(text) {
   return new Date(start.includes("T") ? `${start}:00Z` : `${start}T00:00Z`);
 }
 
+/** One of each kind: how many people, how much was done, one mean. */
+function headlines(ordered) {
+  const kinds = [...new Set(ordered.map((one) => ORDER[one.measure]))];
+  const first = kinds.map((kind) => ordered.find((one) => ORDER[one.measure] === kind));
+  return [...first, ...ordered.filter((one) => !first.includes(one))].slice(0, TILES);
+}
+
 function tiles(answers, reply) {
   const members = reply?.data.members ?? [];
   const away = silent(reply).length;
   const nodes = h("article", { class: "panel tile" }, h("h2", {}, "Nodes in touch"),
     h("p", { class: "figure" }, `${members.length - away} `, h("span", { class: "pm" }, `of ${members.length}`)),
     h("p", { class: "quiet" }, away ? "Their released numbers still count; new ones are late." : "All of them were heard of lately."));
-  return h("section", { class: "tiles", "aria-label": "In short" }, answers.slice(0, TILES).map(tile), nodes);
+  return h("section", { class: "tiles", "aria-label": "In short" }, answers.map(tile), nodes);
 }
 
 function tile(answer) {
   const { total } = answer;
+  const mean = answer.figures?.find((row) => row.kind === "mean" && row.status === "ok");
+  if (mean) {
+    return h("article", { class: "panel tile", "data-metric": answer.metric }, h("h2", {}, `${title(answer.metric)}, ${mean.name}`),
+      h("p", { class: "figure" }, h("span", { title: `privacy interval ${between(mean)}` }, number(mean.estimate)), " ",
+        h("span", { class: "pm" }, `${number(mean.lower)} to ${number(mean.upper)}`)),
+      h("p", { class: "quiet" }, `over ${number(total.estimate)} ${plusMinus(total)} ${answer.counts}, ${answer.reporting} nodes`));
+  }
   return h("article", { class: "panel tile", "data-metric": answer.metric }, h("h2", {}, title(answer.metric)),
     h("p", { class: "figure" }, total ? estimate(total) : h("span", { class: "pm" }, "nothing released")),
     h("p", { class: "quiet" }, `${answer.counts}, ${answer.reporting} nodes`), sparkline(answer.series));
@@ -85,30 +114,40 @@ const key = (kind) => svg("svg", { viewBox: "0 0 28 14", "aria-hidden": "true" }
   ? svg("rect", { x: 0, y: 2, width: 28, height: 10, class: "legend-band" })
   : svg("line", { x1: 0, x2: 28, y1: 7, y2: 7, class: `legend-${kind}` }));
 
-/** Only what is more than both noises together is called a change. */
-function changes(answer, before) {
-  let words;
-  if (!before) {
-    words = [h("p", {}, "There is no full span before this one to compare with. Choose a shorter span, or wait.")];
-  } else {
-    const changed = differs(answer.total, before.total);
-    const way = Number(answer.total.estimate) > Number(before.total.estimate) ? "More" : "Fewer";
-    words = [h("p", { class: "figure" }, changed ? `${way} than before` : "No change beyond the noise"),
-      h("p", {}, estimate(answer.total), ` ${answer.counts} against `, estimate(before.total), ` in the span before, ${span(before.windows)}.`),
-      cellChanges(answer, before)];
+/** Only what is more than both noises together is called a change; the API says which those are. */
+function changes(chosen, answers) {
+  const { compare } = chosen;
+  if (!isComparable(chosen)) {
+    return panel({ id: "changes", size: "third", heading: "What changed", body: h("p", { class: "empty" },
+      "There is no full span before this one to compare with. Choose a shorter span, or wait.") });
   }
+  const { total } = compare;
+  const words = total.verdict === "real" ? (Number(total.difference) > 0 ? "More than before" : "Fewer than before") : "No change beyond the noise";
+  const groups = answers.filter(isComparable).flatMap((answer) => answer.compare.cells
+    .filter((cell) => Object.keys(cell.key).length).map((cell) => ({ ...cell, metric: answer.metric, level: answer.level })));
+  const found = groups.filter((cell) => standsOut(cell, groups.length))
+    .sort((a, b) => Math.abs(b.difference) / Math.max(1, b.before) - Math.abs(a.difference) / Math.max(1, a.before)).slice(0, CHANGES);
   return panel({ id: "changes", size: "third", heading: "What changed",
-    summary: "Only differences outside both privacy intervals are called changes.", body: words });
+    summary: `Against the ${chosen.windows.kind}s from ${day(compare.windows[0])} to ${day(compare.windows.at(-1))}. Only what both noises together cannot explain is called a change.`,
+    body: [h("p", { class: "figure small" }, words), h("p", {}, `${title(chosen.metric)}: ${number(total.before)} before, `, difference(total), "."),
+      h("h3", {}, `Of ${number(groups.length)} groups`), found.length ? h("ul", { class: "plain" }, found.map((cell) => h("li", {},
+        h("strong", {}, h("bdi", {}, keyText(cell.key))), " ", h("span", { class: "quiet" }, title(cell.metric)), h("br"),
+        `${Number(cell.difference) > 0 ? "▲" : "▼"} from ${number(cell.before)}: `, difference(cell))))
+        : h("p", { class: "quiet" }, "None changed by more than the noise."),
+      h("p", { class: "quiet" }, "Many groups are compared at once, so a group is listed only when noise alone would list any in fewer than one of twenty such lists.")] });
 }
 
-function cellChanges(answer, before) {
-  const old = new Map(before.cells.map((cell) => [JSON.stringify(cell.key), cell]));
-  const pairs = answer.cells.map((cell) => [cell, old.get(JSON.stringify(cell.key))]).filter(([cell, was]) => was && differs(cell, was));
-  if (!answer.dimensions.length) return null;
-  if (!pairs.length) return h("p", { class: "quiet" }, "No single group changed by more than the noise.");
-  return h("ul", {}, pairs.map(([cell, was]) => h("li", {}, h("bdi", {}, Object.values(cell.key).join(" · ")),
-    `: ${number(was.estimate)} ${plusMinus(was)} → ${number(cell.estimate)} ${plusMinus(cell)}`)));
+/** True when noise would make any of `count` groups look like this at most once in twenty: P(|Z| > z) <= 2 exp(-z²/2). */
+function standsOut(cell, count) {
+  const sigma = (Number(cell.upper) - Number(cell.lower)) / 2 / Z[cell.level];
+  return cell.verdict === "real" && Math.abs(cell.difference) > Math.sqrt(2 * Math.log(2 * count / 0.05)) * sigma;
 }
+
+const isComparable = (answer) => Boolean(answer.compare?.total && answer.compare.same_members && answer.compare.windows.length === answer.windows.count);
+
+const signed = (value) => (Number(value) > 0 ? `+${number(value)}` : number(value));
+const difference = (row) => h("span", { class: "num" }, signed(row.difference), " ",
+  h("span", { class: "pm" }, `(${signed(row.lower)} to ${signed(row.upper)})`));
 
 function topList(answer, parameters) {
   const id = `top-${answer.metric}`;

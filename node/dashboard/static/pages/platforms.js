@@ -41,7 +41,7 @@ function contributions(metrics, row, whole, own, parameters) {
   const cards = whole.members.map((member) => {
     const answer = own.get(member.node);
     return h("article", { class: "platform" },
-      h("h3", {}, h("bdi", { class: "long" }, member.name)), h("p", { class: "quiet" }, h("bdi", {}, member.organisation)),
+      h("h3", {}, h("bdi", { class: "long" }, member.name)), member.organisation === member.name ? null : h("p", { class: "quiet" }, h("bdi", {}, member.organisation)),
       answer?.total
         ? [h("p", { class: "figure small" }, estimate(answer.total), " ", wide(answer.total)), bar(answer.total, most), sparkline(answer.series)]
         : h("p", { class: "empty" }, gapText(member) || "nothing released"),

@@ -17,8 +17,8 @@ export function setup(main, frame) {
     if (!told.dashboard) find(".rail nav").hidden = true;
     find("#footer").replaceChildren(h("p", {}, "The same as JSON: ", h("a", { href: "/privacy.json" }, "/privacy.json"), ", ",
       h("a", { href: "/.well-known/gpc.json" }, "/.well-known/gpc.json"), ". This page sets no cookie and asks no other server."));
-    swap(main, short(told), request(mine), ...told.plan.apps.map((app) => appPanel(app)), dropped(told), kept(told), risk(told),
-      federation(told), releases(told));
+    swap(main, short(told), request(mine), risk(told), federation(told), dropped(told), kept(told),
+      ...told.plan.apps.map((app) => appPanel(app)), releases(told));
   };
 }
 

@@ -1,3 +1,0 @@
-// Filled below.
-export const controls = [];
-export const setup = () => async () => null;

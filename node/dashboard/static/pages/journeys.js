@@ -1,0 +1,80 @@
+// Journeys: how far people get (funnels), where they go next (flows), who comes back (retention).
+
+import { get, insight } from "../api.js";
+import { h, swap } from "../dom.js";
+import { estimate, figureText, label, number, plusMinus, shareText, span, title, wide } from "../format.js";
+import { bars, classes } from "../marks.js";
+import { answerTable, panel, table } from "../panel.js";
+import { asked } from "../state.js";
+
+export const controls = ["span", "level"];
+const DRAWN = { funnel, journey: flow, retention };
+
+export function setup(main, frame) {
+  return async () => {
+    const { metrics } = (await get("/v1/metrics")).data;
+    const rows = metrics.filter((row) => row.measure in DRAWN);
+    if (!rows.length) {
+      swap(main, h("p", { class: "empty" }, "No metric of this federation follows people through steps, tools or weeks."));
+      return null;
+    }
+    const parameters = asked();
+    const answers = await Promise.all(rows.map(async (row) => (await insight(row.metric, parameters)).data));
+    frame.windows(answers[0].windows);
+    swap(main, answers.map((answer) => DRAWN[answer.measure](answer, parameters)));
+    return rows.map((row) => row.newest).filter(Boolean).sort().at(-1);
+  };
+}
+
+const nothing = (answer) => h("p", { class: "empty" }, answer.total ? "Every group is below the threshold." : "Nothing released in this span.");
+const told = (answer, more) => `${answer.question} ${more} ${span(answer.windows)}, ${answer.reporting} nodes.`;
+
+/** Reached steps as bars with whiskers, between them the rate and whether the drop is real. */
+function funnel(answer, parameters) {
+  const steps = answer.figures.filter((row) => row.name.startsWith("reached "));
+  const rates = new Map(answer.figures.filter((row) => row.kind === "rate").map((row) => [row.name.replace(/^rate /, ""), row]));
+  const name = (row) => row.name.replace(/^reached /, "");
+  const rows = steps.map((row) => ({ ...row, key: { step: name(row) } }));
+  const lines = rows.map((row, i) => {
+    const rate = rates.get(name(row));
+    if (!i || !rate) return null;
+    const isReal = Number(rate.upper) < 1;
+    return h("li", {}, h("bdi", {}, `${name(rows[i - 1])} → ${name(row)}`), ": ", h("strong", {}, figureText(rate)),
+      ` (${shareText(rate.lower)} to ${shareText(rate.upper)}); `, isReal ? "the drop is real" : "the drop could be noise");
+  });
+  return panel({ id: `funnel-${answer.metric}`, size: "half", heading: title(answer.metric), summary: told(answer, ""),
+    body: rows.length ? [bars(rows, { ranked: false, name: (row) => row.key.step }), h("ul", { class: "plain" }, lines)] : nothing(answer),
+    twin: answerTable(answer), answer, parameters });
+}
+
+/** From tool to tool: a matrix in five classes, a hatch for what is below the threshold. */
+function flow(answer, parameters) {
+  const [from, to] = answer.dimensions;
+  const cells = new Map(answer.cells.map((cell) => [`${cell.key[from.name]}\n${cell.key[to.name]}`, cell]));
+  const scale = classes(answer.cells.map((cell) => Number(cell.estimate)));
+  const square = (a, b) => {
+    const cell = cells.get(`${a}\n${b}`);
+    return h("td", { class: cell ? `filled c${scale.of(Number(cell.estimate))}` : "filled cx" },
+      cell ? h("span", { class: "chip" }, number(cell.estimate), " ", h("span", { class: "pm" }, plusMinus(cell)))
+        : h("span", { class: "chip quiet" }, "below"));
+  };
+  const grid = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title(answer.metric)}, from row to column` },
+    h("table", { class: "flow" }, h("caption", {}, `From the row to the column; ${answer.counts}.`),
+      h("thead", {}, h("tr", {}, h("th", {}, "from \\ to"), to.labels.map((b) => h("th", { scope: "col" }, label(to.name, b))))),
+      h("tbody", {}, from.labels.map((a) => h("tr", {}, h("th", { scope: "row" }, label(from.name, a)), to.labels.map((b) => square(a, b)))))));
+  const most = [...answer.cells].sort((a, b) => Number(b.estimate) - Number(a.estimate));
+  return panel({ id: `flow-${answer.metric}`, size: "half", heading: title(answer.metric),
+    summary: told(answer, answer.hidden ? `${answer.hidden.cells} of ${from.labels.length * to.labels.length} ways are below the threshold.` : ""),
+    body: answer.cells.length ? [grid, bars(most, { limit: 6, isLong: true, hidden: answer.hidden, name: (cell) => `${cell.key[from.name]} → ${cell.key[to.name]}` })] : nothing(answer),
+    twin: answerTable(answer), answer, parameters });
+}
+
+/** Who comes back: the rates as a table, with what the noise cannot rule out. */
+function retention(answer, parameters) {
+  const rates = answer.figures.filter((row) => row.kind === "rate");
+  return panel({ id: `retention-${answer.metric}`, size: "half", heading: title(answer.metric), summary: told(answer, ""),
+    body: rates.length ? table("", [["Came back", (row) => h("bdi", {}, row.name)], ["Share", (row) => figureText(row), "number"],
+      ["The noise cannot rule out", (row) => `${shareText(row.lower)} to ${shareText(row.upper)}`, "number"]], rates)
+      : answer.total ? [h("p", {}, estimate(answer.total), " ", wide(answer.total)), bars(answer.cells, { ranked: false, hidden: answer.hidden })] : nothing(answer),
+    twin: answerTable(answer), answer, parameters });
+}
