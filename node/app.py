@@ -46,6 +46,7 @@ from node.http.access import RateLimiter, ReadGate, read_gate
 from node.http.admin import make_admin_app
 from node.http.custody import admin_custody_routes, person_routes
 from node.http.envelope import Envelope
+from node.http.client_js import client_routes
 from node.http.events import EventsEndpoint
 from node.http.health import health_routes
 from node.http.keys import key_routes
@@ -77,6 +78,7 @@ from node.mesh.own_log import OwnLog, Parts
 from node.mesh.server import mesh_routes
 from node.mesh.transport import MeshTransport
 from node.signing_keys import SigningKeys
+from node.recent import Recent
 from node.state.database import StateDatabase
 from node.state.epochs import EpochRecord, load_epochs, open_span
 from node.state.ledger import LedgerStore
@@ -150,6 +152,7 @@ class Node:
         self.clock = clock
         self.membership = membership
         self.failure: BaseException | None = None
+        self.recent = Recent()
         self._stopped = stopped
         self._loop = asyncio.get_running_loop()
         # Set by `_start` in this order; each needs the ones before it.
@@ -644,7 +647,7 @@ def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
     origin, limits = node.config.origin, node.config.limits
     database = origin.country_database
     origins = Origins(origin, None if database is None else open_country_database(database))
-    events = EventsEndpoint(node.ingest, node.tokens, node.clock, os.urandom, origins, limits)
+    events = EventsEndpoint(node.ingest, node.tokens, node.clock, os.urandom, origins, limits, node.recent)
     gate = read_gate(
         node.tokens,
         is_open=listen.research.is_loopback and not listen.behind_proxy,
@@ -652,7 +655,7 @@ def _routes(node: Node) -> dict[Address, list[web.AbstractRouteDef]]:
     )
     dashboard = Dashboard()
     routes: dict[Address, list[web.AbstractRouteDef]] = {}
-    routes.setdefault(listen.public, []).extend([*events.routes(), *health_routes(node.is_ready)])
+    routes.setdefault(listen.public, []).extend([*events.routes(), *client_routes(), *health_routes(node.is_ready)])
     routes.setdefault(listen.mesh, []).extend(mesh_routes(node.mesh.receive))
     routes.setdefault(listen.research, []).extend([*_research(node, gate), *dashboard.routes()])
     routes[listen.public].extend(_public_pages(node, dashboard))

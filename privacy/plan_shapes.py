@@ -45,6 +45,11 @@ def text_of(item: object, where: str) -> str:
     return item
 
 
+def is_plan_name(text: str) -> bool:
+    """Whether this may name a plan, a purpose, an app, an action or an attribute."""
+    return _NAME.fullmatch(text) is not None
+
+
 def plan_name(item: object, where: str) -> str:
     text = text_of(item, where)
     if _NAME.fullmatch(text) is None:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from node.errors import RejectedInput
 from node.http.problems import problem_middleware
+from node.recent import Recent
 from node.state.tokens import Token, TokenBook
 
 Shape = TypeVar("Shape")
@@ -23,6 +24,7 @@ class NodePort(Protocol):
     """What the operator plane needs of a running node."""
 
     tokens: TokenBook
+    recent: Recent
 
     def status(self) -> Mapping[str, Any]: ...
     def mesh_bytes(self) -> Mapping[str, Any]: ...
@@ -79,7 +81,13 @@ def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = 
             ) from error
         return _json(202, {"schema": "murmur.backfill/1", **node.finish_backfill(through)})
 
+    async def recent(request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        number = int(after) if after.isascii() and after.isdigit() else 0
+        return _json(200, {"schema": "murmur.recent/1", "requests": node.recent.after(number)})
+
     app = web.Application(middlewares=[problem_middleware])
+    app.router.add_get("/v1/ingest/recent", recent)
     app.router.add_get("/v1/admin/status", status)
     app.router.add_get("/v1/admin/mesh", mesh)
     app.router.add_get("/v1/admin/ledger", ledger)

@@ -30,6 +30,7 @@ from node.http.problems import internal_problem, problem
 from node.idempotency import IdempotencyMemory
 from node.ingest import IntakePlan, Submission
 from node.receipt import Receipt
+from node.recent import Recent
 from node.senders import OriginConfig, Rates
 from privacy.filtering import Signals
 from privacy.person_key import Rng
@@ -95,6 +96,7 @@ class EventsEndpoint:
         clock, rng: For the memory of Idempotency-Keys, and the buckets.
         origins: Reads addresses and countries of browsers.
         rates: How much a sender may send.
+        recent: Is told what became of each request.
     """
 
     def __init__(
@@ -105,10 +107,12 @@ class EventsEndpoint:
         rng: Rng,
         origins: Origins | None = None,
         rates: Rates | None = None,
+        recent: Recent | None = None,
     ) -> None:
         self._intake = intake
         self._keys = keys
         self._clock = clock
+        self._recent = recent or Recent()
         self._memory = IdempotencyMemory(clock, rng)
         self._origins = origins or Origins(OriginConfig())
         self.limits = Limits(rates or Rates(), clock.monotonic_s, rng)
@@ -190,6 +194,17 @@ class EventsEndpoint:
         return response
 
     async def _take(
+        self, request: web.Request, key: KnownKey, reader: BodyReader | None, address: str | None
+    ) -> Receipt:
+        try:
+            receipt = await self._submit(request, key, reader, address)
+        except NodeError as refused:
+            self._recent.add(self._clock.now_ms(), key.id, refused.code)
+            raise
+        self._recent.add(self._clock.now_ms(), key.id, receipt)
+        return receipt
+
+    async def _submit(
         self, request: web.Request, key: KnownKey, reader: BodyReader | None, address: str | None
     ) -> Receipt:
         idempotency_key = _idempotency_key(request)

@@ -9,14 +9,14 @@ person is an address or nobody.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from node.http.forms.body import MALFORMED, MalformedBody, Sent, mend_surrogates
 from node.http.forms.declared import UNREADABLE, Declared
-from node.http.forms.form import Form
+from node.http.forms.form import NO_ATTRIBUTES, Form
 from node.http.forms.names import plan_name_of
 from privacy.filtering import Event, Rejected
 
@@ -37,8 +37,8 @@ class Plausible(msgspec.Struct):
     url: str | None = None
     r: str | None = None
     referrer: str | None = None
-    p: msgspec.Raw | None = None
-    props: msgspec.Raw | None = None
+    p: msgspec.Raw = NO_ATTRIBUTES
+    props: msgspec.Raw = NO_ATTRIBUTES
     revenue: Revenue | None = None
     dollar: Revenue | None = msgspec.field(default=None, name="$")
     sd: int | float | None = None
@@ -74,19 +74,11 @@ def read(body: bytes, declared: Declared, received_s: float) -> list[Sent]:
     if not name or not domain:
         return [_NO_ONE]
     app, action = plan_name_of(domain), plan_name_of(name)
-    props = _props(sent, declared, app, action)
+    props = declared.read(app, action, sent.p if sent.p is not NO_ATTRIBUTES else sent.props)
     if props is None:
         return [Rejected("malformed", "/p", "Send props as an object of names and values")]
     known = {key: value for key, value in _own(sent).items() if value is not None}
     return [(FORM, Event(app, action, {**known, **props}, received_s))]
-
-
-def _props(sent: Plausible, declared: Declared, app: str, action: str) -> dict[str, object] | None:
-    raw: Any = sent.p if sent.p is not None else sent.props
-    if raw is None:
-        return {}
-    found = declared.read(app, action, raw)
-    return None if found is None else dict(found)
 
 
 def _own(sent: Plausible) -> dict[str, object]:
