@@ -7,6 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from federation.answers import CharterView, answer, canonical_json
 from federation.combine import WindowInput
@@ -219,3 +221,28 @@ def test_figures_of_four_nodes_are_those_of_their_sum() -> None:
     assert one["estimate"] == four["estimate"]
     widths = [Fraction(rate["upper"]) - Fraction(rate["lower"]) for rate in (one, four)]
     assert float(widths[1] / widths[0]) == pytest.approx(0.5, rel=0.02)
+
+
+SUM = tree({"sum": "amount", "range": ["0", "10"], "quantum": "0.5"}, by={"country": ["DE", "FR"]})
+HISTOGRAM = tree({"histogram": "months", "edges": ["0", "3", "6"]}, by={"country": ["DE", "FR"]}, mechanism="laplace")
+EVERY = {"mean": MEAN, "funnel": FUNNEL, "score": SCORE, "journey": JOURNEY, "top": TOP, "laplace": LAPLACE, "sum": SUM,
+         "histogram": HISTOGRAM, "retention": RETENTION}  # fmt: skip
+CELLS = st.one_of(st.integers(-50, 3000), st.integers(-(2**53) + 1, 2**53 - 1))
+
+
+@pytest.mark.parametrize("name", EVERY)
+@settings(max_examples=60, deadline=None)
+@given(draw=st.data())
+def test_any_released_vector_has_an_answer(name: str, draw: st.DataObject) -> None:
+    """Whatever a member releases, every node answers; ends stand in order, and a point lies between them."""
+    window = MONTH if name == "retention" else DAY
+    size = compile_layout(definition(EVERY[name]), window).cells
+    vector = draw.draw(st.lists(CELLS, min_size=size, max_size=size))
+    found = ask(EVERY[name], vector, window, raw=draw.draw(st.sampled_from(["0", "1"])))
+    for figure in found["figures"]:
+        ends = [Fraction(figure[end]) for end in ("lower", "estimate", "upper") if figure[end] is not None]
+        assert ends == sorted(ends), figure
+        if figure["status"] == "empty":
+            assert ends == []
+    for cell in (*found["cells"], *found["ranking"]):
+        assert Fraction(cell["lower"]) <= Fraction(cell["estimate"]) <= Fraction(cell["upper"])
