@@ -99,6 +99,20 @@ class AdminClient:
                 fix="Check that the murmur command and the running node have the same version",
             ) from error
 
+    @staticmethod
+    def path(path: str, query: Mapping[str, str]) -> str:
+        """The path with its query."""
+        return f"{path}?{urlencode(query)}" if query else path
+
+    @property
+    def socket(self) -> Path:
+        """Where the node listens.
+
+        Raises:
+            TransportError: no node runs on the data folder.
+        """
+        return self._socket_path()
+
     def exchange(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, accept: str = "application/json"
     ) -> RawAnswer:

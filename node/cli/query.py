@@ -28,12 +28,14 @@ from node.cli.kit.output import emit, emit_json, output_option
 @click.option("--last", metavar="SPAN", help="Back from the newest release: 7d, 24h, 4w.  [default: 30d]")
 @click.option("--by", metavar="DIMENSION,…", help="Which dimensions to keep; the others are summed up.  [default: all]")
 @click.option("--level", metavar="PERCENT", help="Level of the privacy interval: 80, 95 or 99.  [default: 95]")
+@click.option("--where", metavar="DIMENSION:LABEL,…", help="Which labels to keep: country:DE,FR;app:shop.")
+@click.option("--nodes", metavar="NAME,…", help="Which members to sum.  [default: all]")
 @click.option("--raw", is_flag=True, help="Every released cell, unrounded, also those too small to show.")
 @node_option
-@output_option("table", "json", "csv")
+@output_option("table", "json", "csv", "ndjson", "parquet", "arrow", "md")
 def command(
     metric: str, window: str | None, from_: str | None, to: str | None, last: str | None, by: str | None,
-    level: str | None, raw: bool, data: Path, output: str,
+    level: str | None, where: str | None, nodes: str | None, raw: bool, data: Path, output: str,
 ) -> None:  # fmt: skip
     """Ask the federation a question; free, any number of times.
 
@@ -49,12 +51,27 @@ def command(
         "last": last,
         "by": by,
         "level": level,
+        "where": where,
+        "nodes": nodes,
         "raw": "1" if raw else None,
     }
     query = {name: value for name, value in asked.items() if value is not None}
+    if output in ("ndjson", "parquet", "arrow"):
+        from node.cli.kit.rows import write_bytes
+        from node.commons_db.forms import CONTENT_TYPES
+
+        client = client_of(data)
+        path = client.path(f"/v1/insights/{quote(metric, safe='')}", query)
+        write_bytes(client.exchange("GET", path, accept=CONTENT_TYPES[output]).body, output)
+        return
     envelope = json.loads(client_of(data).get_bytes(f"/v1/insights/{quote(metric, safe='')}", query))
     if output == "json":
         emit_json("murmur.query/1", envelope)
+    elif output == "md":
+        from node.cli.kit.rows import write_table
+        from node.http.insights import insight_rows
+
+        write_table(*insight_rows(envelope["data"]), output)
     elif output == "csv":
         click.echo(answer_csv(envelope["data"]), nl=False)
     else:
