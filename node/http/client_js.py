@@ -8,12 +8,14 @@ from importlib.resources import files
 
 from aiohttp import web
 
-_TYPES = {"client.js": "text/javascript", "client.d.ts": "text/plain"}
 _KEPT_S = 3600
 
 
 def client_routes() -> list[web.RouteDef]:
-    return [web.get(f"/{name}", _handler(name, kind)) for name, kind in _TYPES.items()]
+    return [
+        web.get("/client.js", _handler("client.js", "text/javascript")),
+        web.get("/client.d.ts", _handler("client.d.ts", "text/plain")),
+    ]
 
 
 def _handler(name: str, kind: str):  # type: ignore[no-untyped-def]  # a handler, as aiohttp takes it

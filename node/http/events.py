@@ -43,16 +43,6 @@ _JSON_TYPES: Final = frozenset({"application/json", "text/plain"})  # text/plain
 _NDJSON_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _EXPOSED: Final = "Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 
-PATHS: Final[dict[str, BodyReader | None]] = {
-    "/v1/events": None,
-    "/v1/track": segment.read_track,
-    "/v1/page": segment.read_page,
-    "/v1/identify": segment.read_identify,
-    "/v1/batch": segment.read_batch,
-    "/api/event": plausible.read,
-}
-
-
 class KnownKey(Protocol):
     """An API key's record; never its secret."""
 
@@ -118,14 +108,15 @@ class EventsEndpoint:
         self.limits = Limits(rates or Rates(), clock.monotonic_s, rng)
 
     def routes(self) -> list[web.RouteDef]:
-        found = []
-        for path, reader in PATHS.items():
-            found += [web.post(path, self._handler(reader)), web.options(path, self.preflight)]
-        return found
-
-    async def post(self, request: web.Request) -> web.Response:
-        """POST /v1/events."""
-        return await self._post(request, None)
+        found = [
+            web.post("/v1/events", self._handler(None)),
+            web.post("/v1/track", self._handler(segment.read_track)),
+            web.post("/v1/page", self._handler(segment.read_page)),
+            web.post("/v1/batch", self._handler(segment.read_batch)),
+            web.post("/v1/identify", self._handler(segment.read_identify)),
+            web.post("/api/event", self._handler(plausible.read)),
+        ]
+        return [*found, *(web.options(route.path, self.preflight) for route in found)]
 
     async def preflight(self, request: web.Request) -> web.Response:
         """What a browser asks before it sends headers of its own: only origins of browser keys may."""

@@ -345,7 +345,12 @@ async def test_two_hundred_listeners_and_a_slow_one(node: ResearchNode, aiohttp_
 async def test_openapi_and_routes_are_equal(node: ResearchNode) -> None:
     """Each route has its operation and each operation its route."""
     spec = yaml.safe_load(SPEC.read_text())
-    described = {(method.upper(), path) for path, item in spec["paths"].items() for method in item}
+    described = {
+        (method.upper(), path)
+        for path, item in spec["paths"].items()
+        for method, operation in item.items()
+        if "ingest" not in operation.get("tags", ())
+    }
     served = {
         (route.method, route.resource.canonical)
         for route in application(node).router.routes()
