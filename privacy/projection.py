@@ -234,18 +234,40 @@ def _attribute_place(axis: Dimension, name: str, action: Action) -> str:
 
 def _switch(column: str, places: Mapping[int, int], otherwise: str, *, null: int | None = None) -> str:
     """SQL of the place by equality with a code."""
-    found = _search(column, sorted(places.items()), otherwise)
+    found = _search(column, _runs(sorted(places.items())), otherwise)
     return found if null is None else f"CASE WHEN {column} IS NULL THEN {null} ELSE {found} END"
 
 
-def _search(column: str, places: Sequence[tuple[int, int]], otherwise: str) -> str:
-    """SQL that compares with each code of a short list, and halves a long one: 200 countries in 11 steps, not 200."""
-    if len(places) > _SHORT:
-        half = len(places) // 2
-        lower, upper = (_search(column, part, otherwise) for part in (places[:half], places[half:]))
-        return f"CASE WHEN {column} < {places[half][0]} THEN {lower} ELSE {upper} END"
-    whens = "".join(f" WHEN {column} = {code} THEN {place}" for code, place in places)
+def _runs(places: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """(first code, last code, first place) of codes that follow each other as their places do.
+
+    A definition that lists values in the plan's order is one run, however many values there are.
+    """
+    runs: list[tuple[int, int, int]] = []
+    for code, place in places:
+        if runs and code == runs[-1][1] + 1 and place - code == runs[-1][2] - runs[-1][0]:
+            runs[-1] = (runs[-1][0], code, runs[-1][2])
+        else:
+            runs.append((code, code, place))
+    return runs
+
+
+def _search(column: str, runs: Sequence[tuple[int, int, int]], otherwise: str) -> str:
+    """SQL that compares with each run of a short list, and halves a long one: 200 countries in 11 steps, not 200."""
+    if len(runs) > _SHORT:
+        half = len(runs) // 2
+        lower, upper = (_search(column, part, otherwise) for part in (runs[:half], runs[half:]))
+        return f"CASE WHEN {column} < {runs[half][0]} THEN {lower} ELSE {upper} END"
+    whens = "".join(_when(column, *run) for run in runs)
     return f"CASE{whens} ELSE {otherwise} END" if whens else otherwise
+
+
+def _when(column: str, first: int, last: int, place: int) -> str:
+    if first == last:
+        return f" WHEN {column} = {first} THEN {place}"
+    shift = place - first
+    moved = f"CAST({column} AS INTEGER)" + (f" + ({shift})" if shift else "")
+    return f" WHEN {column} BETWEEN {first} AND {last} THEN {moved}"
 
 
 def _steps(column: str, thresholds: Sequence[int], none: int) -> str:
