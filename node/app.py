@@ -45,6 +45,7 @@ from node.errors import ConfigError, StorageError
 from node.http.access import RateLimiter, ReadGate, read_gate
 from node.http.admin import make_admin_app
 from node.http.custody import admin_custody_routes, person_routes
+from node.http.docs import docs_routes
 from node.http.envelope import Envelope
 from node.http.client_js import client_routes
 from node.http.events import EventsEndpoint
@@ -681,7 +682,7 @@ def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
     envelope = Envelope(node.commons.node, node.commons.name)
     logs = node.mesh.core.logs
     keys = key_routes(node.membership.inceptions, node.membership.authors, logs.key_of, envelope, gate)
-    return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes(), *keys]
+    return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes(), *docs_routes(), *keys]
 
 
 def _admin_app(node: Node) -> web.Application:
