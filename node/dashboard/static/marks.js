@@ -26,7 +26,7 @@ export function bar(row, most) {
 }
 
 /** Bars with whiskers. Ranked ones are sorted and share places that the noise cannot tell apart. */
-export function bars(cells, { hidden = null, limit = Infinity, ranked = true, isLong = false, name = (cell) => keyText(cell.key) } = {}) {
+export function bars(cells, { hidden = null, limit = Infinity, ranked = true, isLong = false, isStacked = false, name = (cell) => keyText(cell.key) } = {}) {
   const sorted = ranked ? [...cells].sort((a, b) => Number(b.estimate) - Number(a.estimate)) : cells;
   const places = ranked ? ranks(sorted) : sorted.map(() => "");
   const kept = sorted.slice(0, limit);
@@ -37,7 +37,7 @@ export function bars(cells, { hidden = null, limit = Infinity, ranked = true, is
     rows.push(h("li", {}, h("span", { class: "name suppressed" }, `${hidden.cells} below threshold`),
       h("span", { class: "suppressed-mark", "aria-hidden": "true" }), h("span", { class: "value" }, estimate(hidden))));
   }
-  return h("ul", { class: isLong ? "bars long-names" : "bars" }, rows);
+  return h("ul", { class: `bars${isLong ? " long-names" : ""}${isStacked ? " stacked" : ""}` }, rows);
 }
 
 /** A hatch for what is below the threshold. */

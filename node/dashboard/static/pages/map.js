@@ -32,7 +32,7 @@ export function setup(main, frame) {
         body: [tools(fitting, row, show), draw(found, world, scale, show), h("p", { class: "readout", id: "place", "aria-live": "polite" },
           "Point at a country, or focus the map and use the arrow keys; Enter keeps it."), legend(answer, scale, show)] }),
       panel({ id: "list", size: "third", heading: "By place", summary: `${answer.counts}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
-        body: answer.cells.length ? bars(answer.cells, { hidden: answer.hidden }) : h("p", { class: "empty" }, "No place is large enough to show."),
+        body: answer.cells.length ? bars(answer.cells, { hidden: answer.hidden, isStacked: true }) : h("p", { class: "empty" }, "No place is large enough to show."),
         twin: answerTable(answer), answer, parameters }));
     const chosen = found.find((one) => one.code === state("place"));
     if (chosen) tell(chosen, true);

@@ -30,7 +30,8 @@ function short(told) {
     h("p", {}, `${number(told.plan.apps.length)} apps are counted, each with the fields listed below and no others. Raw events are shared with nobody, not even `
       + "with the other members of the federation."),
     h("p", {}, h("strong", {}, "To stay out: "), "switch on Global Privacy Control or Do Not Track in your browser; every event that carries "
-      + "the signal is dropped at the door, before consent is even looked at. Where an app asks for consent, no consent means no event.")) });
+      + "the signal is dropped at the door, before consent is even looked at. Where an app asks for consent, no consent means no event. "
+      + "Pages that use this node's own script can offer a switch, too (", h("code", {}, "murmur.optOut()"), ").")) });
 }
 
 function request(mine) {

@@ -34,7 +34,7 @@ function list(rows, metadata, reply, chosen) {
     ["Node", (row) => h("bdi", { class: "long" }, row.name)], ["Entry", (row) => number(row.seq), "number"]];
   const next = metadata.next ? new URL(metadata.next, location.origin).searchParams.get("after") : null;
   return panel({ id: "list", size: "half", heading: `${number(metadata.total)} releases count`,
-    summary: "Newest window first. Nothing else ever left these nodes: no event, no exact count.",
+    summary: "Newest window first. These are all that the nodes say about people: no event and no exact count is among them.",
     body: [h("div", { class: "controls" }, choice("Node", "node", [["", "every node"], ...members], state("node") ?? "",
       (value) => remember({ node: value || null, after: null, release: null })),
     next ? h("button", { type: "button", id: "older", onclick: () => remember({ after: next, release: null }) }, "Older") : null,
@@ -46,7 +46,7 @@ function content(one, reply) {
   const facts = [["Release", h("code", { class: "long" }, one.release)], ["Metric", title(one.metric)], ["Window", windowText(one.window)],
     ["Node", h("bdi", {}, one.name)], ["People are", `${one.person_key}s`],
     ["Noise", one.blocks.map((block) => `${block.name}: σ = ${number(block.sigma)} (${block.mechanism}) on ${number(block.cells)} cells`).join("; ")],
-    ["Charged", one.charges.map((charge) => `ρ = ${number(charge.rho_nano / 1e9)} to ${charge.epoch.split("/")[0]}`).join("; ")],
+    ["Charged", one.charges.map((charge) => `ρ = ${charge.rho_nano / 1e9} to ${charge.epoch.split("/")[0]}`).join("; ")],
     ["Log entry", `${one.signed.generation}.${one.signed.seq}, at ${one.signed.at ?? "an unreadable time"}, charter ${one.signed.charter_version}`],
     ["Size", `${number((one.signed.header.length + one.signed.data.length) / 2)} bytes before the cells`]];
   const axes = [...new Set(one.cells.flatMap((cell) => Object.keys(cell.key)))];
