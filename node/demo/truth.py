@@ -297,6 +297,11 @@ def _count_together(kind: Kind, max_cells: int, people: Iterable[Events]) -> Cou
         for cell, value in outcomes[0].raw.items():
             unbounded[cell] += value
         is_cut = any(outcome.units > max_cells for outcome in outcomes)
+        if len(outcomes) == 1 and not is_cut:  # nearly everybody
+            for cells, added in zip(bounded, outcomes[0].blocks, strict=True):
+                for cell, value in added.items():
+                    cells[cell] += value
+            continue
         for at, cells in enumerate(bounded):
             for cell in {cell for outcome in outcomes for cell in outcome.blocks[at]}:
                 values = {outcome.blocks[at].get(cell, 0) for outcome in outcomes}

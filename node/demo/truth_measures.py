@@ -152,6 +152,8 @@ def _journey(
         return Outcome([{cell: min(count, k) for cell, count in moves.items()}], len(moves), moves)
 
     def outcomes(events: Events) -> Sequence[Outcome]:
+        if len({event.app for _, event in events}) == 1:
+            return [Outcome([{}], 0, {})]
         moments: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for group, event in events:
             stop = (group, places.get(event.app, len(labels) - 1))
@@ -192,14 +194,18 @@ def _score(
 ) -> Kind:
     parts = {name: measure["score"][name] for name in sorted(measure["score"])}
     weights = [int(part["most"]) for part in parts.values()]
+    points = [_points(part, source) for part in parts.values()]
 
     def outcomes(events: Events) -> Sequence[Outcome]:
-        cells, people = {}, {}
-        for group in {group for group, _ in events}:
-            mine = [event for here, event in events if here == group]
-            people[group] = 1
-            for place, (part, most) in enumerate(zip(parts.values(), weights, strict=True)):
-                cells[group * len(parts) + place] = min(max(_points(part, mine, source), -most), most)
+        grouped: dict[int, list[Seen]] = {}
+        for group, event in events:
+            grouped.setdefault(group, []).append(event)
+        cells = {
+            group * len(parts) + place: min(max(of(mine), -most), most)
+            for group, mine in grouped.items()
+            for place, (of, most) in enumerate(zip(points, weights, strict=True))
+        }
+        people = dict.fromkeys(grouped, 1)
         return [Outcome([cells, people], len(people), people)]
 
     needed = tuple(_part(part.get("in") or part["count"], source) for part in parts.values() if "active" not in part)
@@ -208,17 +214,23 @@ def _score(
     return Kind(blocks, 1, (), needed, values, outcomes)
 
 
-def _points(part: Mapping[str, str], events: Sequence[Seen], source: _Part) -> int:
-    """What one component gives for these events, before the clip."""
+def _points(part: Mapping[str, str], source: _Part) -> Callable[[Sequence[Seen]], int]:
+    """What one component gives for some events, before the clip."""
+    points = int(part.get("points", "1"))
     if "active" in part:
         hours = 24 if part["active"] == "day" else 1
-        return len({event.hour // hours for event in events}) * int(part["points"])
+        return lambda events: len({event.hour // hours for event in events}) * points
     app, action = _part(part.get("in") or part["count"], source)
-    mine = [event for event in events if event.app == app and action in (None, event.action)]
     if "count" in part:
-        return len(mine) * int(part["points"])
-    values = [value for event in mine if (value := number(event.attributes.get(part["value"]))) is not None]
-    return _toward_zero(sum(round(value / float(part["quantum"])) for value in values), len(values)) if values else 0
+        return lambda events: sum(event.app == app and action in (None, event.action) for event in events) * points
+    name, quantum = part["value"], float(part["quantum"])
+
+    def mean(events: Sequence[Seen]) -> int:
+        mine = [event.attributes.get(name) for event in events if event.app == app and action in (None, event.action)]
+        values = [value for sent in mine if (value := number(sent)) is not None]
+        return _toward_zero(sum(round(value / quantum) for value in values), len(values)) if values else 0
+
+    return mean
 
 
 def _part(text: str, source: _Part) -> _Part:
@@ -230,7 +242,8 @@ def _part(text: str, source: _Part) -> _Part:
 
 
 def _toward_zero(numerator: int, denominator: int) -> int:
-    return int(Fraction(numerator, denominator))
+    quotient = abs(numerator) // denominator
+    return quotient if numerator >= 0 else -quotient
 
 
 _KINDS: Final[Mapping[str, Callable[..., Kind]]] = {
