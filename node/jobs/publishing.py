@@ -82,8 +82,11 @@ class Publisher:
         clock: Clock,
         rng: Rng,
         geometric: GeometricSource | None = None,
+        tick_s: int = 1,
         checkpoint: Callable[[str], None] = lambda _step: None,
     ) -> None:
+        """Make the publisher. `tick_s`: entries are dated by the tick before them, never by when they were ready."""
+        self._tick_s = tick_s
         self._database = database
         self._logs = logs
         self._slots = SlotStore(database)
@@ -314,13 +317,18 @@ class Publisher:
             seq=seq,
             prev=prev,
             charter_version=self._identity.charter_version,
-            at=self._clock.now_ms() // 1000,
+            at=self._tick(),
             kind=kind,
             data=data,
             cells=cells,
             next_key=following,
         )
         return ParsedEntry(entry.id, parse_header(entry.header), entry)
+
+    def _tick(self) -> int:
+        """The last tick, in Unix seconds: the moment a release was ready would tell how long it took (PRIVACY 6)."""
+        now_s = self._clock.now_ms() // 1000
+        return now_s - now_s % self._tick_s
 
 
 class _NoEpoch(Exception):
