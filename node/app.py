@@ -44,16 +44,16 @@ from node.datalock import DataLock
 from node.errors import ConfigError, StorageError
 from node.http.access import RateLimiter, ReadGate, read_gate
 from node.http.admin import make_admin_app
+from node.http.client_js import client_routes
 from node.http.custody import admin_custody_routes, person_routes
 from node.http.docs import docs_routes
 from node.http.envelope import Envelope
-from node.http.client_js import client_routes
 from node.http.events import EventsEndpoint
 from node.http.health import health_routes
 from node.http.keys import key_routes
 from node.http.keys_admin import key_turn_routes
-from node.http.origin import Origins, open_country_database
 from node.http.live import LiveEndpoint
+from node.http.origin import Origins, open_country_database
 from node.http.privacy_page import Disclosed, privacy_routes
 from node.http.releases import ReleasesEndpoint
 from node.http.research import ResearchEndpoint
@@ -78,8 +78,8 @@ from node.mesh.driver import MeshDriver
 from node.mesh.own_log import OwnLog, Parts
 from node.mesh.server import mesh_routes
 from node.mesh.transport import MeshTransport
-from node.signing_keys import SigningKeys
 from node.recent import Recent
+from node.signing_keys import SigningKeys
 from node.state.database import StateDatabase
 from node.state.epochs import EpochRecord, load_epochs, open_span
 from node.state.ledger import LedgerStore

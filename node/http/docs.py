@@ -6,6 +6,7 @@ The page is made from the specification alone, once, when first asked for. No sc
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from html import escape
@@ -72,7 +73,7 @@ def _page() -> bytes:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(spec["info"]["title"])}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{escape(spec['info']['title'])}</h1><p>{escape(spec['info']['summary'])}</p>"
-        f'<p>{escape(spec["info"]["description"])}</p><p><a href="/v1/openapi.yaml">OpenAPI 3.1</a></p>'
+        f'<p>{_prose(spec["info"]["description"])}</p><p><a href="/v1/openapi.yaml">OpenAPI 3.1</a></p>'
         f"<nav><ul>{links}</ul></nav>{sections}</body></html>"
     )
     return text.encode()
@@ -82,12 +83,12 @@ def _operation(method: str, path: str, one: Mapping[str, Any], spec: Mapping[str
     rows = "".join(_parameter(_resolved(row, spec)) for row in one.get("parameters", ()))
     table = f"<h3>Parameters</h3><table>{rows}</table>" if rows else ""
     answers = "".join(
-        f"<tr><th>{escape(str(status))}</th><td>{escape(str(answer['description']))}</td><td>{_types(answer)}</td></tr>"
+        f"<tr><th>{escape(str(status))}</th><td>{_prose(str(answer['description']))}</td><td>{_types(answer)}</td></tr>"
         for status, answer in ((status, _resolved(answer, spec)) for status, answer in one["responses"].items())
     )
     return (
         f'<section id="{one["operationId"]}"><h2><span class="method">{method}</span> <code>{escape(path)}</code></h2>'
-        f"<p>{escape(one['summary'])}. {escape(one.get('description', ''))}</p>{table}"
+        f"<p>{_prose(one['summary'])}. {_prose(one.get('description', ''))}</p>{table}"
         f"<h3>Answers</h3><table>{answers}</table></section>"
     )
 
@@ -95,7 +96,7 @@ def _operation(method: str, path: str, one: Mapping[str, Any], spec: Mapping[str
 def _parameter(row: Mapping[str, Any]) -> str:
     about = " ".join(_words(row))
     return (
-        f"<tr><th><code>{escape(row['name'])}</code></th><td>in {escape(row['in'])}</td><td>{escape(about)}</td></tr>"
+        f"<tr><th><code>{escape(row['name'])}</code></th><td>in {escape(row['in'])}</td><td>{_prose(about)}</td></tr>"
     )
 
 
@@ -109,6 +110,11 @@ def _words(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"Default {schema['default']}."
     if "example" in row:
         yield f"Such as {row['example']}."
+
+
+def _prose(text: str) -> str:
+    """Escaped, with `code` as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _types(answer: Mapping[str, Any]) -> str:
