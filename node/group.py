@@ -152,7 +152,11 @@ class _Lane:
     form: Form
     is_backfill: bool
     events: list[Any] = field(default_factory=list)  # of the form's struct
+    positions: list[int] = field(default_factory=list)  # of each event in its request
     batches: list[_Batch] = field(default_factory=list)
+    has_keys: bool = False  # some request brings an Idempotency-Key
+    has_countries: bool = False  # some request's country is known
+    all_named: bool = False  # every event brings an id
 
 
 class Group:
@@ -193,6 +197,9 @@ class Group:
             lane = self._lanes[form.name, submission.is_backfill] = _Lane(form, submission.is_backfill)
         batch = _Batch(submission, len(lane.events), len(lane.events) + len(events))
         lane.events += events
+        lane.positions += range(len(events))
+        lane.has_keys |= submission.idempotency_key is not None
+        lane.has_countries |= submission.country is not None
         lane.batches.append(batch)
         self.events += len(events)
         self._receipts.append(batch)
@@ -220,6 +227,9 @@ class Group:
     def _filter(self, lane: _Lane) -> None:
         """Keep what can be kept in columns, and leave the rest of each request to the filter."""
         kept = bytearray(len(lane.events))
+        if lane.form.parts is not None:
+            ids = set(map(lane.form.parts.event_id, lane.events))
+            lane.all_named = None not in ids and "" not in ids
         owners = list(chain.from_iterable(repeat(batch, batch.stop - batch.start) for batch in lane.batches))
         for places, app, action in _lots(lane):
             try:
@@ -265,14 +275,13 @@ class Group:
             attributes=attributes,
             sessions=sessions,
             event_ids=_texts(list(map(parts.event_id, events))),
-            countries=[
-                batch.submission.country or country
-                for batch, country in zip(mine, map(parts.country, events), strict=True)
-            ],
+            countries=_countries(list(map(parts.country, events)), lane, mine),
             purposes=list(map(parts.consent, events)),
             sequences=list(map(parts.sequence, events)),
-            positions=[place - batch.start for place, batch in zip(places, mine, strict=True)],
-            idempotency_keys=[batch.submission.idempotency_key for batch in mine],
+            positions=lane.positions if is_all else [lane.positions[place] for place in places],
+            idempotency_keys=[batch.submission.idempotency_key for batch in mine]
+            if lane.has_keys
+            else [None] * len(mine),
         )
         for kept in self._plan.columns.keep(app, action, columns, self._epoch_of[lane.is_backfill]):
             if kept.where:
@@ -287,9 +296,11 @@ class Group:
             return error
 
     def _receipt(self, lane: _Lane, batch: _Batch) -> Receipt:
-        events, key = lane.events[batch.start : batch.stop], batch.submission.idempotency_key
+        key = batch.submission.idempotency_key
+        events = lane.events[batch.start : batch.stop] if batch.held or not lane.all_named else []
         if not batch.held:
-            return Receipt(len(events), not_idempotent=_unnamed(lane.form, events) if key is None else 0)
+            unnamed = 0 if key is not None or lane.all_named else _unnamed(lane.form, events)
+            return Receipt(batch.stop - batch.start, not_idempotent=unnamed)
         receipt = ReceiptBuilder()
         rows: list[Row] = []
         held = set(batch.held)
@@ -387,6 +398,13 @@ def _lots(lane: _Lane) -> Iterator[tuple[Sequence[int], str, str]]:
         places.setdefault(target, []).append(place)
     for target, found in places.items():
         yield found, *parts.split(target)
+
+
+def _countries(hints: list[str | None], lane: _Lane, batches: Sequence[_Batch]) -> list[str | None]:
+    """What somebody more trusted says, else the event's own hint."""
+    if not lane.has_countries:
+        return hints
+    return [batch.submission.country or hint for batch, hint in zip(batches, hints, strict=True)]
 
 
 def _texts(ids: list[Any]) -> list[str | None]:

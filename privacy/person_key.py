@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
-from struct import unpack
+from struct import pack, unpack
 from typing import Final
 
 from privacy.errors import InvalidParameterError
@@ -101,7 +101,7 @@ class Pseudonyms:
         """`person` of each id."""
         kind, known = kind_code.to_bytes(1, "big"), self._persons[kind_code]
         fresh = [person_id for person_id in set(ids) if person_id not in known]
-        known.update(zip(fresh, _digests(self._person, [kind + _bytes(person_id) for person_id in fresh]), strict=True))
+        known.update(zip(fresh, _digests(self._person, [kind + text for text in _all_bytes(fresh)]), strict=True))
         return [known[person_id] for person_id in ids]
 
     def sessions(self, ids: Sequence[str | None]) -> list[int | None]:
@@ -118,13 +118,8 @@ class Pseudonyms:
     ) -> Sequence[int]:
         """The event key of each event: from its id, else its place under an Idempotency-Key, else from nothing."""
         if None not in event_ids and "" not in event_ids:
-            return _digests(
-                self._event,
-                [
-                    person.to_bytes(8, "big") + _bytes(event_id)  # type: ignore[arg-type]  # none is None
-                    for person, event_id in zip(persons, event_ids, strict=True)
-                ],
-            )
+            packed, texts = pack(f">{len(persons)}Q", *persons), _all_bytes(event_ids)  # type: ignore[arg-type]
+            return _digests(self._event, [packed[8 * n : 8 * n + 8] + text for n, text in enumerate(texts)])
         return [
             self.event(person, event_id)
             if event_id
@@ -172,6 +167,14 @@ def _digests(keyed: blake2b, inputs: Iterable[bytes]) -> Sequence[int]:
         state.update(data)
         found.append(state.digest())
     return unpack(f">{len(found)}Q", b"".join(found))
+
+
+def _all_bytes(texts: Sequence[str]) -> list[bytes]:
+    """`_bytes` of each."""
+    try:
+        return [text.encode() for text in texts]
+    except UnicodeEncodeError:
+        return [_bytes(text) for text in texts]
 
 
 def _bytes(text: str) -> bytes:
