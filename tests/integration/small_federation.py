@@ -127,10 +127,13 @@ class Federation:
         ]  # fmt: skip
 
     def send(self, name: str, events: list[dict[str, Any]]) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self.tokens[name]}", "Content-Type": "application/json"}
-        status, document = self.call(name, "POST", "/v1/events", json.dumps(events).encode(), headers)
+        status, document = self.post_events(name, events)
         assert status == 202, document
         return document
+
+    def post_events(self, name: str, events: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {self.tokens[name]}", "Content-Type": "application/json"}
+        return self.call(name, "POST", "/v1/events", json.dumps(events).encode(), headers)
 
     def finish(self, name: str) -> None:
         self.places[name].admin.post("/v1/admin/backfill/finish", {"through": str(self.through)})
