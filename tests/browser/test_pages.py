@@ -252,6 +252,49 @@ def poisoned(document: Any, place: str = "") -> Any:
     return document
 
 
+def test_a_key_is_asked_for_once_sent_along_and_gone_with_the_tab(watched: Callable[..., Watched]) -> None:
+    """Where the node wants a key: a field instead of numbers; afterwards requests carry it, no cookie does."""
+    one = watched()
+
+    def guarded(route: Any) -> None:
+        if route.request.headers.get("authorization") == "Bearer mr_good":
+            return route.continue_()
+        problem = {
+            "title": "Refused",
+            "detail": "no read key",
+            "hint": "Send one",
+            "code": "key_missing",
+            "status": 401,
+        }
+        return route.fulfill(status=401, content_type="application/problem+json", json=problem)
+
+    one.page.route(re.compile("/v1/"), guarded)
+    one.page.goto(one.origin + "/explore")
+    one.page.fill("#status input[type=password]", "mr_good")
+    one.page.keyboard.press("Enter")
+    one.page.wait_for_selector("#result")
+    assert one.context.cookies() == []
+    assert one.page.evaluate("localStorage.length") == 0
+    one.page.goto(one.origin + "/map")
+    one.page.wait_for_selector(".map path")
+    other = one.context.new_page()
+    other.route(re.compile("/v1/"), guarded)
+    other.goto(one.origin + "/map")
+    other.wait_for_selector("#status input[type=password]")
+
+
+def test_before_the_first_release_a_page_says_so(watched: Callable[..., Watched]) -> None:
+    """Empty is a state of its own: words, no zeros, no broken chart."""
+    one = watched(width=360)
+    empty = {"status": "ok", "data": {"schema": "murmur.metrics/1", "metrics": []}, "metadata": {}}
+    one.page.route(re.compile("/v1/metrics"), lambda route: route.fulfill(json=empty))
+    for path in ("/", "/explore", "/map", "/platforms", "/journeys", "/rhythm"):
+        page = one.open(path)
+        assert page.locator("main .empty").count() == 1, path
+        assert not figures(page.text_content("main")), path
+    one.assert_quiet()
+
+
 def test_first_content_is_quick_and_little_goes_over_the_wire(watched: Callable[..., Watched]) -> None:
     """By the browser's own clock; a loaded test machine is given six times the 500 ms of an idle one."""
     one = watched()

@@ -4,6 +4,8 @@ import { h } from "./dom.js";
 import { address } from "./state.js";
 import { between, label, notes, number, percent, span, title, wide } from "./format.js";
 
+const MOST_ROWS = 1000; // more would keep a person waiting; the exports have them all
+
 /** The frame of all panels. `twin` is a table; `answer` adds the ways to take it along. */
 export function panel({ id, heading, summary, body = [], twin = null, answer = null, parameters = {}, size = "", level = "h2" }) {
   return h("section", { class: `panel ${size}`, id, "aria-labelledby": `${id}-title` },
@@ -14,13 +16,16 @@ export function panel({ id, heading, summary, body = [], twin = null, answer = n
 }
 
 /** A table. Columns are [heading, cell(row), "number"?]; cells are text or elements. */
-export function table(caption, columns, rows, { tall = false, id = null, rowClass = () => null } = {}) {
+export function table(caption, columns, all, { tall = false, id = null, rowClass = () => null } = {}) {
+  const rows = all.length > MOST_ROWS ? all.slice(0, MOST_ROWS) : all;
+  const rest = all.length - rows.length;
   const kind = (column) => (column[2] === "number" ? "number" : null);
   return h("div", { class: tall ? "scroll tall" : "scroll", id, tabindex: "0", role: "region", "aria-label": caption || "Table" },
     h("table", {}, caption ? h("caption", {}, caption) : null,
       h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: kind(column) }, column[0])))),
       h("tbody", {}, rows.map((row) => h("tr", { class: rowClass(row) },
-        columns.map((column) => h("td", { class: kind(column) }, column[1](row))))))));
+        columns.map((column) => h("td", { class: kind(column) }, column[1](row)))))),
+      rest ? h("tfoot", {}, h("tr", {}, h("td", { colspan: columns.length }, `${number(rest)} more rows are in the exports.`))) : null));
 }
 
 /** Every number of an answer: shown cells, the hidden row, the sum. */
@@ -57,6 +62,7 @@ function tools(id, answer, parameters) {
   return h("div", { class: "tools", "aria-label": `Take along: ${title(answer.metric)}`, role: "group" },
     h("button", { type: "button", onclick: () => save(`${answer.metric}.csv`, csv(answer), "text/csv") }, "CSV"),
     h("a", { href: path }, "JSON"),
+    h("a", { href: path.replace(/(\?|$)/, ".parquet$1"), download: `${answer.metric}.parquet` }, "Parquet"),
     h("a", { href: address("/explore", { metric: answer.metric, by: parameters.by ?? null }) }, "Explore"),
     h("details", { id: `${id}-code` }, h("summary", {}, "Code"), ...code),
     h("details", { id: `${id}-cite` }, h("summary", {}, "Cite"), h("pre", {}, citation(answer))));
@@ -64,10 +70,11 @@ function tools(id, answer, parameters) {
 
 export function snippets(metric, path, parameters) {
   const words = Object.entries(parameters).map(([name, value]) => ` --${name} ${value}`).join("");
-  const named = Object.entries(parameters).map(([name, value]) => `, ${name}=${JSON.stringify(value)}`).join("");
-  const named2 = named.replace(", from=", ", from_=");
+  const named = Object.entries(parameters).map(([name, value]) => `, ${JSON.stringify(name)}: ${JSON.stringify(value)}`).join("").slice(2);
+  const statement = `SELECT * FROM insights WHERE metric = '${metric.replaceAll("'", "''")}' ORDER BY starts DESC LIMIT 100`;
   return [["curl", `curl '${location.origin}${path}'`], ["Command line", `murmur query ${metric}${words}`],
-    ["Python", `from node.client import Client\n\nclient = Client("${location.origin}")\nanswer = client.query("${metric}"${named2})`]]
+    ["Python", `from node.client import Client\n\nclient = Client("${location.origin}")\nanswer = client.query("${metric}", **{${named}})`],
+    ["SQL", `murmur sql "${statement}"`]]
     .map(([name, text]) => h("figure", {}, h("figcaption", { class: "quiet" }, name), h("pre", { tabindex: "0" }, text)));
 }
 
