@@ -28,8 +28,18 @@ from protocol.errors import BadSignature, ProtocolError
 from protocol.identity import node_id
 from protocol.ids import NodeId, RequestHash
 from protocol.objects import INCEPTION, REQUEST, object_id, parse_object
-from protocol.ops import Hello, PushRequest, entries_that_fit, parse_hello, parse_push_reply, parse_refusal
+from protocol.ops import (
+    MAX_ENTRIES,
+    Announce,
+    Hello,
+    PushRequest,
+    entries_that_fit,
+    parse_hello,
+    parse_push_reply,
+    parse_refusal,
+)
 from protocol.requests import (
+    ANNOUNCE,
     HELLO,
     NONCE_BYTES,
     OK,
@@ -79,6 +89,7 @@ class Caller:
         self._sent: dict[int, _Sent] = {}
         self._token = 0
         self._outgoing: list[bytes] = []
+        self._to_announce: set[NodeId] = set()
         self._flush_ms: int | None = None
         self._next_sync_ms: int | None = None
         self._last_tick_ms = 0
@@ -91,11 +102,33 @@ class Caller:
 
     def queue(self, entry: bytes, now_ms: int) -> None:
         """An own entry is to be pushed, soon enough to be fast and late enough to have company."""
+        if self._is_large:
+            self.announce({self.means.me}, now_ms)
+            return
         self._outgoing.append(entry)
         if self._flush_ms is None:
             self._flush_ms = now_ms + self._settings.push_delay_ms
         if entries_that_fit(self._outgoing, self._settings.payload_entries) < len(self._outgoing):
             self._flush_ms = now_ms
+
+    def sync_soon(self, now_ms: int) -> int:
+        """Want a session with every peer that can be called, whatever failed before; how many those are."""
+        able = [peer for peer in self._peers.values() if self.endpoint_of(peer) is not None]
+        for peer in able:
+            peer.backoff.reset()
+            peer.sync_due_ms = now_ms
+        return len(able)
+
+    def announce(self, authors: set[NodeId], now_ms: int) -> None:
+        """New entries of these authors are here: in a large federation a few peers are told, and fetch them."""
+        if self._is_large:
+            self._to_announce |= authors
+            if self._flush_ms is None:
+                self._flush_ms = now_ms + self._settings.push_delay_ms
+
+    @property
+    def _is_large(self) -> bool:
+        return len(self._peers) >= self._settings.push_up_to
 
     def tick(self, now_ms: int, rng: Rng, batch: Batch) -> None:
         """Whatever is due: give up requests without answer, push, start sessions."""
@@ -108,7 +141,7 @@ class Caller:
             self._flush(now_ms, rng, batch)
         if self._next_sync_ms is not None and self._next_sync_ms <= now_ms:
             self._next_sync_ms = self._sync_after(now_ms, rng)
-            self._pick_one(now_ms, rng)
+            self._pick_some(now_ms, rng)
         self._start_sessions(now_ms, rng, batch)
 
     def next_wakeup_ms(self) -> int | None:
@@ -116,7 +149,10 @@ class Caller:
         times = [sent.deadline_ms for sent in self._sent.values()]
         times += [time for time in (self._flush_ms, self._next_sync_ms) if time is not None]
         if len(self._sessions) < self._settings.sessions_at_once:
-            times += [due for due, _ in self._due()]
+            is_probing = any(session.is_probe for session in self._sessions.values())
+            times += [
+                due for due, peer in self._due() if peer.sync_due_ms is not None or peer.announced or not is_probing
+            ]
         return min(times, default=None)
 
     def on_response(self, token: int, answer: bytes | Failed, now_ms: int, rng: Rng, batch: Batch) -> None:
@@ -161,6 +197,7 @@ class Caller:
         elif response.status != OK:
             watch_charter(peer, response.charter_hash, self._logs.rules, batch)
             self._failed(sent, response.status, now_ms, batch)
+            peer.backoff.until_ms = max(peer.backoff.until_ms, now_ms + _asked_to_wait(response.payload))
         else:
             peer.spoke(now_ms, response.heads_digest, self._logs.digest)
             watch_clock(peer, self._settings, batch)
@@ -201,6 +238,8 @@ class Caller:
         try:
             if session is not None:
                 session.absorb(payload, sent.request.nonce, now_ms, batch)
+            elif sent.request.op == ANNOUNCE:
+                return
             else:
                 self._pushed(peer, payload, batch)
         except ProtocolError as error:
@@ -266,11 +305,21 @@ class Caller:
         return sorted(wanted, key=lambda item: item[0])
 
     def _start_sessions(self, now_ms: int, rng: Rng, batch: Batch) -> None:
+        is_probing = any(session.is_probe for session in self._sessions.values())
         for due, peer in self._due():
             if due > now_ms or len(self._sessions) >= self._settings.sessions_at_once:
                 return
-            peer.sync_due_ms = None
-            session = self._sessions[peer.node] = Session.start(self.means, peer)
+            # After a burst every peer's last word is an old one: one of them is asked, and tells for all (`_ask`).
+            is_wanted = peer.sync_due_ms is not None and peer.sync_due_ms <= now_ms
+            is_probe = not is_wanted and not peer.announced
+            if is_probe and is_probing:
+                continue
+            is_probing = is_probing or is_probe
+            if is_wanted or is_probe:
+                peer.sync_due_ms = None
+            session = self._sessions[peer.node] = Session.start(
+                self.means, peer, now_ms, is_probe=is_probe, only_announced=not (is_wanted or is_probe)
+            )
             self._ask(session, now_ms, rng, batch)
 
     def _ask(self, session: Session, now_ms: int, rng: Rng, batch: Batch) -> None:
@@ -282,6 +331,8 @@ class Caller:
             self._send(peer, *question, nonce, now_ms, batch, session)
             return
         self._end(session)
+        if session.only_announced:
+            return
         peer.is_owed = False
         peer.early.clear()
         self.compared_with.add(peer.node)
@@ -289,13 +340,23 @@ class Caller:
             peer.sync_due_ms = now_ms + self._settings.settle_ms
         else:
             peer.settle(self._logs.digest)
+        if session.is_probe and peer.digest == self._logs.digest:
+            for other in self._peers.values():
+                if other.word_ms <= session.started_ms:
+                    other.unequal_since_ms = None
 
     def _end(self, session: Session) -> None:
         session.close()
         self._sessions.pop(session.peer.node, None)
 
-    def _pick_one(self, now_ms: int, rng: Rng) -> None:
-        """The periodic sync with one random peer that can be called and is not being left alone."""
+    @property
+    def _is_unreachable(self) -> bool:
+        """Whether this node publishes no endpoint, so that it hears only what it asks for."""
+        return not self._logs.endpoints_of(self.means.me)
+
+    def _pick_some(self, now_ms: int, rng: Rng) -> None:
+        """The periodic sync with one random peer that can be called and is not being left alone; two for a node
+        that nobody can call."""
         free = [
             peer
             for peer in self._peers.values()
@@ -303,8 +364,7 @@ class Caller:
             and peer.backoff.until_ms <= now_ms
             and peer.node not in self._sessions
         ]
-        if free:
-            peer = free[int.from_bytes(rng(8), "big") % len(free)]
+        for peer in _some_of(free, 2 if self._is_unreachable else 1, rng):
             peer.sync_due_ms = now_ms
 
     def _turn_back(self, now_ms: int) -> None:
@@ -323,6 +383,8 @@ class Caller:
     def _sync_after(self, now_ms: int, rng: Rng) -> int:
         """The interval ± 50 %."""
         interval = self._settings.sync_interval_ms
+        if self._is_unreachable:
+            interval = min(interval, self._settings.unreachable_interval_ms)
         return now_ms + interval // 2 + int.from_bytes(rng(8), "big") % (interval + 1)
 
     # -- pushes
@@ -330,6 +392,10 @@ class Caller:
     def _flush(self, now_ms: int, rng: Rng, batch: Batch) -> None:
         """Hand the entries committed lately to every peer that can take them; the others get them by sync."""
         entries, self._outgoing, self._flush_ms = self._outgoing, [], None
+        if self._to_announce:
+            self._send_heads(now_ms, rng, batch)
+        if not entries:
+            return
         for peer in self._peers.values():
             if not peer.greeted or peer.backoff.until_ms > now_ms or self.endpoint_of(peer) is None:
                 peer.is_owed = True
@@ -340,6 +406,19 @@ class Caller:
                 peer.sync_due_ms = now_ms
             if not peer.pushing:
                 self._push_to(peer, now_ms, rng, batch)
+
+    def _send_heads(self, now_ms: int, rng: Rng, batch: Batch) -> None:
+        """Name the heads that moved to a few random peers; who lacks them fetches them from us."""
+        authors, self._to_announce = sorted(self._to_announce), set()
+        logs = [log for author in authors if (log := self._logs.log(author)) is not None and log.ids]
+        heads = tuple((log.author, *log.position, log.ids[-1]) for log in logs)[:MAX_ENTRIES]
+        able = [
+            peer
+            for peer in self._peers.values()
+            if peer.greeted and peer.backoff.until_ms <= now_ms and self.endpoint_of(peer) is not None
+        ]
+        for peer in _some_of(able, self._settings.announce_to, rng):
+            self._send(peer, ANNOUNCE, Announce(heads).encode(), rng(NONCE_BYTES), now_ms, batch, None)
 
     def _push_to(self, peer: Peer, now_ms: int, rng: Rng, batch: Batch) -> None:
         """The next push to a peer, one at a time so that entries arrive in order."""
@@ -380,3 +459,20 @@ class Caller:
         self._sent[self._token] = _Sent(peer, request, now_ms + self._settings.request_timeout_ms, session)
         peer.bytes_out += len(message)
         batch.requests.append(SendRequest(self._token, peer.node, endpoint.url, endpoint.tls_pin, op, message))
+
+
+def _some_of(peers: list[Peer], count: int, rng: Rng) -> list[Peer]:
+    """So many of them at random, all when there are fewer."""
+    left = list(peers)
+    chosen: list[Peer] = []
+    while left and len(chosen) < count:
+        chosen.append(left.pop(int.from_bytes(rng(8), "big") % len(left)))
+    return chosen
+
+
+def _asked_to_wait(payload: bytes) -> int:
+    """Milliseconds a refusal asks us to wait, at most a minute; 0 when it does not say."""
+    try:
+        return min(parse_refusal(payload).retry_after_ms or 0, 60_000)
+    except ProtocolError:
+        return 0

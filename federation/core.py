@@ -24,7 +24,7 @@ from federation.caller import Caller, Failed
 from federation.documents import Documents, read_definition
 from federation.effects import Effect, Reply
 from federation.envelopes import STRANGER, Envelopes
-from federation.errors import NotAMember, OwnLogConflict, PeerError
+from federation.errors import Busy, NotAMember, OwnLogConflict, PeerError
 from federation.gate import Gate, Question, Stranger, Turned, refused_request
 from federation.logs import Logs
 from federation.peers import Early, Peer, PeerStatus
@@ -120,6 +120,7 @@ class Core:
         else:
             reply = self._answer(opened, now_ms, batch)
         peer.bytes_out += len(reply.body)
+        self._tell_others(batch, now_ms)
         self._compare_all()
         return batch.effects(reply)
 
@@ -127,6 +128,7 @@ class Core:
         """Take the answer to a `SendRequest`, or why there is none. An answer after its timeout is dropped."""
         batch = Batch()
         self._caller.on_response(token, answer, now_ms, rng, batch)
+        self._tell_others(batch, now_ms)
         self._compare_all()
         return batch.effects()
 
@@ -177,6 +179,10 @@ class Core:
         self._compare_all()
         return batch.effects()
 
+    def sync_soon(self, now_ms: int) -> int:
+        """Have a session with every peer that can be called at the next tick; how many those are."""
+        return self._caller.sync_soon(now_ms)
+
     def next_wakeup_ms(self) -> int | None:
         """When `tick` has something to do next; None for never. May lie in the past: then at once."""
         return self._caller.next_wakeup_ms()
@@ -216,6 +222,10 @@ class Core:
             if not self._service.serves(asked.request.op):
                 return self._envelopes.refusal(asked, "unknown-op", Refusal(), now_ms)
             payload = self._service.answer(Asked(peer, asked.request, now_ms, batch))
+        except Busy as error:
+            batch.log("mesh.request_refused", peer=peer.node.hex(), op=asked.request.op, code=error.code, why=error.why)
+            refusal = Refusal(error.code, retry_after_ms=error.retry_after_ms)
+            reply = self._envelopes.refusal(asked, "busy", refusal, now_ms)
         except (ProtocolError, PeerError) as error:
             batch.log("mesh.request_refused", peer=peer.node.hex(), op=asked.request.op, code=error.code, why=error.why)
             reply = self._envelopes.refusal(asked, "malformed", Refusal(error.code), now_ms)
@@ -227,6 +237,11 @@ class Core:
         return reply
 
     # -- helpers
+
+    def _tell_others(self, batch: Batch, now_ms: int) -> None:
+        """In a large federation, what came from one peer is announced to a few others."""
+        if batch.entries:
+            self._caller.announce({parsed.header.author for parsed in batch.entries}, now_ms)
 
     def _compare_all(self) -> None:
         digest = self.logs.digest

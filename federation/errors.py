@@ -48,6 +48,10 @@ class Busy(PeerError):
 
     code = "busy"
 
+    def __init__(self, *, what: str, why: str, fix: str, retry_after_ms: int = 0) -> None:
+        super().__init__(what=what, why=why, fix=fix)
+        self.retry_after_ms = retry_after_ms
+
 
 class BadPayload(PeerError):
     """A signed message whose payload has not the shape its operation demands."""

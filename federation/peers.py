@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from federation.backoff import Backoff
+from federation.budget import PushBudget
 from federation.replay import NonceMemory
 from federation.settings import Settings
 from protocol.entries import ParsedEntry
@@ -76,6 +77,8 @@ class Peer:
         node: Node id.
         nonces: Nonces of its requests.
         backoff: How long to leave it alone.
+        budget: What it may push to us.
+        announced: Authors of whom it announced entries that are not here.
         greeted: True once hello was answered and its keys are known.
         asked_ms: When it last sent us an authentic request; at the start, the start.
         is_owed: True after a push to it failed or was left out: a session sends it what we wrote.
@@ -93,6 +96,7 @@ class Peer:
     node: NodeId
     nonces: NonceMemory
     backoff: Backoff
+    budget: PushBudget
     greeted: bool = False
     is_owed: bool = False
     asked_ms: int | None = None
@@ -104,6 +108,7 @@ class Peer:
     challenge: bytes | None = None
     push_queue: list[bytes] = field(default_factory=list)
     pushing: bool = False
+    announced: set[NodeId] = field(default_factory=set)
     early: dict[tuple[NodeId, int], ParsedEntry] = field(default_factory=dict)
     charter_alarm: bytes | None = None
     skew_alarm: bool = False
@@ -125,6 +130,7 @@ class Peer:
             node,
             NonceMemory(settings.nonce_memory_ms, settings.nonces_per_peer),
             Backoff(settings.backoff_first_ms, settings.backoff_most_ms),
+            PushBudget(settings.pushed_bytes, settings.pushed_requests, settings.pushed_entries),
             sync_due_ms=0,
         )
 
@@ -176,6 +182,8 @@ class Peer:
         times that, and never before the pause after a failure is over.
         """
         due = self.sync_due_ms
+        if self.announced:
+            due = self.word_ms if due is None else min(due, self.word_ms)
         if self.unequal_since_ms is not None:
             since = self.unequal_since_ms
             settled = min(max(self.word_ms, since), since + 9 * settings.settle_ms) + settings.settle_ms

@@ -13,7 +13,7 @@ from itertools import islice
 from federation.admission import Admitted, Behind, Decision, Duplicate, Forked, Refused, Superseded
 from federation.batch import Batch
 from federation.documents import Documents
-from federation.errors import BadPayload
+from federation.errors import BadPayload, Busy
 from federation.log_state import AuthorLog
 from federation.logs import Logs, offer_bytes
 from federation.peers import Early, Peer, RefusedItem
@@ -81,6 +81,7 @@ class Service:
         Raises:
             ProtocolError: the payload has not the form of its operation.
             BadPayload: it names an author no charter names.
+            Busy: the peer pushed too much; the error says when it may again.
         """
         return self._ops[asked.request.op](asked)
 
@@ -139,6 +140,14 @@ class Service:
 
     def _push(self, asked: Asked) -> bytes:
         pushed = parse_push_request(asked.request.payload)
+        wait_ms = asked.peer.budget.ask(len(asked.request.payload), len(pushed.entries), asked.now_ms)
+        if wait_ms:
+            raise Busy(
+                what="Push refused",
+                why="the peer pushes more than this node takes from one",
+                fix="It waits and sends the rest later",
+                retry_after_ms=wait_ms,
+            )
         return PushReply(tuple(self._pushed(data, asked) for data in pushed.entries)).encode()
 
     def _pushed(self, data: bytes, asked: Asked) -> PushVerdict:
@@ -158,10 +167,12 @@ class Service:
 
     def _announce(self, asked: Asked) -> bytes:
         announced = parse_announce(asked.request.payload)
+        if asked.peer.budget.ask(len(asked.request.payload), 0, asked.now_ms):
+            return b""  # what it has is found by comparing heads
         for author, _, seq, entry in announced.heads:
             log = self._logs.log(author)
             if log is not None and not log.holds(entry, seq):
-                asked.peer.sync_due_ms = asked.now_ms
+                asked.peer.announced.add(author)
         return b""
 
     def _docs(self, asked: Asked) -> bytes:

@@ -99,6 +99,8 @@ class Session:
         dug: Authors whose logs were searched already: once a session is enough.
         is_partial: True when a log was left to another session.
         has_greeted: True once hello was said in this session.
+        only_announced: True when it fetches what the peer announced and compares nothing.
+        is_probe: True when it started only because digests differed for a while.
     """
 
     means: Means
@@ -108,15 +110,25 @@ class Session:
     dug: set[NodeId] = field(default_factory=set)
     is_partial: bool = False
     has_greeted: bool = False
+    is_probe: bool = False
+    started_ms: int = 0
+    only_announced: bool = False
     _sent: int = 0
     _more: bool = False
 
     @classmethod
-    def start(cls, means: Means, peer: Peer) -> Session:
-        """A session that greets when that is due, and compares."""
-        session = cls(means, peer)
+    def start(
+        cls, means: Means, peer: Peer, now_ms: int, *, is_probe: bool = False, only_announced: bool = False
+    ) -> Session:
+        """A session that greets when that is due, and compares, or fetches what was announced."""
+        session = cls(means, peer, is_probe=is_probe, started_ms=now_ms, only_announced=only_announced)
+        announced, peer.announced = sorted(peer.announced), set()
         if not peer.greeted:
             session.steps.append(Greet())
+        if only_announced:
+            logs = (means.logs.log(author) for author in announced)
+            session.steps.extend(Pull(log.author, log.height, 1) for log in logs if log is not None)
+            return session
         missing = tuple(means.logs.rules.missing_definitions())[:MAX_DOCUMENTS]
         if missing:
             session.steps.append(Fetch(missing))

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from federation.budget import Rate
+
+PUSHED_BYTES: Final = Rate(2 << 20, 32 << 20)
+PUSHED_REQUESTS: Final = Rate(20, 400)
+PUSHED_ENTRIES: Final = Rate(500, 8_192)  # each costs a verification, about 0.1 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +31,9 @@ class Settings:
     payload_bytes: int = (1 << 20) - (16 << 10)  # what is left of a request for its payload
     payload_entries: int = 512
     headers_at_once: int = 512
+    push_up_to: int = 150  # members; above, entries are announced to a few and fetched
+    announce_to: int = 8
+    unreachable_interval_ms: int = 15_000  # a node without an endpoint is pushed nothing: it asks two peers so often
+    pushed_bytes: Rate = PUSHED_BYTES  # a peer may push so much a second, and so much at once
+    pushed_requests: Rate = PUSHED_REQUESTS
+    pushed_entries: Rate = PUSHED_ENTRIES

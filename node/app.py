@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sqlite3
+import ssl
 import sys
 import threading
 import time
@@ -53,6 +54,7 @@ from node.http.health import health_routes
 from node.http.keys import key_routes
 from node.http.keys_admin import key_turn_routes
 from node.http.live import LiveEndpoint
+from node.http.mesh_admin import MeshView, mesh_view_routes
 from node.http.origin import Origins, open_country_database
 from node.http.privacy_page import Disclosed, privacy_routes
 from node.http.releases import ReleasesEndpoint
@@ -77,6 +79,7 @@ from node.membership import Membership, load_membership
 from node.mesh.driver import MeshDriver
 from node.mesh.own_log import OwnLog, Parts
 from node.mesh.server import mesh_routes
+from node.mesh.tls import pin_of_file, self_signed, server_context
 from node.mesh.transport import MeshTransport
 from node.recent import Recent
 from node.signing_keys import SigningKeys
@@ -229,13 +232,14 @@ class Node:
 
     def readiness(self) -> dict[str, Any]:
         listen = self.config.listen
+        scheme = "https" if listen.has_tls else "http"
         return {
             "event": "ready",
             "name": self.config.name,
             "node": self.membership.node.hex(),
-            "public": f"http://{listen.public}",
-            "mesh": f"http://{listen.mesh}",
-            "research": f"http://{listen.research}",
+            "public": f"{scheme}://{listen.public}",
+            "mesh": f"{scheme}://{listen.mesh}",
+            "research": f"{scheme}://{listen.research}",
             "socket": str(self.socket),
             "pid": os.getpid(),
         }
@@ -432,7 +436,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     sites = Sites()
     stack.push_async_callback(sites.close)
     stack.callback(node.live.close)
-    await sites.open(_routes(node))
+    await sites.open(_routes(node), _tls(config))
     node.socket = admin_socket_path(membership.node)
     await sites.open_admin_socket(_admin_app(node), node.socket)
     _write_socket_path(config.data / "socket", node.socket)
@@ -545,22 +549,27 @@ def _begin_log(node: Node) -> None:
 
 
 def _tell_endpoint(node: Node) -> None:
-    """An endpoint entry where the configuration names another than charter and log."""
+    """An endpoint entry where the configuration names another than charter and log, or the pinned key is another."""
     advertised = node.config.mesh.advertise
-    if advertised and advertised != _known_endpoint(node):
-        entry = node.publisher.publish_other(ENDPOINT, EndpointData((Endpoint(advertised),)).encode())
+    if not advertised:
+        return
+    files = _tls_files(node.config)
+    pin = pin_of_file(files[0]) if files is not None and node.config.listen.self_signed else None
+    endpoint = Endpoint(advertised, pin)
+    if endpoint != _known_endpoint(node):
+        entry = node.publisher.publish_other(ENDPOINT, EndpointData((endpoint,)).encode())
         node.publisher.anchor(entry)
         node.committed([entry])
 
 
-def _known_endpoint(node: Node) -> str | None:
+def _known_endpoint(node: Node) -> Endpoint | None:
     from protocol.kind_data import parse_endpoint_data
 
     endpoints = node.membership.member.endpoints
     for entry in node.logs.replay(node.membership.node):
         if entry.header.kind == ENDPOINT:
             endpoints = parse_endpoint_data(entry.entry.data).endpoints
-    return endpoints[0].url if endpoints else None
+    return endpoints[0] if endpoints else None
 
 
 def _make_rounds(node: Node, plans: PlanBook) -> ReleaseRound:
@@ -687,7 +696,33 @@ def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
 
 def _admin_app(node: Node) -> web.Application:
     research = _research(node, read_gate(node.tokens, is_open=True))
-    return make_admin_app(node, [*research, *admin_custody_routes(node.custody), *key_turn_routes(node.turns)])
+    return make_admin_app(
+        node,
+        [
+            *research,
+            *admin_custody_routes(node.custody),
+            *key_turn_routes(node.turns),
+            *mesh_view_routes(_mesh_view(node)),
+        ],
+    )
+
+
+def _tls(config: NodeConfig) -> ssl.SSLContext | None:
+    files = _tls_files(config)
+    return None if files is None else server_context(*files)
+
+
+def _tls_files(config: NodeConfig) -> tuple[Path, Path] | None:
+    """Certificate and key the listeners serve with; None for plain HTTP."""
+    listen = config.listen
+    if listen.self_signed:
+        return self_signed(config.data / "tls", config.name)
+    return None if listen.tls_cert is None or listen.tls_key is None else (listen.tls_cert, listen.tls_key)
+
+
+def _mesh_view(node: Node) -> MeshView:
+    names = {member.node: member.name for member in node.membership.charter.members}
+    return MeshView(driver=node.mesh, logs=node.logs, own_log=node.own_log, clock=node.clock, names=names)
 
 
 def _write_socket_path(file: Path, socket: Path) -> None:

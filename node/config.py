@@ -57,6 +57,14 @@ class ListenConfig:
     research: Address
     admin: Address | None = None
     behind_proxy: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    self_signed: bool = False
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the listeners themselves speak TLS."""
+        return self.self_signed or self.tls_cert is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,9 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
         "research",
         "admin",
         "behind_proxy",
+        "tls_cert",
+        "tls_key",
+        "self_signed",
         "trusted_proxies",
         "country_header",
         "country_database",
@@ -160,7 +171,7 @@ def parse_config(text: str, path: Path) -> NodeConfig:
         plan=base / _text(tree, "plan", path, default="plan.yaml"),
         epoch=cast(EpochLength, epoch),  # checked just above
         anchor=anchor,
-        listen=_listen(tree.get("listen", {}), path),
+        listen=_listen(tree.get("listen", {}), base, path),
         mesh=_mesh(tree.get("mesh", {}), path),
         release_tick_s=_integer(tree.get("release", {}), "tick_s", path, default=300, low=1, high=86_400),
         backfill_from=_backfill_from(tree.get("backfill", {}), path),
@@ -171,7 +182,7 @@ def parse_config(text: str, path: Path) -> NodeConfig:
     )
 
 
-def _listen(section: dict[str, Any], path: Path) -> ListenConfig:
+def _listen(section: dict[str, Any], base: Path, path: Path) -> ListenConfig:
     public = _address(_text(section, "public", path, default="127.0.0.1:7700"), "listen.public", path)
     mesh = _address(_text(section, "mesh", path, default=str(public)), "listen.mesh", path)
     research = _address(_text(section, "research", path, default=str(public)), "listen.research", path)
@@ -186,14 +197,34 @@ def _listen(section: dict[str, Any], path: Path) -> ListenConfig:
     behind_proxy = section.get("behind_proxy", False)
     if not isinstance(behind_proxy, bool):
         raise _refused(path, "listen.behind_proxy is not true or false", "Write true or false without quotes")
+    self_signed = section.get("self_signed", False)
+    if not isinstance(self_signed, bool):
+        raise _refused(path, "listen.self_signed is not true or false", "Write true or false without quotes")
+    certificate, key = (_text(section, name, path, default="") for name in ("tls_cert", "tls_key"))
+    if bool(certificate) != bool(key) or (self_signed and certificate):
+        raise _refused(
+            path,
+            "listen.tls_cert, tls_key and self_signed do not go together",
+            "Give tls_cert and tls_key, or self_signed = true, or none of them",
+        )
+    has_tls = self_signed or bool(certificate)
     for where, address in (("public", public), ("mesh", mesh), ("research", research)):
-        if not address.is_loopback and not behind_proxy:
+        if not address.is_loopback and not behind_proxy and not has_tls:
             raise _refused(
                 path,
                 f"listen.{where} is {address}, which others can reach without TLS",
-                "Listen on 127.0.0.1 behind a TLS proxy, or say behind_proxy = true in [listen]",
+                "Listen on 127.0.0.1 behind a TLS proxy, say behind_proxy = true, or give tls_cert and tls_key",
             )
-    return ListenConfig(public=public, mesh=mesh, research=research, admin=admin, behind_proxy=behind_proxy)
+    return ListenConfig(
+        public=public,
+        mesh=mesh,
+        research=research,
+        admin=admin,
+        behind_proxy=behind_proxy,
+        tls_cert=base / certificate if certificate else None,
+        tls_key=base / key if key else None,
+        self_signed=self_signed,
+    )
 
 
 def _origin(section: dict[str, Any], base: Path, path: Path) -> OriginConfig:

@@ -38,6 +38,7 @@ class SigningKeys:
         Raises:
             ConfigError: no file holds it; the data are older than a rotation, or the wrong files are here.
         """
+        self._sweep()
         found = self._read_all()
         current = next((key for _, key in found if key.public == keys.signing_key), None)
         if current is None:
@@ -91,6 +92,7 @@ class SigningKeys:
     # -- files
 
     def _make(self, name: str, kind: KeyKind) -> SigningKey:
+        self._sweep()
         self._destroy(name)  # of a turn that never came to be
         seed = self._rng(32)
         key = SigningKey(seed)
@@ -118,6 +120,12 @@ class SigningKeys:
             raise RuntimeError("a key is moved only while another file holds it")
         self._destroy(name)
         write_key(self._folder / name, KeyFile(kind, key.secret, key.public))
+
+    def _sweep(self) -> None:
+        """Destroy what a crash left of a file being written: it may hold a whole key."""
+        for name, _ in _FILES:
+            for path in self._folder.glob(f".{name}.*.new"):
+                self._destroy(path.name)
 
     def _destroy(self, name: str) -> None:
         path = self._folder / name

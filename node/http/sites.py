@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,8 +30,10 @@ class Sites:
         self._runners: list[web.AppRunner] = []
         self._socket_path: Path | None = None
 
-    async def open(self, routes: Mapping[Address, Sequence[web.AbstractRouteDef]]) -> None:
-        """Listen on each address with its routes.
+    async def open(
+        self, routes: Mapping[Address, Sequence[web.AbstractRouteDef]], tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Listen on each address with its routes; with `tls` over TLS only.
 
         Raises:
             ConfigError: an address is in use or not this machine's; what was opened is closed again.
@@ -41,7 +44,10 @@ class Sites:
             app.router.add_routes(of_address)
             runner = await self._run(app)
             try:
-                await web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_port=False).start()
+                site = web.TCPSite(
+                    runner, address.host, address.port, backlog=BACKLOG, reuse_port=False, ssl_context=tls
+                )
+                await site.start()
             except OSError as error:
                 await self.close()
                 raise _cannot_listen(address, error) from error

@@ -109,6 +109,12 @@ class MeshDriver:
         self.counters.sent[sender] += len(reply.body)
         return reply.status, reply.body
 
+    def sync_now(self) -> int:
+        """Compare logs with every peer that can be called; how many those are."""
+        asked = self.core.sync_soon(self._clock.now_ms())
+        self._carry_out(self.core.tick(self._clock.now_ms(), self._rng))
+        return asked
+
     def own_entries(self, entries: Sequence[ParsedEntry], key: SigningKey | None = None) -> None:
         """Entries of the own log that are committed and anchored: judge and push them.
 

@@ -15,6 +15,7 @@ from yarl import URL
 
 from node.errors import TransportError
 from node.mesh.resolver import GuardedResolver, is_public_address
+from node.mesh.tls import KeyPin
 
 MEDIA_TYPE: Final = "application/vnd.murmur.mesh+msgpack;v=1"
 MAX_RESPONSE_BYTES: Final = 2 << 20  # a range response: 1 MiB of entries and its envelope
@@ -36,16 +37,17 @@ class MeshTransport:
         """
         target = URL(url.rstrip("/") + "/mesh/v1/" + op)
         self._check(target)
-        if tls_pin is not None:
-            raise _failed("its endpoint pins a TLS key, which this version cannot check")
+        trust = True if tls_pin is None else KeyPin(tls_pin)
         try:
             async with self._open().post(
-                target, data=body, headers={"Content-Type": MEDIA_TYPE}, allow_redirects=False
+                target, data=body, headers={"Content-Type": MEDIA_TYPE}, allow_redirects=False, ssl=trust
             ) as response:
                 answer = await response.content.read(MAX_RESPONSE_BYTES + 1)
                 while not response.content.at_eof() and len(answer) <= MAX_RESPONSE_BYTES:
                     answer += await response.content.read(MAX_RESPONSE_BYTES + 1 - len(answer))
                 status, kind = response.status, response.content_type
+        except aiohttp.ServerFingerprintMismatch as error:
+            raise _failed("its TLS key is not the one its endpoint pins") from error
         except (TimeoutError, aiohttp.ClientError, ssl.SSLError, OSError) as error:
             raise _failed(str(error) or type(error).__name__) from error
         if len(answer) > MAX_RESPONSE_BYTES:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -152,3 +154,28 @@ def test_a_release_nobody_holds_is_never_made_again(federation: Federation) -> N
     assert all(outcome == "abstain" for outcome, _ in rows)
     assert spent > 0
     wait_for("all agree", lambda: in_step(federation, "amber", "birch", "cedar", "dune"))
+
+
+def test_operators_see_the_mesh(federation: Federation) -> None:
+    """Peers, heads, checks and evidence as the node knows them, from the command line."""
+    begin(federation, "amber", "birch")
+    data = str(federation.places["amber"].data)
+    wait_for("they agree", lambda: in_step(federation, "amber", "birch"))
+
+    def told(*words: str, code: int = 0) -> dict[str, Any]:
+        done = subprocess.run(
+            [sys.executable, "-m", "node", *words, "--data", data, "-o", "json"], capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        return dict(json.loads(done.stdout))
+
+    assert told("mesh", "sync")["asked"] == 3
+    peers = {peer["name"]: peer for peer in told("peers")["peers"]}
+    assert peers["birch"]["in_step"]
+    assert peers["cedar"]["last_success_ms"] is None
+    heads = told("mesh", "heads")
+    assert heads["digest"] == digest(federation, "birch")
+    checks = {check["name"]: check["state"] for check in told("mesh", "doctor")["checks"]}
+    assert (checks["own log"], checks["peers"], checks["frozen logs"]) == ("pass", "warn", "pass")
+    assert told("mesh", "evidence")["evidence"] == []

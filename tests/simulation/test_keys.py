@@ -234,3 +234,35 @@ def test_clones_that_rotate_freeze_below_both(rotations: tuple[int, int]) -> Non
 
 def test_quick_settings_are_the_worlds() -> None:
     assert World(2, 1).settings is QUICK
+
+
+@pytest.mark.parametrize("reachable", [0, 1, 3, 4])
+def test_a_rolled_back_node_gets_its_log_from_whoever_answers(reachable: int) -> None:
+    """With no peer or one it knows that no majority answered; with most or all it holds its whole log again."""
+    world = World(5, 10)
+    world.settle()
+    owner = world.nodes[0]
+    for number in range(4):
+        commit(world, owner, number)
+    world.commit(owner, owner.author.rotate())
+    commit(world, owner, 5)
+    world.settle()
+    owner.core = None
+    kept = [parsed for parsed in owner.disk.all() if parsed.header.seq < 2]
+    owner.disk.entries.clear()
+    owner.disk.by_id.clear()
+    owner.disk.append(kept)
+    world.cut([[0, *range(1, reachable + 1)], list(range(reachable + 1, 5))])
+    present, owner.author.turns = owner.author.turns, 0  # its key file is as old as its disk
+    world.boot(owner)
+    world.run(20_000)
+    core = core_of(owner)
+    assert (2 * len(core.compared_with) > len(core.peers())) == (reachable >= 3)
+    assert log_at(owner, owner).height == (7 if reachable else 2)
+    world.heal()
+    world.settle()
+    owner.author.turns = present
+    core.use_key(owner.author.key)
+    commit(world, owner, 6)
+    world.settle()
+    check_converged(world)

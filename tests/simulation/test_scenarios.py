@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from federation.budget import Rate
 from federation.core import Core
 from federation.evidence import parse_evidence, verify_evidence
 from federation.verdicts import COUNTED, Void, Waiting
@@ -336,3 +337,46 @@ def test_quiet_nodes_say_little(size: int) -> None:
     asked = sum(world.traffic[op] - before[op] for op in ("hello", "heads", "range", "push", "docs"))
     assert asked <= 12 * size
     assert (world.traffic["bytes"] - before["bytes"]) / asked < 1_000
+
+
+def test_a_burst_of_all_is_compared_once_a_node() -> None:
+    """Twelve nodes publish at once: every peer's last word is an old one, and one question each settles it."""
+    world = World(12, 17, settings=SLOW)
+    world.settle()
+    world.run(5_000)
+    before = world.traffic.copy()
+    for number in range(3):
+        for node in world.nodes:
+            publish(world, node, number)
+    world.run(20_000)
+    assert world.in_step()
+    assert world.traffic["heads"] - before["heads"] <= 24
+    assert world.traffic["push"] - before["push"] == 12 * 11
+
+
+def test_a_large_federation_announces_and_fetches() -> None:
+    """Above ten members entries are named to a few peers, which fetch and name them on; bodies travel about once."""
+    world = World(14, 18, settings=replace(SLOW, push_up_to=10, announce_to=4))
+    world.settle()
+    world.run(5_000)
+    before = world.traffic.copy()
+    parsed = [publish(world, world.nodes[0], number) for number in range(3)]
+    world.run(2_000)
+    assert all(has(node, item) for node in world.nodes for item in parsed)
+    assert world.traffic["push"] == before["push"]
+    assert world.traffic["range"] - before["range"] <= 2 * 13
+    check_converged(world)
+
+
+def test_a_peer_that_pushes_too_much_is_told_to_wait() -> None:
+    """Its pushes are refused for a while, nobody else's are, and in the end everything is everywhere."""
+    settings = replace(QUICK, pushed_requests=Rate(1, 3), payload_entries=1)
+    world = World(3, 19, settings=settings)
+    world.settle()
+    for number in range(12):
+        publish(world, world.nodes[0], number)
+        world.run(50)
+    world.settle()
+    check_converged(world)
+    refused = [node for node in world.nodes if any(log[1] == "busy" for log in node.refusals)]
+    assert refused

@@ -23,6 +23,7 @@ from federation.effects import (
     Change,
     Effect,
     Judged,
+    Log,
     Reply,
     SendRequest,
     StoreDefinition,
@@ -99,6 +100,7 @@ class SimNode:
     verdicts: dict[EntryId, Verdict] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    refusals: list[tuple[str, str]] = field(default_factory=list)  # (op, code) of requests it turned away
 
     @property
     def id(self) -> NodeId:
@@ -266,6 +268,9 @@ class World:
                     node.verdicts.update({change.entry: change.verdict for change in changes})
                 case Alarm():
                     node.alarms.append(effect)
+                case Log("mesh.request_refused", fields):
+                    found = dict(fields)
+                    node.refusals.append((str(found.get("op")), str(found.get("code"))))
                 case SendRequest():
                     self._post(node, effect)
                 case Reply():
