@@ -35,7 +35,7 @@ from federation.peers import PeerStatus
 from federation.query import MetricRow
 from federation.settings import Settings
 from node.anchor import EMPTY_LOG, load_anchor
-from node.clock import Clock, SystemClock, boot_of
+from node.clock import Clock, SystemClock, boot_of, hour_of_ms
 from node.commons_db.projection import Projection, Sources
 from node.commons_db.researcher import Researcher
 from node.config import Address, NodeConfig, load_config
@@ -95,6 +95,7 @@ from node.vault.master_key import MasterKey
 from node.vault.vault import Vault
 from node.yaml import load_strings
 from privacy.ledger import Balance
+from privacy.plan_changes import alters_stored_form, changes_between
 from privacy.tracking_plan import Plan, parse_plan
 from privacy.units import Window, epoch_of, hour_of
 from protocol.endpoints import Endpoint
@@ -166,6 +167,7 @@ class Node:
         self.ledger: LedgerStore
         self.vault: Vault
         self.plan: Plan
+        self.plans: PlanBook
         self.plan_number: int
         self.standing: list[StandingMetric]
         self.facts: Facts
@@ -303,6 +305,35 @@ class Node:
             kind, scopes, label, origins=origins, now_s=self.clock.now_ms() // 1000, rng=os.urandom
         )
 
+    def apply_plan(self) -> dict[str, Any]:
+        """Read the plan's file again. It is in force at once, or, where it alters a stored form, from the next epoch.
+
+        Raises:
+            ConfigError, PrivacyError: the file holds no plan for this node; the plan in force stays.
+        """
+        plan = load_plan(self.config.plan)
+        check_person_kinds(plan, self.config.epoch)
+        changes = changes_between(self.plan, plan)
+        listed = [{"kind": change.kind, "where": change.where, "words": change.words} for change in changes]
+        if alters_stored_form(changes):
+            now_ms = self.clock.now_ms()
+            begins = epoch_of(self.config.epoch, hour_of_ms(now_ms)).next
+            self._loop.call_later(begins.start_hour * 3600 - now_ms / 1000, self._adopt, plan)
+            return {"changes": listed, "begins": begins.text}
+        self._adopt(plan)
+        return {"changes": listed, "begins": "at once"}
+
+    def _adopt(self, plan: Plan) -> None:
+        """Take events by this plan from now on."""
+        try:
+            self.plan_number = self.plans.adopt(plan, now_s=self.clock.now_ms() // 1000)
+        except StorageError as error:
+            self.fail(error)
+            return
+        self.plan = plan
+        self.ingest.plan = IntakePlan(plan, self.plan_number)
+        log.info("plan.adopted", number=self.plan_number)
+
     def revoke_token(self, token_id: str) -> Token:
         return self.tokens.revoke(token_id, now_s=self.clock.now_ms() // 1000)
 
@@ -346,6 +377,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     lock = DataLock(config.data)
     stack.callback(lock.release)
     plan = load_plan(config.plan)
+    check_person_kinds(plan, config.epoch)
     keys = _Keys(
         SigningKeys(config.data / "keys"),
         MasterKey(config.data / "keys", disk),
@@ -365,6 +397,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     node.ledger = LedgerStore(node.database)
     _reconcile_ledger(node)
     node.plan, node.plan_number, node.standing = plan, plan_number, standing
+    node.plans = plans
     reserve = reserver(node.ledger, standing, lambda: {plan_number: plan}, membership.member.counts_from)
     node.vault = _open_vault(node, keys, standing, reserve, disk)
     stack.callback(node.vault.close)
@@ -449,6 +482,18 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     worker.start()
     log.info("node.ready", node=membership.node.hex()[:16], charter_version=membership.charter.version)
     return node
+
+
+def check_person_kinds(plan: Plan, epoch: str) -> None:
+    """ConfigError where an app counts by address in epochs longer than a day."""
+    named = [app.name for app in plan.apps if app.person_kind == "address"]
+    if named and epoch != "day":
+        raise ConfigError(
+            code="address_needs_day_epochs",
+            what=f"The tracking plan is refused at apps.{named[0]}.person",
+            why=f"persons by address are counted in day epochs only, and this node has {epoch} epochs",
+            fix='Choose "session" or "user", or epoch = "day" for a new node',
+        )
 
 
 def load_plan(path: Path) -> Plan:

@@ -184,8 +184,9 @@ class Ingest:
     def _take_group(self, taken: list[_Waiting]) -> list[_Answer]:
         """Decode, filter and seal what waits, up to a group. `taken` names what was taken, also on failure."""
         refusals: list[NodeError | None] = []
+        plan = self.plan  # another one may come meanwhile
         with self._vault.gate:
-            group = Group(self._vault, self.plan, hour_of_ms(self._clock.now_ms()), self._rng)
+            group = Group(self._vault, plan, hour_of_ms(self._clock.now_ms()), self._rng)
             size = 0
             while max(group.events, len(taken)) < self._group_events and size < GROUP_BYTES:
                 waiting = self._next()
@@ -196,7 +197,7 @@ class Ingest:
                 refusals.append(_take(group, waiting[0]))
             receipts = iter(group.finish())
             if group.rows_by_epoch:
-                self._vault.append(group.rows_by_epoch, self.plan.slots)
+                self._vault.append(group.rows_by_epoch, plan.slots)
         found = (next(receipts) if refused is None else refused for refused in refusals)
         return [one if isinstance(one, Receipt | NodeError) else _failed(one) for one in found]
 

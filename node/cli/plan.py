@@ -9,6 +9,7 @@ import click
 
 from node.cli.kit import exits
 from node.cli.kit.base import Noun
+from node.cli.kit.choice import client_of, node_option
 from node.cli.kit.failures import CommandRefused
 from node.cli.kit.output import emit, emit_json, output_option, say
 
@@ -60,6 +61,21 @@ def diff(old: Path, new: Path, output: str) -> None:
         emit(f"{change.kind}: {change.where}: {change.words}")
     if waits:
         say("It alters how events are stored, so rows of both kinds meet in one epoch; begin with a new one.")
+
+
+@command.command("apply", examples=(("murmur plan apply", "after an edit of the plan's file; no restart"),))
+@node_option
+def apply_(data: Path) -> None:
+    """Have the running node read its plan again; a change that alters stored forms begins with the next epoch."""
+    answer = client_of(data).post("/v1/admin/plan", {})
+    for change in answer["changes"]:
+        emit(f"{change['kind']}: {change['where']}: {change['words']}")
+    if not answer["changes"]:
+        say("The plan collects what it did.")
+    elif answer["begins"] == "at once":
+        say("It is in force.")
+    else:
+        say(f"It begins with epoch {answer['begins']}, if the node runs until then; a start takes it at once.")
 
 
 @command.command(examples=(("murmur plan infer events.ndjson --person session --purpose analytics", ""),))

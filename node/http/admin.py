@@ -31,6 +31,7 @@ class NodePort(Protocol):
     def budget(self) -> Mapping[str, Any]: ...
     def finish_backfill(self, through: date) -> Mapping[str, Any]: ...
     def create_token(self, kind: str, scopes: list[str], label: str, origins: list[str]) -> tuple[str, Token]: ...
+    def apply_plan(self) -> Mapping[str, Any]: ...
     def revoke_token(self, token_id: str) -> Token: ...
 
 
@@ -81,6 +82,9 @@ def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = 
             ) from error
         return _json(202, {"schema": "murmur.backfill/1", **node.finish_backfill(through)})
 
+    async def apply_plan(_request: web.Request) -> web.Response:
+        return _json(200, {"schema": "murmur.plan/1", **node.apply_plan()})
+
     async def recent(request: web.Request) -> web.Response:
         after = request.query.get("after", "0")
         number = int(after) if after.isascii() and after.isdigit() else 0
@@ -88,6 +92,7 @@ def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = 
 
     app = web.Application(middlewares=[problem_middleware])
     app.router.add_get("/v1/ingest/recent", recent)
+    app.router.add_post("/v1/admin/plan", apply_plan)
     app.router.add_get("/v1/admin/status", status)
     app.router.add_get("/v1/admin/mesh", mesh)
     app.router.add_get("/v1/admin/ledger", ledger)
