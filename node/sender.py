@@ -62,8 +62,8 @@ class Sender:
         """Put one event among those that wait."""
         self._waiting.append(
             {
-                "a": self._app, "n": action, "p": dict(attributes or {}), "t": int(time.time()), "u": user, "s": session,
-                "g": country, "c": list(consent), "i": uuid.uuid4().hex,
+                "a": self._app, "n": action, "p": dict(attributes or {}), "t": int(time.time()), "u": user,
+                "s": session, "g": country, "c": list(consent), "i": uuid.uuid4().hex,
             }
         )  # fmt: skip
         if len(self._waiting) >= BATCH:

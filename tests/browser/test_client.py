@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import random
 import re
 import shutil
+import signal
 import urllib.request
 from collections.abc import Iterator
 from importlib.resources import files
@@ -178,3 +181,35 @@ def test_types_and_script_are_served(shop: Shop) -> None:
     for name in ("client.js", "client.d.ts"):
         with urllib.request.urlopen(f"{shop.node.url}/{name}") as answer:
             assert answer.read() == files("node.client_js").joinpath(name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_restarting_node_that_drops_requests_loses_nothing(shop: Shop) -> None:
+    """Killed every 30 s, 5 % of requests dropped, half of them after the node took them: each counts once."""
+    draw = random.Random(7)
+
+    def drop(route: Any) -> None:
+        chance = draw.random()
+        if chance < 0.025:
+            route.abort()
+            return
+        if chance < 0.05:
+            with contextlib.suppress(sync_api.Error):
+                route.fetch()  # taken, and the answer is lost
+            route.abort()
+            return
+        route.continue_()
+
+    shop.page.route(re.compile("/v1/events"), drop)
+    shop.open()
+    one = "if (sent < 2000) { sent++; murmur('buy', { kind: 'book' }); }"
+    shop.page.evaluate(f"window.sent = 0; setInterval(() => {{ {one} }}, 50)")
+    for _ in range(3):
+        shop.page.wait_for_timeout(30_000)
+        shop.node.stop(signal.SIGKILL)
+        shop.node.start()
+    shop.page.wait_for_function("sent >= 2000", timeout=120_000)
+    shop.page.evaluate("dispatchEvent(new Event('online'))")
+    shop.page.wait_for_function("!localStorage.getItem('murmur:q')", timeout=300_000)
+    assert 0.999 * 2000 < shop.counted() <= 2000
