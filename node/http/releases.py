@@ -130,7 +130,7 @@ def _asked(request: web.Request) -> dict[str, str]:
             raise BadParameter(
                 why=f"the parameter {name[:40]!a} is unknown or given twice", fix=f"Use each once: {', '.join(known)}"
             )
-    return {name: text for name, text in request.query.items() if text}
+    return dict(request.query)
 
 
 def _fits(row: ReleaseRow, asked: dict[str, str]) -> bool:
