@@ -159,6 +159,7 @@ class Node:
         self.failure: BaseException | None = None
         self.recent = Recent()
         self._stopped = stopped
+        self._settling: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         # Set by `_start` in this order; each needs the ones before it.
         self.database: StateDatabase
@@ -213,6 +214,24 @@ class Node:
     def committed(self, entries: Sequence[ParsedEntry]) -> None:
         """Hand entries that are on disk, anchor included, to the mesh. Called from the release worker's thread."""
         self._loop.call_soon_threadsafe(self.mesh.own_entries, tuple(entries))
+
+    def progressed(self) -> None:
+        """Something was exchanged with a peer: perhaps all that signing waited for. In the event loop."""
+        self.own_log.note_progress()
+        if self.own_log.can_settle and self._settling is None:
+            self._settling = self._loop.create_task(asyncio.to_thread(self._settle))
+
+    def _settle(self) -> None:
+        """Begin to sign as soon as that may be, not only at the next tick."""
+        try:
+            with self.turns.lock:
+                self.own_log.settle()
+        except StorageError as error:
+            log.error("own_log.failed", code=error.code)
+            if error.fatal:
+                self.fail(error)
+        finally:
+            self._settling = None
 
     def hand_over(self, entry: ParsedEntry, key: SigningKey) -> None:
         """Give a committed rotate or recover to the mesh and wait until it has it; from another thread."""
@@ -691,7 +710,7 @@ def _make_mesh(node: Node) -> MeshDriver:
         on_fatal=node.fail,
         on_conflict=lambda _why: node.own_log.note_conflict(),
         on_foreign=lambda entries: node.own_log.note_foreign(entries),
-        on_progress=lambda: node.own_log.note_progress(),
+        on_progress=node.progressed,
         on_judged=node.judged,
     )
 

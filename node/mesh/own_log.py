@@ -10,7 +10,7 @@ At every start the node asks its peers for its own log and adopts whatever is lo
 An own entry that comes from elsewhere later means that a clone runs or the data were rolled back under the node: it
 stops signing at once, before that entry is stored, until it is started again. Ingest goes on through all of this.
 
-`note_*` are called in the event loop, everything else in the release worker's thread, the only one that signs.
+`note_*` are called in the event loop; `settle` in a thread, while no release round is under way.
 """
 
 from __future__ import annotations
@@ -98,6 +98,13 @@ class OwnLog:
         self._asked_all = all(
             peer.node in compared or peer.url is None or peer.last_failure_ms is not None for peer in peers
         )
+
+    @property
+    def can_settle(self) -> bool:
+        """Whether signing waits for nothing any more but `settle`."""
+        if self._is_ready or self._conflict or self._failure is not None:
+            return False
+        return self._asked_all or self._has_majority()
 
     # -- in the worker
 
