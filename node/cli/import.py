@@ -17,7 +17,7 @@ from node.cli.kit import exits
 from node.cli.kit.base import Verb
 from node.cli.kit.choice import client_of, config_path
 from node.cli.kit.failures import CommandRefused
-from node.cli.kit.output import emit_json, say
+from node.cli.kit.output import emit, emit_json, output_option, say
 
 if TYPE_CHECKING:
     from node.config import Address
@@ -46,9 +46,10 @@ _TRIES = 8
 )
 @click.option("--backfill", is_flag=True, help="Also past days, as far as [backfill] from allows.")
 @click.option("--dry-run", is_flag=True, help="Filter here and count; send nothing.")
+@output_option("text", "json")
 def command(
     file: Path, config: Path | None, kind: str | None, app: str | None, action: str | None, consent: tuple[str, ...],
-    backfill: bool, dry_run: bool,
+    backfill: bool, dry_run: bool, output: str,
 ) -> None:  # fmt: skip
     """Send a file of events to the running node. Stopped in between, it goes on where it was; each counts once."""
     from node.config import load_config
@@ -79,7 +80,12 @@ def command(
                     progress.tell(done + used)
     if place is not None:
         place.unlink(missing_ok=True)
-    emit_json("murmur.import/1", {"dry_run": dry_run, "events": {k: n for k, n in sorted(counts.items()) if n}})
+    found = {name: count for name, count in sorted(counts.items()) if count}
+    if output == "json":
+        emit_json("murmur.import/1", {"dry_run": dry_run, "events": found})
+        return
+    for name, count in found.items():
+        emit(f"{count:>12,}  {name}")
 
 
 class _Sender:

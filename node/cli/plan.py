@@ -33,10 +33,14 @@ def command() -> None:
 
 @command.command(examples=(("murmur plan check plan.yaml", ""),))
 @click.argument("file", type=_FILE)
-def check(file: Path) -> None:
+@output_option("text", "json")
+def check(file: Path, output: str) -> None:
     """Check a tracking plan; a mistake is named with its line."""
     plan = _load(file)
     actions = sum(len(app.actions) for app in plan.apps)
+    if output == "json":
+        emit_json("murmur.plan_check/1", {"plan": plan.name, "apps": len(plan.apps), "actions": actions})
+        return
     say(f"{file}: in order; {len(plan.apps)} apps, {actions} actions.")
 
 
@@ -65,9 +69,13 @@ def diff(old: Path, new: Path, output: str) -> None:
 
 @command.command("apply", examples=(("murmur plan apply", "after an edit of the plan's file; no restart"),))
 @node_option
-def apply_(data: Path) -> None:
+@output_option("text", "json")
+def apply_(data: Path, output: str) -> None:
     """Have the running node read its plan again; a change that alters stored forms begins with the next epoch."""
     answer = client_of(data).post("/v1/admin/plan", {})
+    if output == "json":
+        emit_json(answer.pop("schema", "murmur.plan/1"), answer)
+        return
     for change in answer["changes"]:
         emit(f"{change['kind']}: {change['where']}: {change['words']}")
     if not answer["changes"]:
@@ -86,7 +94,8 @@ def apply_(data: Path) -> None:
 )  # fmt: skip
 @click.option("--purpose", metavar="NAME", help="The consent that is asked for; without it, none.")
 @click.option("--name", default="plan", show_default=True, help="The plan's name.")
-def infer(file: IO[bytes], person: str | None, purpose: str | None, name: str) -> None:
+@output_option("yaml", "json")
+def infer(file: IO[bytes], person: str | None, purpose: str | None, name: str, output: str) -> None:
     """Draft a tracking plan from events, one a line; what looks personal is left out and named."""
     import json
 
@@ -110,7 +119,12 @@ def infer(file: IO[bytes], person: str | None, purpose: str | None, name: str) -
             unread += 1
         else:
             draft.add(*found)
-    for text in draft.lines(name, person, purpose):
+    lines = list(draft.lines(name, person, purpose))
+    if output == "json":
+        drafted = {"plan": "\n".join(lines) + "\n", "warnings": draft.warnings, "unread": unread}
+        emit_json("murmur.plan_draft/1", drafted)
+        return
+    for text in lines:
         emit(text)
     for warning in draft.warnings:
         say(f"warning: {warning}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +11,7 @@ import click
 
 from node.cli.kit.base import Verb
 from node.cli.kit.choice import config_path
-from node.cli.kit.output import emit
+from node.cli.kit.output import emit, emit_json, output_option
 
 
 @click.command(
@@ -27,7 +26,8 @@ from node.cli.kit.output import emit
 @click.option(
     "--plan", type=click.Path(path_type=Path), metavar="FILE", help="This tracking plan instead of the node's."
 )
-def command(file: IO[bytes], config: Path | None, ndjson: bool, plan: Path | None) -> None:
+@output_option("ndjson", "json")
+def command(file: IO[bytes], config: Path | None, ndjson: bool, plan: Path | None, output: str) -> None:
     """Show exactly what the node would store of events: the row of each, or why there is none.
 
     Pseudonyms are made with a key of this moment, so they differ from the node's.
@@ -43,6 +43,7 @@ def command(file: IO[bytes], config: Path | None, ndjson: bool, plan: Path | Non
     chosen = load_plan(plan or load_config(config_path(config)).plan)
     intake = IntakePlan(chosen, 1)
     epoch = Pseudonyms(os.urandom(32), os.urandom)
+    answers: list[dict[str, Any]] = []
     for position, sent in enumerate(decode_body(file.read(), intake.declared, is_ndjson=ndjson)):
         answer: dict[str, Any] = {"index": position}
         outcome: Any = sent
@@ -62,5 +63,9 @@ def command(file: IO[bytes], config: Path | None, ndjson: bool, plan: Path | Non
                 attribute.name: f"a{slot}" for slot, attribute in enumerate(action.attributes)
             }
             answer["stored"] = {name: value for name, value in row.items() if value is not None}
+        answers.append(answer)
+    if output == "json":
+        emit_json("murmur.send/1", {"events": answers})
+        return
+    for answer in answers:
         emit(json.dumps(answer))
-    sys.stdout.flush()

@@ -7,7 +7,7 @@ from html import escape
 import click
 
 from node.cli.kit.base import Verb
-from node.cli.kit.output import emit
+from node.cli.kit.output import emit, emit_json, output_option
 
 
 @click.command(
@@ -21,11 +21,17 @@ from node.cli.kit.output import emit
 @click.option("--app", required=True, metavar="NAME", help="The app of the tracking plan.")
 @click.option("--page", metavar="ACTION", help="The action that a page view is; single-page routes count as pages.")
 @click.option("--consent-required", is_flag=True, help="Count nothing before murmur.consent([…]).")
-def command(url: str, key: str, app: str, page: str | None, consent_required: bool) -> None:
+@output_option("html", "json")
+def command(url: str, key: str, app: str, page: str | None, consent_required: bool, output: str) -> None:
     """Print the line of HTML that makes a page send events."""
     attributes = {"src": f"{url.rstrip('/')}/client.js", "data-key": key, "data-app": app}
     if page:
         attributes["data-page"] = page
     if consent_required:
         attributes["data-consent"] = "required"
-    emit("<script defer " + " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items()) + "></script>")
+    listed = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
+    html = f"<script defer {listed}></script>"
+    if output == "json":
+        emit_json("murmur.snippet/1", {"html": html})
+        return
+    emit(html)

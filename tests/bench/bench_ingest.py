@@ -241,7 +241,7 @@ def _tell(results: dict[tuple[str, int], list[dict[str, Any]]], as_json: bool) -
                 "p50_ms": round(statistics.median(turn["p50_ms"] for turn in turns), 1),
                 "p99_ms": round(statistics.median(turn["p99_ms"] for turn in turns), 1),
                 "cores": round(statistics.median(turn["cpu_share"] for turn in turns), 2),
-            }  # fmt: skip
+            }
         )
     if as_json:
         print(json.dumps(rows))

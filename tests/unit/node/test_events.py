@@ -413,7 +413,17 @@ async def test_identify_is_refused_with_its_reason(door: Door) -> None:
 
 
 async def test_plausible_events_are_taken_from_pages(door: Door) -> None:
-    sent = json.dumps({"n": "View", "v": 36, "u": "https://shop.example/a?x=1", "d": "visits", "r": None, "p": {"x": 1}, "$": {"currency": "EUR", "amount": 1}})
+    sent = json.dumps(
+        {
+            "n": "View",
+            "v": 36,
+            "u": "https://shop.example/a?x=1",
+            "d": "visits",
+            "r": None,
+            "p": {"x": 1},
+            "$": {"currency": "EUR", "amount": 1},
+        }
+    )
     status, _, found = await _from_page(door, sent.encode(), "/api/event", Content_Type="text/plain")
     assert status == 202
     assert found["accepted"] + found["filtered"].get("sampled_out", 0) == 1
