@@ -38,12 +38,24 @@ export const wide = (row) => (row.wide
 
 /** Places among rows whose intervals overlap are shared: "1", "2–4". */
 export function ranks(rows) {
+  const lowers = Float64Array.from(rows, (row) => Number(row.lower)).sort();
+  const uppers = Float64Array.from(rows, (row) => Number(row.upper)).sort();
   return rows.map((row) => {
-    const above = rows.filter((other) => Number(other.lower) > Number(row.upper)).length;
-    const below = rows.filter((other) => Number(other.upper) < Number(row.lower)).length;
-    const [first, last] = [above + 1, rows.length - below];
+    const first = rows.length - countWhile(lowers, (lower) => lower <= Number(row.upper)) + 1;
+    const last = rows.length - countWhile(uppers, (upper) => upper < Number(row.lower));
     return first === last ? `${first}` : `${first}–${last}`;
   });
+}
+
+/** How many of the sorted numbers, from the first on, fulfil it. */
+function countWhile(sorted, holds) {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holds(sorted[middle])) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** True when two estimates differ by more than both noises together explain, at the level of their intervals. */
