@@ -231,12 +231,8 @@ def _parse_action(name: str, item: object, app: str) -> Action:
 def _parse_attribute(name: str, item: object, action: str) -> Attribute:
     where = f"{action}.{name}"
     if is_personal_name(name):
-        raise bad_plan(
-            where, "an attribute of this name would hold personal data; store a band or category instead"
-        )
-    tree = dict(
-        mapping(item, where, required={"type"}, optional={"values", "edges", "quantum", "range", "required"})
-    )
+        raise bad_plan(where, "an attribute of this name would hold personal data; store a band or category instead")
+    tree = dict(mapping(item, where, required={"type"}, optional={"values", "edges", "quantum", "range", "required"}))
     required = _YES.get(text_of(tree.pop("required", "no"), f"{where}.required"))
     if required is None:
         raise bad_plan(f"{where}.required", "expected yes or no")
@@ -257,9 +253,7 @@ def _parse_category(tree: Mapping[str, object], where: str) -> Category:
                 f"{where}.values", f"a value is 1 to {MAX_VALUE_LENGTH} printable characters, no outer spaces"
             )
         if looks_personal(text):
-            raise bad_plan(
-                f"{where}.values", "a value looks like personal data (mail, address, number, token)"
-            )
+            raise bad_plan(f"{where}.values", "a value looks like personal data (mail, address, number, token)")
     return Category(texts)
 
 
@@ -281,9 +275,7 @@ def _parse_number(tree: Mapping[str, object], where: str) -> Number:
     if len(bounds) != 2 or bounds[0] >= bounds[1]:
         raise bad_plan(f"{where}.range", "expected [low, high] with low below high")
     if any((bound / quantum).denominator != 1 or abs(bound / quantum) > MAX_QUANTA for bound in bounds):
-        raise bad_plan(
-            f"{where}.range", f"expected whole multiples of the quantum, at most {MAX_QUANTA} of them"
-        )
+        raise bad_plan(f"{where}.range", f"expected whole multiples of the quantum, at most {MAX_QUANTA} of them")
     return Number(quantum, bounds[0], bounds[1])
 
 

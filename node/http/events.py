@@ -43,6 +43,7 @@ _JSON_TYPES: Final = frozenset({"application/json", "text/plain"})  # text/plain
 _NDJSON_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _EXPOSED: Final = "Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 
+
 class KnownKey(Protocol):
     """An API key's record; never its secret."""
 

@@ -118,7 +118,8 @@ class Federation:
     def events(self, name: str, day: date, people: int) -> list[dict[str, Any]]:
         return [
             {
-                "app": name, "action": "buy", "timestamp": f"{day}T1{turn}:00:00Z", "user_id": f"{name}-person-{person:05}",
+                "app": name, "action": "buy", "timestamp": f"{day}T1{turn}:00:00Z",
+                "user_id": f"{name}-person-{person:05}",
                 "event_id": f"{name}-{day}-{person:05}-{turn}", "geo_hint": "DE" if person % 2 else "FR",
                 "attributes": {"kind": "book"}, "consent": ["analytics"],
             }

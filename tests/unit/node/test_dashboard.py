@@ -100,7 +100,13 @@ def test_modules_write_text_never_markup(path: Path) -> None:
     source = path.read_text()
     for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
         assert forbidden not in source
-    for forbidden in ("localStorage", "document.cookie", "cookieStore", "https://", *([] if path.name == "access.js" else ["sessionStorage"])):
+    for forbidden in (
+        "localStorage",
+        "document.cookie",
+        "cookieStore",
+        "https://",
+        *([] if path.name == "access.js" else ["sessionStorage"]),
+    ):
         assert forbidden not in source
     assert set(re.findall(r"http://[^\"]+", source)) <= {"http://www.w3.org/2000/svg"}
     for imported in re.findall(r'from "([^"]+)"', source):

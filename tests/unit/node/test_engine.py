@@ -47,7 +47,8 @@ def test_an_empty_window_gives_a_vector_of_zeros() -> None:
 
 def test_the_vector_is_dense_and_of_integers() -> None:
     """Cells the query leaves out are zero."""
-    sql = "SELECT app + 1 AS cell, CAST(count(*) AS BIGINT) AS value FROM window_rows WHERE $turn + $shift >= 0 GROUP BY app"
+    counted = "SELECT app + 1 AS cell, CAST(count(*) AS BIGINT) AS value FROM window_rows"
+    sql = f"{counted} WHERE $turn + $shift >= 0 GROUP BY app"
     rows = rows_of(100)
     with run_window(table_from(rows)) as engine:
         vector = engine.vector(Binding(sql, 7), SALT)
