@@ -149,10 +149,7 @@ class Caller:
         times = [sent.deadline_ms for sent in self._sent.values()]
         times += [time for time in (self._flush_ms, self._next_sync_ms) if time is not None]
         if len(self._sessions) < self._settings.sessions_at_once:
-            is_probing = any(session.is_probe for session in self._sessions.values())
-            times += [
-                due for due, peer in self._due() if peer.sync_due_ms is not None or peer.announced or not is_probing
-            ]
+            times += [due for due, _ in self._due()]
         return min(times, default=None)
 
     def on_response(self, token: int, answer: bytes | Failed, now_ms: int, rng: Rng, batch: Batch) -> None:
@@ -294,12 +291,13 @@ class Caller:
     # -- sessions
 
     def _due(self) -> list[tuple[int, Peer]]:
-        """(time, peer) of the sessions wanted, earliest first."""
+        """(time, peer) of the sessions wanted, earliest first; one probe at a time."""
+        may_probe = not any(session.is_probe for session in self._sessions.values())
         wanted = [
             (due, peer)
             for peer in self._peers.values()
             if peer.node not in self._sessions
-            and (due := peer.wants_sync_at(self._settings)) is not None
+            and (due := peer.wants_sync_at(self._settings, may_probe=may_probe)) is not None
             and self.endpoint_of(peer) is not None
         ]
         return sorted(wanted, key=lambda item: item[0])

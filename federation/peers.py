@@ -175,16 +175,17 @@ class Peer:
         self.unequal_since_ms = None if self.unequal_since_ms is None else min(self.unequal_since_ms, now_ms)
         self.sync_due_ms = None if self.sync_due_ms is None else min(self.sync_due_ms, now_ms)
 
-    def wants_sync_at(self, settings: Settings) -> int | None:
+    def wants_sync_at(self, settings: Settings, *, may_probe: bool = True) -> int | None:
         """When a session with it should start: at a wanted time, or once unequal digests have not healed by themselves.
 
         Pushes heal most differences within a moment, so we wait until it has been silent for `settle_ms`, at most ten
-        times that, and never before the pause after a failure is over.
+        times that, and never before the pause after a failure is over. `may_probe` False: unequal digests call for
+        none.
         """
         due = self.sync_due_ms
         if self.announced:
             due = self.word_ms if due is None else min(due, self.word_ms)
-        if self.unequal_since_ms is not None:
+        if may_probe and self.unequal_since_ms is not None:
             since = self.unequal_since_ms
             settled = min(max(self.word_ms, since), since + 9 * settings.settle_ms) + settings.settle_ms
             due = settled if due is None else min(due, settled)

@@ -87,7 +87,9 @@ def believe_the_total(patch: Patch) -> None:
 
 def rely_on_push(patch: Patch) -> None:
     """No anti-entropy after the first greeting."""
-    patch.setattr(Peer, "wants_sync_at", lambda peer, settings: None if peer.greeted else peer.backoff.until_ms)
+    patch.setattr(
+        Peer, "wants_sync_at", lambda peer, settings, may_probe=True: None if peer.greeted else peer.backoff.until_ms
+    )
 
 
 def forget_to_save(patch: Patch) -> None:

@@ -150,6 +150,7 @@ class World:
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._alarm_ms: dict[int, int] = {}
+        self._ticks: Counter[tuple[int, int]] = Counter()
         self.nodes = [
             SimNode(place, Author(self.founding, who), Disk(definitions=dict(self.founding.definitions)))
             for place, who in enumerate(self.founding.members)
@@ -294,6 +295,8 @@ class World:
     def _tick(self, node: SimNode, core: Core, due: int) -> None:
         if node.core is core and self._alarm_ms.get(node.place) == due:
             del self._alarm_ms[node.place]
+            self._ticks[node.place, self.now_ms] += 1
+            assert self._ticks[node.place, self.now_ms] < 1_000, "a node wakes for nothing, again and again"
             self._do(node, core.tick(self.clock(node), self.rng))
 
     def _post(self, sender: SimNode, sent: SendRequest) -> None:
