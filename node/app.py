@@ -602,6 +602,7 @@ def _make_publisher(node: Node) -> Publisher:
         clock=node.clock,
         rng=os.urandom,
         geometric=node.workshop.geometric,
+        tick_s=node.config.release_tick_s,
     )
 
 
@@ -749,12 +750,12 @@ def _public_pages(node: Node, dashboard: Dashboard) -> list[web.RouteDef]:
 def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
     """Every route a researcher may use, behind this gate."""
     sql = SqlEndpoint(node.researcher, gate, node.commons.node, node.commons.name)
-    releases = ReleasesEndpoint(node.commons, gate)
-    live = LiveEndpoint(node.live, gate)
-    research = ResearchEndpoint(node.commons, gate, node.facts)
     envelope = Envelope(node.commons.node, node.commons.name)
     logs = node.mesh.core.logs
     keys = key_routes(node.membership.inceptions, node.membership.authors, logs.key_of, envelope, gate)
+    releases = ReleasesEndpoint(node.commons, gate)
+    live = LiveEndpoint(node.live, gate)
+    research = ResearchEndpoint(node.commons, gate, node.facts)
     return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes(), *docs_routes(), *keys]
 
 

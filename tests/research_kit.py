@@ -76,7 +76,7 @@ class ResearchNode:
             definitions=founding.definitions,
         )
         sources = Sources(self.core, self.logs, self.rows, founding.definitions)
-        self.projection = Projection(self.folder / "commons", self.folder / "state.db", sources)
+        self.projection = Projection(self.folder / "commons", self.folder / "state.db", sources, settle_s=0.05)
         self.researcher = Researcher(self.projection, self.limits)
 
     async def start(self) -> None:

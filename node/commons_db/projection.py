@@ -40,7 +40,8 @@ log = structlog.get_logger()
 
 State = Literal["current", "updating", "rebuilding", "failed"]
 
-SETTLE_S: Final = 0.25  # changes that come together are written together
+SETTLE_S: Final = 2.0  # changes that come together are written together: wait until so long nothing changed …
+LONGEST_WAIT_S: Final = 30.0  # … but not for ever
 PATIENCE: Final = 4  # an update may take a quarter of the time: the next waits this many times the last one's length
 RETRY_S: Final = 60.0
 _CHUNK: Final = 500  # slots told to the builder before the loop may do something else
@@ -61,13 +62,15 @@ class Sources:
 class Projection:
     """The commons file of one node. Lives in the event loop."""
 
-    def __init__(self, folder: Path, state: Path, sources: Sources) -> None:
+    def __init__(self, folder: Path, state: Path, sources: Sources, *, settle_s: float = SETTLE_S) -> None:
         """Remember where things are; nothing is opened.
 
         Args:
             folder: Made when first needed; holds the file and its key.
             state: The node's state database.
+            settle_s: How long nothing must change before changes are written.
         """
+        self._settle_s = settle_s
         self.file = folder / FILE_NAME
         self._key_file = folder / f"{FILE_NAME}.key"
         self._state_database = state
@@ -135,8 +138,8 @@ class Projection:
     async def _follow(self) -> None:
         while True:
             await self._wake.wait()
+            await self._settle()
             self._wake.clear()
-            await asyncio.sleep(SETTLE_S)
             began = time.monotonic()
             try:
                 await self._build()
@@ -149,6 +152,15 @@ class Projection:
                 self._wake.set()
             if pause_s:
                 await asyncio.sleep(pause_s)
+
+    async def _settle(self) -> None:
+        """Wait until nothing has changed for a while: a round of releases is one change, not a hundred."""
+        until = time.monotonic() + LONGEST_WAIT_S
+        is_quiet = False
+        while not is_quiet and time.monotonic() < until:
+            before = len(self._changed)
+            await asyncio.sleep(self._settle_s)
+            is_quiet = len(self._changed) == before
 
     async def _build(self) -> None:
         began = time.monotonic()

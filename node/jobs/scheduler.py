@@ -68,7 +68,8 @@ class ReleaseWorker:
                 answered = self._work(self._stop.is_set)
                 self._log_done(answered, started)
                 is_idle = True
-                while not self._stop.is_set() and self.seconds_to_tick() > self._tick_s / 2 and self._idle():
+                # Not right after releases: peers and readers have more need of the machine then.
+                while not answered and not self._stop.is_set() and self._is_early() and self._idle():
                     pass
             except StorageError as error:
                 log.error("upkeep.failed" if is_idle else "releases.failed", code=error.code)
@@ -78,6 +79,10 @@ class ReleaseWorker:
             except Exception:
                 # Nothing half done: each slot is its own transaction. The slot shows as missing until it works.
                 log.exception("upkeep.failed" if is_idle else "releases.failed", code="internal")
+
+    def _is_early(self) -> bool:
+        """Whether upkeep may begin a step: the second half of a tick belongs to nobody, so that ticks come on time."""
+        return self.seconds_to_tick() > self._tick_s / 2
 
     def _log_done(self, answered: int, started: float) -> None:
         if answered:
