@@ -8,12 +8,13 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
 from federation.answers import CharterView, answer
 from federation.query import parse_query
-from node.admin_client import AdminClient
+from node.admin_client import AdminClient, RawAnswer
 from node.cli.kit.answer import answer_csv, answer_lines
 from tests.cli.commands import Murmur
 from tests.unit.federation.combining import COUNTRIES, DAY, NAMES, RUNWAY, definition, members, row, window_input
@@ -44,12 +45,14 @@ def node_says(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], Ask
         asked: Asked = []
         envelope = {"status": "ok", "data": data, "metadata": {"served_by": {"name": "addvalue"}}}
 
-        def get_bytes(_client: AdminClient, path: str, query: dict[str, str] | None = None) -> bytes:
-            asked.append((path, query))
-            return json.dumps(envelope).encode()
+        def exchange(
+            _client: AdminClient, _method: str, path: str, _body: object = None, *, accept: str = "application/json"
+        ) -> RawAnswer:
+            place, _, query = path.partition("?")
+            asked.append((place, dict(parse_qsl(query)) or None))
+            return RawAnswer(json.dumps(envelope).encode(), {"Content-Type": accept})
 
-        monkeypatch.setattr(AdminClient, "_exchange", lambda client, _method, path, _body: get_bytes(client, path))
-        monkeypatch.setattr(AdminClient, "get_bytes", get_bytes)
+        monkeypatch.setattr(AdminClient, "exchange", exchange)
         return asked
 
     return prepare
