@@ -44,7 +44,7 @@ from node.dashboard import Dashboard
 from node.datalock import DataLock
 from node.errors import ConfigError, StorageError
 from node.http.access import RateLimiter, ReadGate, read_gate
-from node.http.admin import make_admin_app
+from node.http.admin import admin_gate, make_admin_app
 from node.http.client_js import client_routes
 from node.http.custody import admin_custody_routes, person_routes
 from node.http.docs import docs_routes
@@ -491,6 +491,8 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     await sites.open(_routes(node), _tls(config))
     node.socket = admin_socket_path(membership.node)
     await sites.open_admin_socket(_admin_app(node), node.socket)
+    if config.listen.admin is not None:
+        await sites.open_port(_admin_app(node, admin_gate(node.tokens)), config.listen.admin)
     _write_socket_path(config.data / "socket", node.socket)
     stack.callback(lambda: (config.data / "socket").unlink(missing_ok=True))
 
@@ -759,7 +761,7 @@ def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
     return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes(), *docs_routes(), *keys]
 
 
-def _admin_app(node: Node) -> web.Application:
+def _admin_app(node: Node, gate: Callable[[web.Request], None] | None = None) -> web.Application:
     research = _research(node, read_gate(node.tokens, is_open=True))
     return make_admin_app(
         node,
@@ -769,6 +771,7 @@ def _admin_app(node: Node) -> web.Application:
             *key_turn_routes(node.turns),
             *mesh_view_routes(_mesh_view(node)),
         ],
+        gate,
     )
 
 

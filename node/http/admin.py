@@ -5,7 +5,7 @@ Exact figures live here and nowhere else (DESIGN 5). Each handler is a thin shel
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,8 @@ from node.recent import Recent
 from node.state.tokens import Token, TokenBook
 
 Shape = TypeVar("Shape")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 class NodePort(Protocol):
@@ -46,8 +48,15 @@ class _Finish(msgspec.Struct, forbid_unknown_fields=True):
     through: str
 
 
-def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = None) -> web.Application:
-    """The application that the admin socket serves; research reads are there too, without a key."""
+def make_admin_app(
+    node: NodePort, further_routes: list[web.RouteDef] | None = None, gate: Callable[[web.Request], None] | None = None
+) -> web.Application:
+    """The application of the operator plane.
+
+    Args:
+        further_routes: What else is served there; research reads among it.
+        gate: Lets a request pass or raises; None where the listener itself keeps strangers out (the socket).
+    """
 
     async def status(_request: web.Request) -> web.Response:
         return _json(200, {"schema": "murmur.status/1", **node.status()})
@@ -90,7 +99,7 @@ def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = 
         number = int(after) if after.isascii() and after.isdigit() else 0
         return _json(200, {"schema": "murmur.recent/1", "requests": node.recent.after(number)})
 
-    app = web.Application(middlewares=[problem_middleware])
+    app = web.Application(middlewares=[problem_middleware, *([_gated(gate)] if gate is not None else [])])
     app.router.add_get("/v1/ingest/recent", recent)
     app.router.add_post("/v1/admin/plan", apply_plan)
     app.router.add_get("/v1/admin/status", status)
@@ -100,9 +109,28 @@ def make_admin_app(node: NodePort, research_routes: list[web.RouteDef] | None = 
     app.router.add_post("/v1/admin/tokens", create_token)
     app.router.add_delete("/v1/admin/tokens/{id}", revoke_token)
     app.router.add_post("/v1/admin/backfill/finish", finish_backfill)
-    if research_routes:
-        app.router.add_routes(research_routes)
+    if further_routes:
+        app.router.add_routes(further_routes)
     return app
+
+
+def admin_gate(tokens: TokenBook) -> Callable[[web.Request], None]:
+    """The gate of the loopback admin port: `ma_` keys only, since any program of this machine can reach it."""
+
+    def gate(request: web.Request) -> None:
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        tokens.check(secret.strip() or None if scheme.lower() == "bearer" else None, "admin", "admin")
+
+    return gate
+
+
+def _gated(gate: Callable[[web.Request], None]) -> Middleware:
+    @web.middleware
+    async def gated(request: web.Request, handler: Handler) -> web.StreamResponse:
+        gate(request)  # before routing shows: a stranger learns nothing of the paths
+        return await handler(request)
+
+    return gated
 
 
 def _public(token: Token) -> dict[str, Any]:

@@ -42,15 +42,17 @@ class Sites:
             app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
             app.on_response_prepare.append(tell_allowance)
             app.router.add_routes(of_address)
-            runner = await self._run(app)
-            try:
-                site = web.TCPSite(
-                    runner, address.host, address.port, backlog=BACKLOG, reuse_port=False, ssl_context=tls
-                )
-                await site.start()
-            except OSError as error:
-                await self.close()
-                raise _cannot_listen(address, error) from error
+            await self.open_port(app, address, tls)
+
+    async def open_port(self, app: web.Application, address: Address, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on one address; raises as `open`."""
+        runner = await self._run(app)
+        try:
+            site = web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_port=False, ssl_context=tls)
+            await site.start()
+        except OSError as error:
+            await self.close()
+            raise _cannot_listen(address, error) from error
 
     async def open_admin_socket(self, app: web.Application, path: Path) -> None:
         """Listen on a unix socket that only this user can open (0600 in a folder of 0700).
