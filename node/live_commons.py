@@ -20,7 +20,7 @@ from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerS
 from node.state.log import LogStore
 from privacy.layout import compile_layout
 from privacy.units import EpochLength, Window
-from protocol.entries import ParsedEntry
+from protocol.entries import ParsedEntry, parse_entry
 from protocol.ids import DefinitionHash, EntryId, NodeId
 from protocol.summaries import SummaryData, parse_summary, read_cells
 
@@ -171,10 +171,15 @@ class LiveCommons:
             [rules.document],
             self._definitions[DefinitionHash(row.definition)],
             first.entry.data,
-            [],
+            self._key_chain_before(author, signed),
             signed.entry,
             [one.entry for one in self._charged_before(author, epoch, signed)],
         )
+
+    def _key_chain_before(self, author: NodeId, signed: ParsedEntry) -> list[bytes]:
+        """The rotations and recoveries up to the key that signed this entry."""
+        links = self._core.logs.key_chain(author)
+        return [link for link in links if parse_entry(link).header.position < signed.header.position]
 
     def _charged_before(self, author: NodeId, epoch: Window, signed: ParsedEntry) -> list[ParsedEntry]:
         """The author's counted summaries that charge this epoch and stand before one, in log order."""
