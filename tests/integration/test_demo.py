@@ -103,7 +103,7 @@ def test_noise_is_what_was_promised(run: Run) -> None:
 
 
 def test_metrics_are_the_issue_s(run: Run) -> None:
-    """Eleven metrics on each of fourteen days; three and more answered by several nodes; truths beside them."""
+    """Fifteen metrics on each of fourteen days; three and more answered by several nodes; truths beside them."""
     metrics = run.document["metrics"]
     assert len({(metric["metric"], metric["window"]) for metric in metrics}) == len(metrics) == 15 * 14
     assert {metric["window"] for metric in metrics} == {
@@ -115,7 +115,8 @@ def test_metrics_are_the_issue_s(run: Run) -> None:
     assert all(cell["truth"] is None or cell["truth"] <= cell["truth_unbounded"] for cell in cells)
     off = [abs(cell["estimate"] - cell["truth"]) / cell["sigma"] for cell in cells if cell["truth"] is not None]
     assert max(off) < 6
-    assert all(one["reason"] == "not_in_plan" for cell in cells for one in cell["missing"])
+    reasons = {one["reason"] for cell in cells for one in cell["missing"]}
+    assert reasons <= {"not_in_plan", "plan_incompatible"}  # what a platform does not collect, or collects otherwise
 
 
 def test_no_file_of_a_node_holds_anything_that_was_sent(run: Run) -> None:
