@@ -17,9 +17,10 @@ from typing import Any
 import structlog.testing
 
 from node.admin_client import AdminClient
-from node.app import Node, running_node
+from node.app import running_node
 from node.cli import _murmur
 from node.config import load_config
+from node.running import Node
 from node.vault.disk import Disk
 
 PLAN = """

@@ -169,9 +169,9 @@ def _begun(place: Path | None) -> tuple[bytes, int]:
 
 def _filter_here(plan_path: Path, batches: Any, counts: Counter[str]) -> None:
     """What the node's filter would make of the events; hours are taken as open."""
-    from node.app import load_plan
     from node.group import IntakePlan
     from node.http.forms.body import decode_body
+    from node.plan_file import load_plan
     from privacy.filtering import Filtered, Rejected, Signals
     from privacy.person_key import Pseudonyms
 

@@ -32,10 +32,10 @@ def command(file: IO[bytes], config: Path | None, ndjson: bool, plan: Path | Non
 
     Pseudonyms are made with a key of this moment, so they differ from the node's.
     """
-    from node.app import load_plan
     from node.config import load_config
     from node.group import IntakePlan
     from node.http.forms.body import decode_body
+    from node.plan_file import load_plan
     from privacy.filtering import Filtered, Rejected, Signals
     from privacy.person_key import Pseudonyms
     from privacy.rows import ROW_NAMES

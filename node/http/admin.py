@@ -5,12 +5,13 @@ Exact figures live here and nowhere else (DESIGN 5). Each handler is a thin shel
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from node.errors import RejectedInput
 from node.http.problems import problem_middleware
@@ -18,8 +19,6 @@ from node.recent import Recent
 from node.state.tokens import Token, TokenBook
 
 Shape = TypeVar("Shape")
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 
 class NodePort(Protocol):

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from node.app import Node
 from node.errors import StorageError
+from node.running import Node
 from node.vault.vault import Vault
 from privacy.person_key import Pseudonyms
 from privacy.units import Window, epoch_of

@@ -16,9 +16,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from node import keyfiles
-from node.app import Node
 from node.cli import main
 from node.errors import StorageError
+from node.running import Node
 from node.vault.epoch_keys import MAGIC
 from node.vault.segments import Segment, SegmentId, recover_segment
 from privacy.units import Window
