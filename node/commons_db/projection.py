@@ -41,6 +41,7 @@ log = structlog.get_logger()
 State = Literal["current", "updating", "rebuilding", "failed"]
 
 SETTLE_S: Final = 2.0  # changes that come together are written together: wait until so long nothing changed …
+EMPTY_PATIENCE: Final = 10  # times SETTLE_S, for a node without any release yet
 LONGEST_WAIT_S: Final = 30.0  # … but not for ever
 PATIENCE: Final = 4  # an update may take a quarter of the time: the next waits this many times the last one's length
 RETRY_S: Final = 60.0
@@ -154,13 +155,17 @@ class Projection:
                 await asyncio.sleep(pause_s)
 
     async def _settle(self) -> None:
-        """Wait until nothing has changed for a while: a round of releases is one change, not a hundred."""
+        """Wait until nothing has changed for a while: a round of releases is one change, not a hundred.
+
+        While there is nothing to build from, the first release is waited for longer: a node's first seconds have better
+        uses than an empty file.
+        """
         until = time.monotonic() + LONGEST_WAIT_S
-        is_quiet = False
-        while not is_quiet and time.monotonic() < until:
+        quiet, enough = 0, 1 if next(self._all_slots(), None) is not None else EMPTY_PATIENCE
+        while quiet < enough and time.monotonic() < until:
             before = len(self._changed)
             await asyncio.sleep(self._settle_s)
-            is_quiet = len(self._changed) == before
+            quiet, enough = (quiet + 1, enough) if len(self._changed) == before else (0, 1)
 
     async def _build(self) -> None:
         began = time.monotonic()

@@ -133,12 +133,10 @@ def run_demo(options: Options, voice: Voice, then: Callable[[Outcome], None]) ->
         _, check = compare(released, truths)
         clockwork.lap("check")
         voice.step("check", f"{check.cells:,} released numbers against the truth, {account.bytes:,} bytes searched")
-        charged = charging.result()
-        clockwork.lap("budget")
         outcome = Outcome(
             stage=stage, nodes=nodes, receipts=receipts, people=people, truths=truths, account=account,
             counters_agree=counters_agree, check=check, spans=spans, days=days, answers=answers,
-            promised=guarantees(stage.epoch, bundle.charter.caps[stage.epoch]), charged=charged,
+            promised=guarantees(stage.epoch, bundle.charter.caps[stage.epoch]), charging=charging,
             kept=options.keep, seconds=clockwork.seconds,
         )  # fmt: skip
         result_words(voice, outcome)

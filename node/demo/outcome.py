@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Outcome:
         days: Questions over one window each, raw.
         answers: The answers to all of them.
         promised: ε at the charter's cap for 1, 30 and 365 days.
-        charged: ε as charged, by PLD beside zCDP.
+        charging: Computes ε as charged, by PLD beside zCDP, while the answers are told.
         kept: Where the data stays; None when it is deleted at the end.
         seconds: Wall time by phase, and `total`.
     """
@@ -51,7 +52,7 @@ class Outcome:
     days: tuple[Question, ...]
     answers: Answers
     promised: tuple[Guarantee, ...]
-    charged: tuple[Span, ...]
+    charging: Future[tuple[Span, ...]]
     kept: Path | None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -69,3 +70,8 @@ class Outcome:
         if len(self.account.summaries) != owed:
             faults.append(f"{len(self.account.summaries)} releases crossed; {owed} are owed")
         return faults
+
+    @property
+    def charged(self) -> tuple[Span, ...]:
+        """ε as charged; waits for it."""
+        return self.charging.result()

@@ -73,7 +73,7 @@ def ingest_words(outcome_receipts: Mapping[str, Any]) -> str:
 
 
 def result_words(voice: Voice, outcome: Outcome) -> None:
-    """The two truths, the privacy, some answers, where to look and what to try."""
+    """The two truths, some answers, what they cost in privacy."""
     account, check = outcome.account, outcome.check
     voice.say()
     agree = "the nodes' own counters say the same" if outcome.counters_agree else "THE NODES COUNT OTHERWISE"
@@ -89,7 +89,6 @@ def result_words(voice: Voice, outcome: Outcome) -> None:
         f"{check.z2:.3f} (should be 1 ± {check.z2_margin:.2f}). The bounds kept {check.kept:.0%} of the counts."
     )
     voice.say()
-    _privacy_words(voice, outcome)
     told = [name for name in outcome.stage.told if name in outcome.spans]
     for name in told:
         data = outcome.answers.data[outcome.spans[name]]
@@ -97,6 +96,7 @@ def result_words(voice: Voice, outcome: Outcome) -> None:
     others = [name for name in outcome.spans if name not in told]
     voice.say(f"   {voice.dim('and ' + ', '.join(others))}" if others else "")
     voice.say()
+    _privacy_words(voice, outcome)
 
 
 def closing_words(voice: Voice, outcome: Outcome) -> None:
