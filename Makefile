@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 VENV ?= .venv
-WORKERS ?= auto
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1) # tests wait for ticks and clocks, too
 SLOW_LIMIT_S ?= 5400
 bin := $(VENV)/bin
 pytest = $(bin)/python -m pytest -p no:cacheprovider

@@ -118,7 +118,7 @@ def _place(parsed: ParsedEntry, log: AuthorLog, is_stored: bool) -> Decision:
     stub = _stub_of(parsed, keys, generation, log, is_stored)
     if is_next and not log.is_frozen and (not log.is_cut or stub.turn == "recover"):
         return Admitted(stub=stub if stub.turn else None)
-    if is_next and log.is_cut:
+    if is_next and log.is_cut and not is_stored:  # what was stored before the cut is known, and stands beside
         return Refused("cut", f"a charter ended this log at {log.height - 1}; only a recover goes on from there")
     if stub.turn == "" and not log.is_frozen and _is_overtaken(stub, log):
         return Superseded(header.seq, stub)
@@ -180,13 +180,13 @@ def _stub_of(parsed: ParsedEntry, keys: KeyState, generation: int, log: AuthorLo
 
 def _recovered(parsed: ParsedEntry, keys: KeyState, log: AuthorLog, is_stored: bool) -> tuple[KeyState, int]:
     """The keys after a recover, and which of the author's root keys signed it."""
-    if log.root is not None:
+    for place in range(len(log.roots), 0, -1):
         try:
             # Verified even when stored: which root signed decides what stands.
-            return advance_chain(with_root(keys, log.root), parsed), 1
+            return advance_chain(with_root(keys, log.roots[place - 1]), parsed), place
         except BadSignature:
-            pass
-    return advance_chain(keys, parsed, is_verified=is_stored and log.root is None), 0
+            continue
+    return advance_chain(keys, parsed, is_verified=is_stored and not log.roots), 0
 
 
 def _not_on_known(parsed: ParsedEntry, log: AuthorLog, is_stored: bool) -> Decision:
@@ -209,7 +209,7 @@ def _not_on_known(parsed: ParsedEntry, log: AuthorLog, is_stored: bool) -> Decis
 def _is_overtaken(stub: Stub, log: AuthorLog) -> bool:
     """Whether the line went on to other keys, so that this branch cannot count without a rotate or recover."""
     keys = log.keys
-    return keys is not None and keys.position > (stub.generation, stub.seq) and keys.position > stub.keys.position
+    return keys is not None and keys.position >= (stub.generation, stub.seq) and keys.position > stub.keys.position
 
 
 def _misplaced(why: str) -> ProtocolError:

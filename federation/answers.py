@@ -22,6 +22,7 @@ from fractions import Fraction
 from typing import Final
 
 from federation.combine import BlockSum, Combined, Contributor, Place, WindowInput, combine, summed_out
+from federation.consistency_rows import NOTHING, agreed
 from federation.figure_rows import Json, changes, figure_rows, ranking_rows
 from federation.query import Query
 from privacy.dimensions import BIN, NONE, Dimension
@@ -35,13 +36,14 @@ from privacy.estimates import (
     privacy_interval,
     total,
 )
-from privacy.layout import CLIPPED
+from privacy.layout import CLIPPED, WHOLE, compile_layout
 from privacy.measures.base import Measure
 from privacy.measures.funnel import Funnel
 from privacy.measures.histogram import Histogram
 from privacy.measures.retention import Retention
 from privacy.measures.sum import Sum
-from privacy.quantiles import decimal_text
+from privacy.quantiles import decimal_text, round_half_even
+from privacy.units import Window
 
 SCHEMA: Final = "murmur.answer/1"
 
@@ -120,6 +122,7 @@ def answer(
         "person_keys": _kinds(combined),
         "notes": _notes(query, combined),
         **rows,
+        **_discovered(query, combined),
         **_members(combined),
     }
     _check_exact(data)
@@ -170,6 +173,7 @@ def _rows(combined: Combined, query: Query) -> dict[str, Json]:
     """Cells, hidden row, total, series, medians, figures, ranking; null or empty where nothing was released."""
     if combined.is_empty:
         nothing: dict[str, Json] = {"quantum": "1", "hidden": None, "total": None, "clipped": None}
+        nothing |= {"consistency": NOTHING, "whole": None}
         return {**nothing, "cells": [], "series": [], "medians": [], "figures": [], "ranking": []}
     measure = query.row.definition.measure
     block = combined.block(measure.headline)
@@ -181,11 +185,16 @@ def _rows(combined: Combined, query: Query) -> dict[str, Json]:
     keys = _keys(block.axes)
     cells: list[Json] = []
     hidden: list[Estimate] = []
-    for key, cell, is_seen in zip(keys, worth, shown, strict=True):
+    # Of some labels only (`where`) the cells are no longer parts of the released whole.
+    whole = None if query.where else next((_worth(one)[0] for one in combined.blocks if one.name == WHOLE), None)
+    made = agreed(measure, worth, whole)
+    for key, cell, is_seen, consistent in zip(keys, worth, shown, made.values, strict=True):
         if not is_seen:
             hidden.append(cell)
         if is_seen or query.raw:
-            cells.append({"key": dict(key), **write.number(cell), "shown": is_seen})
+            cells.append(
+                {"key": dict(key), **write.number(cell), "shown": is_seen, "consistent": write.value(consistent)}
+            )
     hidden_row: Json = {"cells": len(hidden), **write.number(total(hidden))} if hidden else None
     verdicts = changes(combined, number, query.level)
     series: list[Json] = [
@@ -202,13 +211,50 @@ def _rows(combined: Combined, query: Query) -> dict[str, Json]:
     return {
         "quantum": write.text(write.quantum),
         "cells": cells,
+        "consistency": made.row(),
         "hidden": hidden_row,
-        "total": write.number(_whole(measure, worth)),
+        "total": write.number(_whole(measure, worth)) if combined.has_numbers else None,
         "series": series,
         "medians": _medians(block, query.level),
         "figures": figure_rows(combined, measure, len(query.by), query.level, query.raw, write.quantum, edge_quantum),
         "ranking": ranking,
         "clipped": None if clipped is None else write.number(clipped),
+        "whole": None
+        if whole is None or made.whole is None
+        else {
+            **write.number(whole),
+            "consistent": write.value(made.whole),
+        },
+    }
+
+
+def _discovered(query: Query, combined: Combined) -> dict[str, Json]:
+    """Where keys are discovered: the price in δ, the threshold, and which members name each key; else nothing.
+
+    A member that does not name a key had fewer people there than its threshold, noise included: never "none".
+    """
+    definition = query.row.definition
+    if definition.discovers is None:
+        return {}
+    window = query.windows[0][0] if query.windows else Window.containing(definition.window, query.row.from_hour)
+    discovery = compile_layout(definition, window).discovery
+    assert discovery is not None, "the definition discovers"
+    members = [member for member, _ in combined.places]  # in charter order
+    keys: list[Json] = [
+        {
+            "key": key,
+            "members": [member.name for member in members if member.node in nodes],
+            "of": len(combined.released),
+        }
+        for key, nodes in sorted(combined.publishers.items())
+    ]
+    return {
+        "discovered": {
+            "dimension": discovery.axis.name,
+            "delta": str(discovery.delta),
+            "threshold": discovery.threshold,
+            "keys": keys,
+        }
     }
 
 
@@ -242,6 +288,10 @@ class _Writer:
 
     def text(self, value: Fraction) -> str:
         return decimal_text(value, self._digits)
+
+    def value(self, value: Fraction) -> str | int:
+        """One number, rounded to the quantum."""
+        return self._value(round_half_even(value, self.quantum))
 
     def _value(self, value: Fraction) -> str | int:
         return int(value) if self._digits == 0 else self.text(value)
@@ -395,6 +445,8 @@ def _notes(query: Query, combined: Combined) -> list[Json]:
             notes.append("people_per_platform")
     if combined.sampled:
         notes.append("sampled")
+    if definition.discovers is not None:
+        notes.append("discovered")
     return notes
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from federation.effects import (
     Alarm,
     Change,
+    CharterTrusted,
     Effect,
     Fields,
+    JoinAsked,
     Judged,
     Log,
     Reply,
     SendRequest,
+    StoreCharter,
     StoreDefinition,
     StoreEntries,
     StoreEvidence,
@@ -26,7 +29,9 @@ class Batch:
     """What one call of the core has decided so far; `effects` gives it to the shell."""
 
     entries: list[ParsedEntry] = field(default_factory=list)
-    documents: list[StoreEvidence | StoreDefinition] = field(default_factory=list)
+    documents: list[StoreEvidence | StoreDefinition | StoreCharter] = field(default_factory=list)
+    trusted: CharterTrusted | None = None
+    joins: list[JoinAsked] = field(default_factory=list)
     notices: list[Alarm | Log] = field(default_factory=list)
     requests: list[SendRequest] = field(default_factory=list)
     _changes: dict[EntryId, Change] = field(default_factory=dict)
@@ -48,6 +53,9 @@ class Batch:
         if self.entries:
             ordered.append(StoreEntries(tuple(self.entries)))
         ordered += self.documents
+        if self.trusted is not None:
+            ordered.append(self.trusted)
+        ordered += self.joins
         if self._changes:
             ordered.append(Judged(tuple(self._changes.values())))
         ordered += self.notices

@@ -21,6 +21,7 @@ from federation.errors import BadPayload, PeerError
 from federation.logs import Logs
 from federation.peers import Peer, RefusedItem
 from federation.ports import Rng
+from federation.rules import CharterStamp
 from federation.session import Means, Session
 from federation.watch import watch_charter, watch_clock
 from protocol.endpoints import Endpoint
@@ -164,7 +165,9 @@ class Caller:
             self._answered(sent, answer, now_ms, rng, batch)
 
     def endpoint_of(self, peer: Peer) -> Endpoint | None:
-        """Where the peer is called; after failures the next of its endpoints."""
+        """Where the peer is called; after failures the next of its endpoints. A removed one is not."""
+        if peer.is_removed:
+            return None
         endpoints = self._logs.endpoints_of(peer.node)
         return endpoints[peer.backoff.failures % len(endpoints)] if endpoints else None
 
@@ -187,12 +190,15 @@ class Caller:
             self._failed(sent, f"answer refused: {error.code}", now_ms, batch)
             return
         peer.skew_ms = response.at_ms - now_ms
+        stamp = CharterStamp(response.charter_version, response.attempt, response.charter_hash)
+        watch_charter(peer, stamp, self.means.charters.book, self._settings, now_ms)
         if response.status == "clock-skew":
             self._excuse(sent, response.payload, now_ms, rng, batch)
         elif response.status == "unknown-key":
             self._unknown_there(sent, now_ms, rng, batch)
+        elif response.status == "unknown-charter":
+            self._charter_differs(sent, now_ms)
         elif response.status != OK:
-            watch_charter(peer, response.charter_hash, self._logs.rules, batch)
             self._failed(sent, response.status, now_ms, batch)
             peer.backoff.until_ms = max(peer.backoff.until_ms, now_ms + _asked_to_wait(response.payload))
         else:
@@ -260,6 +266,24 @@ class Caller:
             peer.drop_pushes()
             peer.last_failure_ms, peer.last_failure = now_ms, "push refused"
             peer.sync_due_ms = now_ms
+
+    def _charter_differs(self, sent: _Sent, now_ms: int) -> None:
+        """The peer trusts another charter: whoever has the lesser one fetches the other first."""
+        peer, session = sent.peer, sent.session
+        peer.last_success_ms = now_ms
+        peer.backoff.reset()
+        if session is not None:
+            self._end(session)
+        else:
+            peer.pushing = False
+            peer.drop_pushes()
+
+    def charter_changed(self, now_ms: int) -> None:
+        """Another charter is trusted: tell everybody, newcomers first of all, and compare anew."""
+        for peer in self._peers.values():
+            peer.settled = None
+            peer.sync_due_ms = now_ms
+            peer.asked_ms = now_ms if peer.asked_ms is None else peer.asked_ms
 
     def _excuse(self, sent: _Sent, payload: bytes, now_ms: int, rng: Rng, batch: Batch) -> None:
         """The peer finds our date wrong: report it, and ask again with its challenge, once."""
@@ -331,6 +355,9 @@ class Caller:
         self._end(session)
         if session.only_announced:
             return
+        if not session.has_compared:
+            peer.settle(self._logs.digest)
+            return
         peer.is_owed = False
         peer.early.clear()
         self.compared_with.add(peer.node)
@@ -392,7 +419,7 @@ class Caller:
         entries, self._outgoing, self._flush_ms = self._outgoing, [], None
         if self._to_announce:
             self._send_heads(now_ms, rng, batch)
-        if not entries:
+        if not entries or self._logs.rules.is_removed(self.means.me):
             return
         for peer in self._peers.values():
             if not peer.greeted or peer.backoff.until_ms > now_ms or self.endpoint_of(peer) is None:

@@ -7,6 +7,7 @@
 - Summing out an axis adds the noise of every cell summed, empty ones too.
 - A release of a sample of persons is divided by its rate, cells and noise: its interval is wider by as much. The error
   of the sample itself is no noise and is outside the privacy interval.
+- Keys that nobody listed are added where they were named, and nowhere else (`federation.discovered`).
 - Every member is accounted for in every window from its first: included, abstained, excluded, void or missing.
 
 Which entries count is judgement's word, not decided here; this module takes releases that count. It reads no
@@ -17,11 +18,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from operator import add
 from typing import Final, Literal
 
+from federation.discovered import key_sums, keys_of, publishers_of
 from privacy.dimensions import Dimension
 from privacy.estimates import Estimate, total
 from privacy.estimates.numbers import cell_noise
@@ -109,6 +111,7 @@ class CountedRelease:
         unit: Person-key kind: "user", "session" or "address".
         release_id: 32 bytes.
         sampling: Share of persons counted, in (0, 1].
+        keys: Where keys are discovered, those it names; else None.
     """
 
     node: bytes
@@ -118,6 +121,7 @@ class CountedRelease:
     unit: str
     release_id: bytes
     sampling: Fraction = Fraction(1)
+    keys: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,9 @@ class Combined:
         mechanisms: Noise names, sorted.
         definitions: Hashes of the definitions that govern the windows, sorted.
         sampled: Node ids whose releases count only a sample, sorted.
+        publishers: Where keys are discovered: for each key the node ids that named it in any window, sorted.
+        released: Node ids with a release in any window, sorted.
+        is_discovering: Whether keys are discovered.
     """
 
     axes: tuple[Dimension, ...]
@@ -202,10 +209,18 @@ class Combined:
     mechanisms: tuple[str, ...]
     definitions: tuple[bytes, ...]
     sampled: tuple[bytes, ...]
+    publishers: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    released: tuple[bytes, ...] = ()
+    is_discovering: bool = False
 
     @property
     def is_empty(self) -> bool:
         return not self.blocks
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether anything was added up: releases may name no key at all."""
+        return not self.is_empty and (bool(self.publishers) or not self.is_discovering)
 
     def block(self, name: str) -> BlockSum:
         """The block of that name."""
@@ -234,6 +249,8 @@ def combine(
     kept_names = set(keep)
     if not kept_names <= {axis.name for axis in axes}:
         raise ValueError(f"unknown axes: {sorted(kept_names - {axis.name for axis in axes})}")
+    is_discovering = any(axis.is_discovered for axis in axes)
+    axes = tuple(axis.keyed(keys_of(ordered)) if axis.is_discovered else axis for axis in axes)
     kept = tuple(axis for axis in axes if axis.name in kept_names)
     releases = [_checked(one, release) for one in ordered for release in one.releases]
     units: dict[bytes, set[str]] = {}
@@ -250,6 +267,9 @@ def combine(
         mechanisms=tuple(sorted({block.mechanism for release in releases for block in release.blocks})),
         definitions=tuple(sorted({one.definition_hash for one in ordered})),
         sampled=tuple(sorted({release.node for release in releases if release.sampling != 1})),
+        publishers=publishers_of(ordered) if is_discovering else {},
+        released=tuple(sorted(units)),
+        is_discovering=is_discovering,
     )
 
 
@@ -267,6 +287,8 @@ def summed_out(
 
 def _blocks(ordered: Sequence[WindowInput], axes: Sequence[Dimension], keep: set[str]) -> tuple[BlockSum, ...]:
     """Sum the releases of equal axes as whole vectors first, then place those few vectors by label."""
+    if any(axis.is_discovered for axis in axes):
+        return _keyed_blocks(ordered, axes[0] if keep else None)
     by_axes: dict[tuple[Dimension, ...], list[WindowInput]] = {}
     for one in ordered:
         if one.releases:
@@ -303,6 +325,18 @@ def _blocks(ordered: Sequence[WindowInput], axes: Sequence[Dimension], keep: set
     )
 
 
+def _keyed_blocks(ordered: Sequence[WindowInput], axis: Dimension | None) -> tuple[BlockSum, ...]:
+    """The blocks by key, or one sum over all keys named."""
+    spoken = [one for one in ordered if one.releases]
+    if not spoken:
+        return ()
+    sums = key_sums(spoken, keys_of(spoken))
+    pairs = list(zip(spoken[0].layout.blocks, sums, strict=True))
+    if axis is None:
+        return tuple(BlockSum(block.name, block.quantum, (total(cells),), ()) for block, cells in pairs)
+    return tuple(BlockSum(block.name, block.quantum, tuple(cells), (axis,)) for block, cells in pairs)
+
+
 def _with_noise(before: Sequence[Estimate], cell: Estimate, weights: Mapping[int, int]) -> list[Estimate]:
     """The noise of each cell with that of as many more cells as fall on it."""
     made: dict[tuple[int, int], Estimate] = {}  # few weights and few noises: each sum is made once
@@ -334,6 +368,8 @@ def _vector_sum(group: Sequence[WindowInput]) -> tuple[list[Fraction | int], lis
 def _window_totals(one: WindowInput) -> tuple[Estimate, ...]:
     if not one.releases:
         return ()
+    if one.layout.discovery is not None:
+        return tuple(total(cells) for cells in key_sums([one], keys_of([one])))
     vector, noise = _vector_sum([one])
     totals = []
     for number, block in enumerate(one.layout.blocks):
@@ -404,9 +440,10 @@ def _size(axes: Iterable[Dimension]) -> int:
 
 
 def _checked(one: WindowInput, release: CountedRelease) -> CountedRelease:
-    expected = [(block.cells, block.quantum) for block in one.layout.blocks]
+    layout = one.layout if release.keys is None else one.layout.with_keys(release.keys)
+    expected = [(block.cells, block.quantum) for block in layout.blocks]
     fits = [(block.cells, block.quantum) for block in release.blocks] == expected
-    if release.window != one.window or not fits or len(release.cells) != one.layout.cells:
+    if release.window != one.window or not fits or len(release.cells) != layout.cells:
         raise ValueError(f"a release does not fit the layout of {one.window.text}")
     if sum(other.node == release.node for other in one.releases) > 1:
         raise ValueError(f"two releases of one node for {one.window.text}")

@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import product
 
 from federation.answers import CharterView, identity, screen_quantum
-from federation.combine import Combined, Contributor, WindowInput, combine
+from federation.combine import BlockSum, Combined, Contributor, WindowInput, combine
 from federation.figure_rows import Json
 from federation.query import BadWindow, MetricRow, Query, governing_row
 from privacy.estimates import Estimate, total
@@ -69,12 +69,16 @@ def compared(
     now, then = now_sum.block(headline), then_sum.block(headline)
     quantum = now.quantum * (1 if query.raw else screen_quantum(cell.variance for cell in (*now.cells, *then.cells)))
     write = _Rows(query.level, quantum, now.quantum, bool(data["same_members"]))
-    labels = product(*(axis.labels for axis in now.axes))
     names = [axis.name for axis in now.axes]
+    earlier_cells = dict(zip(_labels(then), then.cells, strict=True))
     cells: list[Json] = [
-        {"key": dict(zip(names, key, strict=True)), **write.row(one, other)}
-        for key, one, other in zip(labels, now.cells, then.cells, strict=True)
+        {"key": dict(zip(names, key, strict=True)), **write.row(one, earlier_cells[key])}
+        for key, one in zip(_labels(now), now.cells, strict=True)
+        # Of discovered keys those that the same members name in both spans: a missing one is no zero.
+        if key in earlier_cells and _publishers(now_sum, key) == _publishers(then_sum, key)
     ]
+    if query.row.definition.discovers is not None:
+        return {**data, "cells": cells}  # the totals are of other keys
     return {**data, "cells": cells, "total": write.row(total(now.cells), total(then.cells))}
 
 
@@ -101,6 +105,14 @@ class _Rows:
             return None
         rounded = round_half_even(value, self._quantum)
         return int(rounded) if rounded.denominator == 1 else decimal_text(rounded, _DIGITS)
+
+
+def _publishers(combined: Combined, key: tuple[str, ...]) -> object:
+    return combined.publishers.get(key[0]) if len(key) == 1 else None
+
+
+def _labels(block: BlockSum) -> list[tuple[str, ...]]:
+    return list(product(*(axis.labels for axis in block.axes)))
 
 
 def _combined(query: Query, members: Sequence[Contributor], inputs: Sequence[WindowInput]) -> Combined:

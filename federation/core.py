@@ -21,25 +21,29 @@ from collections.abc import Iterable, Mapping
 from federation.admission import Admitted, Forked
 from federation.batch import Batch
 from federation.caller import Caller, Failed
+from federation.charter_book import CharterBook
+from federation.charters import Charters, peers_of
+from federation.council import Council
 from federation.documents import Documents, read_definition
-from federation.effects import Effect, Reply
+from federation.effects import Effect, Reply, StoreDefinition
 from federation.envelopes import STRANGER, Envelopes
 from federation.errors import Busy, NotAMember, OwnLogConflict, PeerError
 from federation.gate import Gate, Question, Stranger, Turned, refused_request
+from federation.joins import Candidate, Joins
 from federation.logs import Logs
-from federation.peers import Early, Peer, PeerStatus
+from federation.peers import Early, PeerStatus
 from federation.ports import EntrySource, Rng
-from federation.rules import Rules
+from federation.rules import CharterStamp, Rules
 from federation.service import Asked, Service
 from federation.session import Means
 from federation.settings import Settings
 from federation.watch import watch_charter, watch_clock
-from protocol.charter import federation_id, parse_charter
 from protocol.charter_document import CharterDocument
 from protocol.entries import RECOVER, ROTATE, ParsedEntry
-from protocol.errors import ProtocolError
-from protocol.ids import DefinitionHash, NodeId
+from protocol.errors import BadSuccession, ProtocolError
+from protocol.ids import CharterHash, DefinitionHash, NodeId
 from protocol.keys import SigningKey
+from protocol.objects import definition_hash
 from protocol.ops import Refusal
 
 __all__ = ["Core", "Failed"]
@@ -51,7 +55,9 @@ class Core:
     Args:
         me: Own node id.
         key: Own signing key in force.
-        document: The trusted charter; version 1 until charters change.
+        document: The founding charter this node accepted.
+        later: Charters verified later, rivals of the trusted ones among them.
+        proposals: Charters proposed and not decided, with the approvals known.
         definitions: Bodies of definitions by hash, as far as installed.
         inceptions: Signed inception records by node id, the own one among them; others are learnt by hello.
         source: The node's database of entries.
@@ -72,30 +78,41 @@ class Core:
         source: EntrySource,
         stored: Iterable[ParsedEntry] = (),
         settings: Settings | None = None,
+        *,
+        later: Iterable[CharterDocument] = (),
+        proposals: Iterable[CharterDocument] = (),
     ) -> None:
         self.me = me
         self.settings = settings or Settings()
-        charter = parse_charter(document.body)
-        if charter.member(me) is None or me not in inceptions:
+        book = CharterBook(document, later)
+        if book.chain.member(me) is None or me not in inceptions:
             raise NotAMember(
                 what="Node not started",
                 why=f"the charter does not name {me.hex()[:16]}, or its inception record is missing",
                 fix="Accept a charter that admits this node",
             )
         known = {hash_: read_definition(body) for hash_, body in definitions.items()}
-        self.rules = Rules(federation_id(document.body), document, charter, known)
-        self.logs = Logs(self.rules, source)
+        self.logs = Logs(Rules(book.chain, known), source)
         for node, record in inceptions.items():
             self.logs.learn_inception(record, node)
         self._restored = self.logs.restore(stored)
-        self._peers = {node: Peer.new(node, self.settings) for node in self.rules.authors if node != me}
-        documents = Documents([(charter.version, document)], definitions)
+        self._peers = peers_of(book.chain, me, self.settings)
+        council = Council(book, self.logs, proposals)
+        self.charters = Charters(me, book, council, self.logs, self._peers, self.settings)
+        documents = Documents(book, council, definitions)
         early = Early(self._peers, self.settings.early_per_peer)
         self._service = Service(me, inceptions[me], self.logs, source, documents, early)
-        self._gate = Gate(me, self.logs, self._peers, self.settings)
+        self.joins = Joins(self.charters, documents)
+        self._gate = Gate(me, self.logs, self._peers, self.settings, self.joins)
         self._envelopes = Envelopes(me, key, self.logs)
-        means = Means(me, self.logs, source, self._service, documents, self.settings, {})
+        means = Means(me, self.logs, source, self._service, documents, self.charters, self.settings, {})
         self._caller = Caller(means, self._peers, self._envelopes)
+        self.documents = documents
+
+    @property
+    def rules(self) -> Rules:
+        """What entries are judged by now: the trusted chain, and the definitions known."""
+        return self.logs.rules
 
     # -- what the shell calls
 
@@ -103,6 +120,7 @@ class Core:
         """The verdicts of everything stored, and the first sessions."""
         batch, self._restored = self._restored, Batch()
         self._caller.start(now_ms, rng)
+        self._settle(now_ms, batch)
         return batch.effects() + self.tick(now_ms, rng)
 
     def receive(self, message: bytes, now_ms: int, rng: Rng) -> list[Effect]:
@@ -111,15 +129,22 @@ class Core:
         opened = self._gate.open(message, now_ms, rng)
         if isinstance(opened, Stranger):
             return batch.effects(self._turn_stranger(opened, now_ms, batch))
+        if isinstance(opened, Candidate):
+            answer = self.joins.answer(opened, batch)
+            self._settle(now_ms, batch)
+            return batch.effects(self._envelopes.answer(opened.asked, answer.encode(), now_ms))
         peer, asked = opened.peer, opened.asked
         peer.bytes_in += len(message)
+        said = asked.request
+        stamp = CharterStamp(said.charter_version, said.attempt, said.charter_hash)
+        watch_charter(peer, stamp, self.charters.book, self.settings, now_ms)
         if isinstance(opened, Turned):
-            watch_charter(peer, asked.request.charter_hash, self.rules, batch)
             batch.log("mesh.request_refused", peer=peer.node.hex(), op=asked.request.op, status=opened.status)
             reply = self._envelopes.refusal(asked, opened.status, opened.refusal, now_ms)
         else:
             reply = self._answer(opened, now_ms, batch)
         peer.bytes_out += len(reply.body)
+        self._settle(now_ms, batch)
         self._tell_others(batch, now_ms)
         self._compare_all()
         return batch.effects(reply)
@@ -128,6 +153,7 @@ class Core:
         """Take the answer to a `SendRequest`, or why there is none. An answer after its timeout is dropped."""
         batch = Batch()
         self._caller.on_response(token, answer, now_ms, rng, batch)
+        self._settle(now_ms, batch)
         self._tell_others(batch, now_ms)
         self._compare_all()
         return batch.effects()
@@ -164,6 +190,7 @@ class Core:
         self.use_key(key)
         batch.entries.clear()  # the node's own transaction stored it
         self._caller.queue(parsed.entry.encode(), now_ms)
+        self._settle(now_ms, batch)
         self._compare_all()
         return batch.effects()
 
@@ -177,6 +204,35 @@ class Core:
         batch = Batch()
         self._caller.tick(now_ms, rng, batch)
         self._compare_all()
+        return batch.effects()
+
+    def take_charter(self, document: CharterDocument, now_ms: int) -> list[Effect]:
+        """A charter from a file or from the operator: a proposal, more approvals, or one that is decided.
+
+        Raises:
+            ProtocolError: it is broken, or does not follow what is trusted here.
+        """
+        batch = Batch()
+        if not self.charters.take(document, batch):
+            raise BadSuccession(what="charter not taken", why="it is not for the version after the trusted one")
+        self._settle(now_ms, batch)
+        return batch.effects()
+
+    def confirm_charter(self, charter: CharterHash, now_ms: int) -> list[Effect]:
+        """The operator compared this charter's fingerprint elsewhere: follow it though it needs asking."""
+        batch = Batch()
+        self.charters.confirm(charter)
+        self._settle(now_ms, batch)
+        return batch.effects()
+
+    def learn_definition(self, body: bytes) -> list[Effect]:
+        """A definition from the operator: known, served and judged by from now on."""
+        batch = Batch()
+        hash_ = definition_hash(body)
+        if self.documents.keep(body, (hash_,)) is not None:
+            self.rules.learn(hash_, read_definition(body))
+            batch.documents.append(StoreDefinition(hash_, body))
+            self.logs.definition_learnt(hash_, batch)
         return batch.effects()
 
     def sync_soon(self, now_ms: int) -> int:
@@ -201,6 +257,10 @@ class Core:
     def is_in_step(self) -> bool:
         """Whether every peer's heads, as last heard, equal ours."""
         return all(peer.digest == self.logs.digest for peer in self._peers.values())
+
+    def held_by(self, node: NodeId) -> tuple[int, int] | None:
+        """How far a peer showed, since the start, to hold our own log: by heads equal to ours."""
+        return self._peers[node].held
 
     @property
     def compared_with(self) -> frozenset[NodeId]:
@@ -232,11 +292,15 @@ class Core:
         else:
             reply = self._envelopes.answer(asked, payload, now_ms)
         peer.spoke(now_ms, asked.request.heads_digest, self.logs.digest)
-        watch_charter(peer, asked.request.charter_hash, self.rules, batch)
         watch_clock(peer, self.settings, batch)
         return reply
 
     # -- helpers
+
+    def _settle(self, now_ms: int, batch: Batch) -> None:
+        """Another charter may be trusted by what this call brought."""
+        if self.charters.settle(now_ms, batch):
+            self._caller.charter_changed(now_ms)
 
     def _tell_others(self, batch: Batch, now_ms: int) -> None:
         """In a large federation, what came from one peer is announced to a few others."""
@@ -244,6 +308,6 @@ class Core:
             self._caller.announce({parsed.header.author for parsed in batch.entries}, now_ms)
 
     def _compare_all(self) -> None:
-        digest = self.logs.digest
+        digest, own = self.logs.digest, self.logs.log(self.me)
         for peer in self._peers.values():
-            peer.caught_up(digest)
+            peer.caught_up(digest, (0, -1) if own is None else own.position)

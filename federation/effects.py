@@ -1,8 +1,8 @@
 """What the core asks of the shell. The shell carries the effects of one call out in order.
 
-`StoreEntries`, `StoreEvidence` and `StoreDefinition` must be durable before any later effect is carried out, and
-before the effects of any later call: a reply that says "I have it" is a promise. If storing fails, the process
-ends; the core has already moved on and must be built again from what the disk holds.
+Every `Store…` must be durable before any later effect is carried out, and before the effects of any later call: a
+reply that says "I have it" is a promise. If storing fails, the process ends; the core has already moved on and must be
+built again from what the disk holds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from federation.verdicts import Verdict
 from protocol.entries import ParsedEntry
-from protocol.ids import DefinitionHash, EntryId, NodeId
+from protocol.ids import CharterHash, DefinitionHash, EntryId, NodeId
 
 Fields = tuple[tuple[str, str | int], ...]
 """Details of an alarm or log line, as (name, value)."""
@@ -39,6 +39,38 @@ class StoreDefinition:
 
     hash: DefinitionHash
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCharter:
+    """Save a charter that was verified, or one that is proposed and not decided yet (`is_proposal`).
+
+    A charter replaces its own proposal. What was proposed for a version that has been decided may be dropped.
+    """
+
+    hash: CharterHash
+    version: int
+    body: bytes
+    is_proposal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CharterTrusted:
+    """Another charter is trusted from now on; it and all that it follows are stored."""
+
+    hash: CharterHash
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAsked:
+    """Somebody asked to be admitted, or approved the charter that would admit it (`document` and the rest)."""
+
+    node: NodeId
+    request: bytes
+    document: bytes | None = None
+    governance_key: bytes = b""
+    signature: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +128,16 @@ class Log:
     fields: Fields
 
 
-Effect = StoreEntries | StoreEvidence | StoreDefinition | SendRequest | Reply | Judged | Alarm | Log
+Effect = (
+    StoreEntries
+    | StoreEvidence
+    | StoreDefinition
+    | StoreCharter
+    | CharterTrusted
+    | JoinAsked
+    | SendRequest
+    | Reply
+    | Judged
+    | Alarm
+    | Log
+)

@@ -68,10 +68,11 @@ def ranking_rows(measure: Measure, block: BlockSum, level: str) -> list[tuple[in
     """
     if not isinstance(measure, Top):
         return []
+    is_named = any(axis.is_discovered for axis in block.axes)  # a key may be called `other`
     listed = [
         place
         for place, labels in enumerate(_labels(block.axes))
-        if not {OTHER, NONE} & set(labels) and is_shown(block.cells[place])
+        if (is_named or not {OTHER, NONE} & set(labels)) and is_shown(block.cells[place])
     ]
     values = [cell.value for cell in block.cells]
     ordered = sorted(listed, key=lambda place: (-values[place], place))
@@ -88,7 +89,8 @@ def ranking_rows(measure: Measure, block: BlockSum, level: str) -> list[tuple[in
 def changes(combined: Combined, block: int, level: str) -> list[str | None]:
     """For each window, whether its total differs from that of the window before: "real", "could_be_noise" or None.
 
-    None for the first window, beside a window without releases, and where the members included are not the same.
+    None for the first window, beside a window without releases, where the members included are not the same, and where
+    keys are discovered: which keys are named changes, too.
     """
     included = [
         {member.node for member, places in combined.places if (place := places[at]) and place.standing == "included"}
@@ -96,6 +98,8 @@ def changes(combined: Combined, block: int, level: str) -> list[str | None]:
     ]
     found: list[str | None] = [None] * len(combined.windows)
     for at in range(1, len(combined.windows)):
+        if combined.is_discovering:
+            continue
         before, now = combined.totals[at - 1], combined.totals[at]
         if before and now and included[at - 1] == included[at]:
             found[at] = difference(now[block], before[block], level).verdict

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from federation.errors import Busy, Replay
+from federation.joins import Candidate, Joins
 from federation.logs import Logs
 from federation.peers import Peer, RefusedItem
 from federation.ports import Rng
@@ -72,18 +73,22 @@ class Stranger:
 class Gate:
     """Decides about requests; remembers nonces and challenges in the peers."""
 
-    def __init__(self, me: NodeId, logs: Logs, peers: Mapping[NodeId, Peer], settings: Settings) -> None:
+    def __init__(self, me: NodeId, logs: Logs, peers: Mapping[NodeId, Peer], settings: Settings, joins: Joins) -> None:
         self._me = me
         self._logs = logs
         self._peers = peers
         self._settings = settings
+        self._joins = joins
 
-    def open(self, message: bytes, now_ms: int, rng: Rng) -> Question | Turned | Stranger:
+    def open(self, message: bytes, now_ms: int, rng: Rng) -> Question | Turned | Stranger | Candidate:
         """What to make of the bytes of a request."""
         claimed: Peer | None = None
         try:
             asked = parse_request(message)
             request = asked.request
+            candidate = self._candidate(asked, now_ms)
+            if candidate is not None:
+                return candidate
             claimed = self._peers.get(request.sender)
             if claimed is None or request.federation != self._logs.rules.federation:
                 return Stranger(None, "not-a-member", "no charter names the sender, or another federation")
@@ -92,6 +97,15 @@ class Gate:
         except ProtocolError as error:
             return Stranger(claimed, error.code, f"request: {error.why}")
         return self._admit(claimed, asked, now_ms, rng)
+
+    def _candidate(self, asked: ParsedRequest, now_ms: int) -> Candidate | None:
+        request = asked.request
+        if (request.federation, request.recipient) != (self._logs.rules.federation, self._me):
+            return None
+        try:
+            return self._joins.candidate(asked, now_ms)
+        except ProtocolError:
+            return None
 
     def _is_authentic(self, asked: ParsedRequest) -> bool:
         """Whether the sender's key signed the request; False when no key of it is known.
@@ -155,6 +169,8 @@ class Gate:
         )  # fmt: skip
         if not same and request.op not in (HELLO, DOCS):
             return Turned(peer, asked, "unknown-charter", Refusal("charter-differs"))
+        if peer.is_removed and request.op not in (HELLO, DOCS):
+            return Turned(peer, asked, "failed", Refusal("removed"))
         return Question(peer, asked)
 
     def _excused(self, peer: Peer, request: Request) -> bool:

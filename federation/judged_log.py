@@ -11,28 +11,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from federation.judgement import Opinion, Prefix, judge
+from federation.judgement import Opinion, Prefix, Vote, judge
 from federation.rules import Rules
 from federation.slots import Claim, SlotKey, SlotOutcome, resolve
 from federation.verdicts import Opaque, Verdict, Void
 from protocol.endpoints import Endpoint
 from protocol.entries import KINDS, ParsedEntry
 from protocol.ids import DefinitionHash, EntryId
+from protocol.windows import WindowSpan, parse_window
 
 FORKED: Final = Void("forked")
 SLOT_FULL: Final = Void("slot_full")
 MAX_SLOT_ENTRIES: Final = 64  # an honest author needs three; resolving a slot costs as much as it holds
+MAX_VOTES: Final = 1024  # proposals and approvals remembered of one log, the last ones
 _KINDS: Final = {kind: kind for kind in KINDS}  # one string per kind, not one per entry
 
 
 class JudgedLog:
-    """Verdicts, kinds and ids by seq, slots by (definition, window), and the endpoints the log last named."""
+    """Verdicts, kinds and ids by seq, slots by (definition, window), votes, and the endpoints the log last named."""
 
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []
         self.kinds: list[str] = []
         self.ids: list[EntryId] = []
         self.endpoints: tuple[Endpoint, ...] | None = None
+        self.votes: list[Vote] = []
         self._prefix = Prefix()
         self._claims: dict[SlotKey, list[Claim]] = {}
         self._without_claim: dict[SlotKey, list[tuple[int, Verdict]]] = {}  # void or opaque for themselves
@@ -52,8 +55,25 @@ class JudgedLog:
         if opinion.endpoints is not None:
             self._endpoint_history.append((seq, opinion.endpoints))
             self.endpoints = opinion.endpoints
+        if opinion.vote is not None:
+            self.votes.append(opinion.vote)
+            del self.votes[:-MAX_VOTES]
         changes = [] if opinion.slot is None else self._claim(opinion.slot, seq, opinion)
         return [(seq, self.verdicts[seq]), *((at, verdict) for at, verdict in changes if at != seq)]
+
+    def named_slots(self) -> Iterator[SlotKey]:
+        """Every slot some entry named, void ones included."""
+        yield from self._claims
+        yield from self._without_claim
+
+    def epochs(self) -> Iterator[WindowSpan]:
+        """Every epoch that was charged."""
+        return (parse_window(epoch) for epoch in self._prefix.charges.totals)
+
+    @property
+    def charter_version(self) -> int:
+        """The highest charter version an entry names."""
+        return self._prefix.charter_version
 
     def settle(self, slot: SlotKey, seq: int, verdict: Verdict) -> list[tuple[int, Verdict]]:
         """The summary at `seq` no longer waits for its definition."""

@@ -40,7 +40,7 @@ class AuthorLog:
         inception: The author's inception record once known, from the log's first entry or a hello.
         ids: Ids of the entries that stand, by seq.
         branches: First entries of two branches at position `len(ids)` that prove a fork; None while there is none.
-        root: The root key a charter names in place of the inception record's.
+        roots: Root keys charters named in place of the inception record's, oldest first.
         cut: Where a charter ends the log.
         epochs: Keys through time: the state after the inception and after every rotate and recover that stands.
         links: Ids of those rotates and recovers, in order: the key chain.
@@ -55,7 +55,7 @@ class AuthorLog:
     inception: Inception | None = None
     ids: list[EntryId] = field(default_factory=list)
     branches: tuple[EntryId, EntryId] | None = None
-    root: bytes | None = None
+    roots: tuple[bytes, ...] = ()
     cut: Cut | None = None
     epochs: list[KeyState] = field(default_factory=list)
     links: list[EntryId] = field(default_factory=list)
@@ -113,9 +113,14 @@ class AuthorLog:
     def key(self) -> bytes | None:
         """The signing key the author speaks with: of its log, or of a longer chain it showed."""
         keys, announced = self.keys, self.announced
-        if announced is not None and (keys is None or announced.position > keys.position):
+        if announced is not None and (keys is None or self.rank(announced) > self.rank(keys)):
             return announced.signing_key
         return None if keys is None else keys.signing_key
+
+    def rank(self, keys: KeyState) -> tuple[int, int, int]:
+        """How late keys are: a recover by a later root stands before all by earlier ones, whatever its generation."""
+        root = self.roots.index(keys.root_key) + 1 if keys.root_key in self.roots else 0
+        return root, *keys.position
 
     @property
     def head(self) -> Head:
@@ -252,6 +257,6 @@ class AuthorLog:
         self.sides = {entry: stub for entry, stub in self.sides.items() if branch_of[entry] in kept}
 
 
-def with_root(keys: KeyState, root: bytes | None) -> KeyState:
+def with_root(keys: KeyState, root: bytes) -> KeyState:
     """The keys with the root key a charter names in place of the old one."""
-    return keys if root is None else replace(keys, root_key=root)
+    return replace(keys, root_key=root)

@@ -17,17 +17,18 @@ from federation.effects import Change, StoreEvidence
 from federation.evidence import make_evidence
 from federation.judged_log import FORKED, JudgedLog
 from federation.judgement import judge_again
-from federation.log_state import AuthorLog, with_root
+from federation.log_state import AuthorLog, Cut
 from federation.ports import EntrySource
 from federation.rules import Rules
 from federation.verdicts import Verdict, Void
 from protocol.endpoints import Endpoint
-from protocol.entries import Entry, ParsedEntry, parse_entry
-from protocol.errors import BadSignature, ProtocolError
+from protocol.entries import APPROVE, PROPOSE, RECOVER, Entry, ParsedEntry, parse_entry
+from protocol.errors import ProtocolError
 from protocol.heads import Head, heads_digest
 from protocol.identity import parse_inception
 from protocol.ids import DefinitionHash, EntryId, NodeId
-from protocol.key_chain import KeyState, advance_chain
+from protocol.key_chain import follow_link, start_chain
+from protocol.windows import parse_window
 
 SUPERSEDED: Final = Void("superseded")
 RECOVERED: Final = Void("recovered")
@@ -48,7 +49,9 @@ class Logs:
         self._source = source
         self._logs = {author: _open_log(author, rules) for author in rules.authors}
         self._judged = {author: JudgedLog() for author in rules.authors}
+        self._parked: dict[NodeId, tuple[AuthorLog, JudgedLog]] = {}  # of authors that the trusted chain lost
         self._digest: bytes | None = None
+        self.has_votes = True  # proposals or approvals changed since somebody set this to False
 
     # -- reading
 
@@ -105,6 +108,7 @@ class Logs:
             log.inception = decision.inception or log.inception
             log.append(parsed.id, decision.stub)
             self._digest = None
+            self.has_votes = self.has_votes or parsed.header.kind in (PROPOSE, APPROVE)
             if not is_stored:
                 batch.entries.append(parsed)
             self._tell(log, self._judged[log.author].fold(parsed, self.rules), batch)
@@ -117,6 +121,24 @@ class Logs:
         elif isinstance(decision, Superseded):
             self._misused(log, parsed, batch)
         return decision
+
+    def follow(self, rules: Rules, batch: Batch) -> None:
+        """Judge by other rules from now on: another chain of charters, or other suspensions.
+
+        Logs of new members begin, cuts and replaced roots take hold, and what the change can touch is judged anew.
+        """
+        old, self.rules = self.rules, rules
+        self._digest = None
+        for author in set(self._logs) - set(rules.authors):  # a rival charter's newcomers
+            self._parked[author] = self._logs.pop(author), self._judged.pop(author)
+        for author in rules.authors:
+            if author not in self._logs:
+                fresh = _open_log(author, rules), JudgedLog()
+                self._logs[author], self._judged[author] = self._parked.pop(author, fresh)
+            log = self._logs[author]
+            has_moved = self._reshape(log, batch)
+            if has_moved or _is_touched(author, old, rules, self._judged[author]):
+                self._judge_anew(self._logs[author], batch)
 
     def restore(self, stored: Iterable[ParsedEntry]) -> Batch:
         """Build the state from the node's database: each author's entries in order of (generation, seq, id).
@@ -174,14 +196,17 @@ class Logs:
         keys = None if log is None else log.keys
         if log is None or keys is None:
             return
-        if log.announced is not None and log.announced.position > keys.position:
+        if log.announced is not None and log.rank(log.announced) > log.rank(keys):
             keys = log.announced
         for link in links:
             parsed = parse_entry(link)
-            if parsed.id in log.links or parsed.header.position <= keys.position:
+            is_recover = parsed.header.kind == RECOVER and bool(log.roots)  # perhaps by a later root
+            if parsed.id in log.links or not (is_recover or parsed.header.position > keys.position):
                 continue
-            keys = _follow(keys, parsed, log.root)
-            log.announced = keys
+            base = start_chain(log.inception, log.federation) if is_recover and log.inception else keys
+            found = follow_link(base, parsed, log.roots)
+            if log.rank(found) > log.rank(keys):
+                log.announced = keys = found
 
     def retired_key(self, author: NodeId, links: Sequence[bytes]) -> bytes | None:
         """The key a chain ends with, when the author's log went on from it here; else None."""
@@ -225,8 +250,33 @@ class Logs:
         if rival is not None:
             self._prove(log, rival, parsed, batch)
 
+    def _reshape(self, log: AuthorLog, batch: Batch) -> bool:
+        """Let the charter's cut and roots take hold; whether another line stands."""
+        cut, roots = _cut_of(log.author, self.rules), self.rules.chain.roots(log.author)
+        if (log.cut, log.roots) == (cut, roots):
+            return False
+        line = tuple(log.ids)
+        if roots[: len(log.roots)] == log.roots:
+            log.cut, log.roots = cut, roots
+            log.settle()
+        else:  # a root that signed recovers is none any more: admit what is held again, signatures and all
+            held = [*log.ids, *log.sides]
+            fresh = _open_log(log.author, self.rules)
+            fresh.inception, fresh.announced, fresh.alerted = log.inception, log.announced, log.alerted
+            known = sorted(self._entries(held, batch), key=lambda item: (item.header.position, item.id))
+            for parsed in known:
+                decision = admit(parsed, fresh)
+                if isinstance(decision, Admitted):
+                    fresh.append(parsed.id, decision.stub)
+                elif isinstance(decision, Forked | Superseded) and decision.stub is not None:
+                    fresh.beside(decision.stub)
+                    fresh.settle()
+            self._logs[log.author] = log = fresh
+        return tuple(log.ids) != line
+
     def _judge_anew(self, log: AuthorLog, batch: Batch) -> None:
-        """Another line stands: judge it from its first entry; tell what changed, and what fell."""
+        """Another line stands, or by other rules: judge it from its first entry; tell what changed, and what fell."""
+        self.has_votes = True
         old, new = self._judged[log.author], JudgedLog()
         told = dict(zip(old.ids, zip(old.verdicts, old.kinds, strict=True), strict=True))
         self._judged[log.author] = new
@@ -297,18 +347,32 @@ def offer_bytes(
 
 
 def _open_log(author: NodeId, rules: Rules) -> AuthorLog:
-    member = rules.member(author)
-    cut = None if member is None or member.cut is None else member.cut
-    log = AuthorLog(author, rules.federation, root=None if member is None else member.root)
-    log.cut = None if cut is None else (cut.generation, cut.seq, cut.entry)
-    return log
+    return AuthorLog(author, rules.federation, roots=rules.chain.roots(author), cut=_cut_of(author, rules))
 
 
-def _follow(keys: KeyState, link: ParsedEntry, root: bytes | None) -> KeyState:
-    try:
-        return advance_chain(keys, link)
-    except BadSignature:
-        return advance_chain(with_root(keys, root), link)
+def _cut_of(author: NodeId, rules: Rules) -> Cut | None:
+    cut = rules.cut(author)
+    return None if cut is None else (cut.generation, cut.seq, cut.entry)
+
+
+def _is_touched(author: NodeId, old: Rules, new: Rules, judged: JudgedLog) -> bool:
+    """Whether other rules can change a verdict in the author's log: a log of any length is judged anew only then."""
+    one, other = old.charter, new.charter
+    if not new.chain.holds(old.stamp.hash) or one.allow_private != other.allow_private:
+        return True
+    if judged.charter_version > one.version:  # it spoke of a charter that was not known here
+        return True
+    if one.caps != other.caps and any(old.cap_of(epoch) != new.cap_of(epoch) for epoch in judged.epochs()):
+        return True
+    moved = {row.definition for row in {*one.catalogue} ^ {*other.catalogue}}
+    slots = ((slot[0], parse_window(slot[1])) for slot in judged.named_slots() if slot[0] in moved)
+    if any(old.has_window(*slot) != new.has_window(*slot) or not old.rows(slot[0]) for slot in slots):
+        return True
+    before, after = old.member(author), new.member(author)
+    counts = [
+        None if member is None else (member.counts_from, member.cut, member.population) for member in (before, after)
+    ]
+    return counts[0] != counts[1] or old.suspended.get(author, ()) != new.suspended.get(author, ())
 
 
 def _why_void(log: AuthorLog, stub: Stub) -> Void:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from federation.backoff import Backoff
 from federation.budget import PushBudget
 from federation.replay import NonceMemory
+from federation.rules import CharterStamp
 from federation.settings import Settings
 from protocol.entries import ParsedEntry
 from protocol.ids import NodeId
@@ -87,10 +88,15 @@ class Peer:
         unequal_since_ms: Since when its words carry heads that call for a session; None for not.
         settled: (our digest, its digest) after a session that could do no more; such words call for none.
         sync_due_ms: A session is wanted from then on; None for not.
+        stamp: The charter its last word names.
+        is_removed: True when the trusted charter ended its log: it is not asked, and told nothing but charters.
+        charter_due: True when its charter is not known here and may be the better one.
+        charter_asked_ms: When it was asked for charters last.
         retired_key: The rotated-out key it said hello with: its disk is an old one, and it may only read.
         challenge: What it may echo to be excused from a wrong date.
         push_queue: Entries that wait for the push in flight.
         pushing: True while a push is in flight.
+        held: Position of our own log that it showed to hold; None before.
     """
 
     node: NodeId
@@ -108,9 +114,14 @@ class Peer:
     challenge: bytes | None = None
     push_queue: list[bytes] = field(default_factory=list)
     pushing: bool = False
+    held: tuple[int, int] | None = None
     announced: set[NodeId] = field(default_factory=set)
     early: dict[tuple[NodeId, int], ParsedEntry] = field(default_factory=dict)
     charter_alarm: bytes | None = None
+    stamp: CharterStamp | None = None
+    is_removed: bool = False
+    charter_due: bool = False
+    charter_asked_ms: int | None = None
     skew_alarm: bool = False
     retired_key: bytes | None = None
     last_success_ms: int | None = None
@@ -150,10 +161,11 @@ class Peer:
         if self.digest is not None:
             self.settled = own_digest, self.digest
 
-    def caught_up(self, own_digest: bytes) -> None:
+    def caught_up(self, own_digest: bytes, own_position: tuple[int, int]) -> None:
         """Our heads moved, perhaps to where the peer's are. That they moved away says nothing: it may follow."""
         if self.digest == own_digest:
             self.unequal_since_ms = None
+            self.held = own_position
 
     def failed(self, now_ms: int, reason: str) -> None:
         """A request to it failed."""
@@ -174,6 +186,8 @@ class Peer:
         self.asked_ms = None if self.asked_ms is None else min(self.asked_ms, now_ms)
         self.unequal_since_ms = None if self.unequal_since_ms is None else min(self.unequal_since_ms, now_ms)
         self.sync_due_ms = None if self.sync_due_ms is None else min(self.sync_due_ms, now_ms)
+        if self.charter_asked_ms is not None:
+            self.charter_asked_ms = min(self.charter_asked_ms, now_ms)
 
     def wants_sync_at(self, settings: Settings, *, may_probe: bool = True) -> int | None:
         """When a session with it should start: at a wanted time, or once unequal digests have not healed by themselves.

@@ -28,8 +28,9 @@ from federation.rules import Rules
 from federation.verdicts import Counted, Void
 from protocol import canonical
 from protocol.canonical import Encodable, Value
-from protocol.charter import Charter, Member
-from protocol.charter_document import CharterDocument, parse_charter_document, verify_founding
+from protocol.charter import Member
+from protocol.charter_chain import CharterChain, verify_chain
+from protocol.charter_document import CharterDocument, parse_charter_document
 from protocol.entries import (
     MAX_DATA_BYTES,
     MAX_ENTRY_BYTES,
@@ -46,7 +47,8 @@ from protocol.errors import ProtocolError
 from protocol.fields import check_array, check_bytes
 from protocol.identity import parse_inception
 from protocol.ids import FederationId
-from protocol.key_chain import KeyState, verify_chain
+from protocol.key_chain import KeyState
+from protocol.key_chain import verify_chain as verify_key_chain
 from protocol.objects import definition_hash
 from protocol.summaries import SummaryData, parse_summary, read_cells
 from protocol.windows import parse_window
@@ -61,6 +63,7 @@ NOT_PROVED: Final = "that the node bounded, noised or counted honestly; nor that
 _WIRE: Final = 1
 _NAME: Final = "proof"
 _MOST_OTHERS: Final = 10_000
+_MOST_CHARTERS: Final = 1_000
 
 T = TypeVar("T")
 
@@ -157,9 +160,9 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     stated = FederationId(_in("federation id", lambda: check_bytes(parts[2], "federation", 32, 32)))
     if federation is not None and stated != federation:
         raise ProofRefused("federation id", f"expected {federation.hex()}, got {stated.hex()}")
-    document, charter = _charter(parts[3], stated)
+    chain = _chain(parts[3], stated)
     entry = _in("entry", lambda: parse_entry(check_bytes(parts[7], "entry", 1, MAX_ENTRY_BYTES)))
-    keys, member = _author(parts[5], parts[6], stated, charter)
+    keys, member = _author(parts[5], parts[6], chain)
     if (entry.header.federation, entry.header.author) != (stated, keys.node):
         raise ProofRefused("entry", "it is another node's, or another federation's")
     _in("entry's signature", lambda: verify_entry(entry.header, entry.entry, (keys.signing_key,)))
@@ -171,7 +174,7 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     summary = _in("entry", lambda: parse_summary(entry.entry.data, entry.header.author))
     if summary.definition != hash_:
         raise ProofRefused("definition", "it is not the one that the entry answers")
-    rules = Rules(stated, document, charter, {hash_: definition})
+    rules = Rules(chain, {hash_: definition})
     others = _others(parts[8], entry, keys)
     prefix = Prefix()
     for other in others:
@@ -185,7 +188,7 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     cap = rules.cap_of(parse_window(summary.charges[0].epoch))
     return Verified(
         federation=stated.hex(),
-        charter_version=charter.version,
+        charter_version=chain.charter.version,
         node=keys.node.hex(),
         name=member.name,
         metric=definition.metric,
@@ -200,25 +203,29 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     )
 
 
-def _charter(value: Value, federation: FederationId) -> tuple[CharterDocument, Charter]:
-    """The charter in force; this version knows chains of one."""
-    [body] = _in("charter", lambda: check_array(value, "charter chain", 1, 1))
-    document = _in("charter", lambda: parse_charter_document(check_bytes(body, "charter", 1, MAX_PROOF_BYTES)))
-    charter, found = _in("charter", lambda: verify_founding(document))
-    if found != federation:
-        raise ProofRefused("charter", f"it founds the federation {found.hex()}, expected {federation.hex()}")
-    return document, charter
+def _chain(value: Value, federation: FederationId) -> CharterChain:
+    """The charters from the founding one to the one in force, each verified."""
+    bodies = _in("charter", lambda: check_array(value, "charter chain", 1, _MOST_CHARTERS))
+    documents = [
+        _in("charter", partial(parse_charter_document, check_bytes(body, "charter", 1, MAX_PROOF_BYTES)))
+        for body in bodies
+    ]
+    chain = _in("charter", lambda: verify_chain(documents))
+    if chain.federation != federation:
+        raise ProofRefused("charter", f"it founds the federation {chain.federation.hex()}, expected {federation.hex()}")
+    return chain
 
 
-def _author(inception: Value, links: Value, federation: FederationId, charter: Charter) -> tuple[KeyState, Member]:
+def _author(inception: Value, links: Value, chain: CharterChain) -> tuple[KeyState, Member]:
     """The author's keys in force, and its place in the charter."""
     record = _in("inception record", lambda: check_bytes(inception, "inception record", 1, 4096))
-    _in("inception record", lambda: parse_inception(record))
-    changes = _in("key chain", lambda: [check_bytes(link, "link", 1, 70_000) for link in check_array(links, "", 0, 64)])
-    keys = _in("key chain", lambda: verify_chain(record, changes, federation))
-    member = charter.member(keys.node)
+    found = _in("inception record", lambda: parse_inception(record))
+    member = chain.member(found.node_id)
     if member is None:
         raise ProofRefused("inception record", "the charter does not name this node")
+    changes = _in("key chain", lambda: [check_bytes(link, "link", 1, 70_000) for link in check_array(links, "", 0, 64)])
+    roots = chain.roots(found.node_id)
+    keys = _in("key chain", lambda: verify_key_chain(record, changes, chain.federation, roots))
     return keys, member
 
 

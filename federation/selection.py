@@ -41,15 +41,15 @@ def parse_where(text: str, axes: Sequence[Dimension]) -> Where:
                 fix=f"Its dimensions are: {', '.join(known) or 'none'}",
             )
         labels = {re.sub(r"\\(.)", r"\1", label) for label in _LABELS.findall(listed)}
-        strange = sorted(labels - set(known[name].labels))
+        strange = [] if known[name].is_discovered else sorted(labels - set(known[name].labels))
         if strange or not labels:
             what = f"{name} has no label {strange[0][:MAX_SHOWN]!a}" if strange else f"no label of {name} is named"
             raise BadParameter(why=what, fix=f"GET /v1/metrics lists the labels of {name}")
         chosen[name] = labels
     return tuple(
-        (axis.name, tuple(label for label in axis.labels if label in chosen[axis.name]))
+        (axis.name, tuple(sorted(labels) if axis.is_discovered else (one for one in axis.labels if one in labels)))
         for axis in axes
-        if axis.name in chosen
+        if (labels := chosen.get(axis.name, set()))
     )
 
 
@@ -99,14 +99,17 @@ def select(
 
 
 def _narrowed(axis: Dimension, labels: Mapping[str, tuple[str, ...]]) -> Dimension:
-    if axis.name not in labels:
-        return axis
+    if axis.name not in labels or axis.is_discovered:
+        return axis  # of a discovered axis the releases lose keys, not the axis labels
     kept = tuple(label for label in axis.labels if label in labels[axis.name])
     return Dimension(axis.name, "fixed", values=kept)
 
 
 def _filtered(one: WindowInput, labels: Mapping[str, tuple[str, ...]]) -> WindowInput:
     layout = one.layout
+    if layout.discovery is not None:
+        wanted_keys = set(labels[layout.discovery.axis.name])
+        return replace(one, releases=tuple(_with_some_keys(release, wanted_keys) for release in one.releases))
     places = [_places(block.axes, labels) for block in layout.blocks]
     offsets = [layout.offset(block) for block in layout.blocks]
     blocks = tuple(
@@ -115,6 +118,15 @@ def _filtered(one: WindowInput, labels: Mapping[str, tuple[str, ...]]) -> Window
     wanted = [start + place for start, kept in zip(offsets, places, strict=True) for place in kept]
     narrowed: Layout = replace(layout, by=tuple(_narrowed(axis, labels) for axis in layout.by), blocks=blocks)
     return replace(one, layout=narrowed, releases=tuple(_cut(release, wanted, places) for release in one.releases))
+
+
+def _with_some_keys(release: CountedRelease, wanted: set[str]) -> CountedRelease:
+    """The release with these of its keys alone."""
+    keys = release.keys or ()
+    kept = [place for place, key in enumerate(keys) if key in wanted]
+    cells = [release.cells[block * len(keys) + place] for block in range(len(release.blocks)) for place in kept]
+    blocks = tuple(replace(noise, cells=len(kept)) for noise in release.blocks)
+    return replace(release, cells=cells, blocks=blocks, keys=tuple(keys[place] for place in kept))
 
 
 def _cut(release: CountedRelease, wanted: Sequence[int], places: Sequence[Sequence[int]]) -> CountedRelease:

@@ -16,6 +16,7 @@ from itertools import islice
 
 from federation.admission import PREV_MISMATCH, Behind, Refused
 from federation.batch import Batch
+from federation.charters import Charters
 from federation.documents import Documents, read_definition
 from federation.effects import StoreDefinition
 from federation.logs import Logs
@@ -24,11 +25,15 @@ from federation.ports import EntrySource
 from federation.service import Service
 from federation.settings import Settings
 from federation.sync import Dig, Pull, Send, Todo, compare, marks_of
+from federation.watch import report_charter
+from protocol.charter import parse_charter
+from protocol.charter_document import parse_charter_document
 from protocol.entries import ParsedEntry, parse_entry
-from protocol.errors import MalformedMessage
-from protocol.ids import DefinitionHash, EntryId, NodeId
+from protocol.errors import BadSuccession, MalformedMessage
+from protocol.ids import EntryId, NodeId
 from protocol.key_chain import MAX_CHAIN_LINKS
 from protocol.ops import (
+    CHARTER_DOCUMENT,
     DEFINITION_DOCUMENT,
     MAX_DOCUMENTS,
     DocsRequest,
@@ -64,12 +69,19 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask for definitions by hash."""
+    """Ask for documents by hash: definitions, charters that were proposed."""
 
-    hashes: tuple[DefinitionHash, ...]
+    hashes: tuple[bytes, ...]
 
 
-Step = Greet | Compare | Fetch | Todo
+@dataclass(frozen=True, slots=True)
+class AskCharters:
+    """Ask for every charter the peer knows from a version on."""
+
+    from_version: int
+
+
+Step = Greet | Compare | Fetch | AskCharters | Todo
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ class Means:
     source: EntrySource
     service: Service
     documents: Documents
+    charters: Charters
     settings: Settings
     claims: dict[NodeId, NodeId]
 
@@ -100,6 +113,8 @@ class Session:
         is_partial: True when a log was left to another session.
         has_greeted: True once hello was said in this session.
         only_announced: True when it fetches what the peer announced and compares nothing.
+        has_compared: True once heads were compared.
+        asked_under: The charter trusted when the question in flight was asked.
         is_probe: True when it started only because digests differed for a while.
     """
 
@@ -110,6 +125,8 @@ class Session:
     dug: set[NodeId] = field(default_factory=set)
     is_partial: bool = False
     has_greeted: bool = False
+    has_compared: bool = False
+    asked_under: bytes = b""
     is_probe: bool = False
     started_ms: int = 0
     only_announced: bool = False
@@ -125,11 +142,20 @@ class Session:
         announced, peer.announced = sorted(peer.announced), set()
         if not peer.greeted:
             session.steps.append(Greet())
-        if only_announced:
+        is_removed = means.logs.rules.is_removed(means.me)
+        if is_removed and peer.greeted:
+            session.steps.append(Greet())  # nobody tells a removed node anything but charters
+        if only_announced and not is_removed:
             logs = (means.logs.log(author) for author in announced)
             session.steps.extend(Pull(log.author, log.height, 1) for log in logs if log is not None)
             return session
-        missing = tuple(means.logs.rules.missing_definitions())[:MAX_DOCUMENTS]
+        asked = peer.charter_asked_ms
+        if peer.charter_due and (asked is None or now_ms - asked >= means.settings.charter_again_ms):
+            peer.charter_asked_ms = now_ms
+            session.steps.append(AskCharters(means.charters.book.chain.charter.version))
+        if is_removed:
+            return session
+        missing = (*means.logs.rules.missing_definitions(), *means.charters.council.wanted())[:MAX_DOCUMENTS]
         if missing:
             session.steps.append(Fetch(missing))
         session.steps.append(Compare())
@@ -156,6 +182,11 @@ class Session:
         """(op, payload) of the next question; None when the session is over."""
         while self.steps:
             self.step = self.steps.popleft()
+            self.asked_under = self.means.logs.rules.stamp.hash
+            if isinstance(self.step, Compare) and self._charters_differ:
+                if self.has_greeted:
+                    continue
+                self.step = Greet()  # heads of two charters do not compare; the greeting shows ours
             question = self._question(self.step, nonce)
             if question is not None:
                 return question
@@ -178,8 +209,12 @@ class Session:
                 self._greeted(payload)
             case Fetch():
                 self._fetched(step, payload, batch)
-            case Compare():
+            case AskCharters():
+                self._got_charters(step, payload, batch)
+            case Compare() if self.asked_under == self.means.logs.rules.stamp.hash:
                 self._compared(step, payload, nonce)
+            case Compare():
+                self.steps.appendleft(step)  # another charter came meanwhile, and the answer speaks of the old one
             case Pull():
                 self._pulled(step, payload, now_ms, batch)
             case Dig():
@@ -201,6 +236,8 @@ class Session:
                 return HELLO, self.means.service.hello(step.first_link).encode()
             case Fetch():
                 return DOCS, DocsRequest(hashes=step.hashes).encode()
+            case AskCharters():
+                return DOCS, DocsRequest(charters_from=step.from_version).encode()
             case Compare():
                 return HEADS, marks_of(self.means.logs.heads(), nonce, full=step.full).encode()
             case Pull():
@@ -239,6 +276,10 @@ class Session:
 
     def _fetched(self, step: Fetch, payload: bytes, batch: Batch) -> None:
         for document in parse_docs_reply(payload).documents:
+            if document.kind == CHARTER_DOCUMENT:
+                charter = parse_charter_document(document.body)
+                if charter.hash in step.hashes:
+                    self.means.charters.take(charter, batch)
             if document.kind != DEFINITION_DOCUMENT:
                 continue
             found = self.means.documents.keep(document.body, step.hashes)
@@ -247,8 +288,35 @@ class Session:
                 batch.documents.append(StoreDefinition(found, document.body))
                 self.means.logs.definition_learnt(found, batch)
 
+    def _got_charters(self, step: AskCharters, payload: bytes, batch: Batch) -> None:
+        """Charters in order; where they do not follow what is known here, the peer's chain parts lower down."""
+        reply = parse_docs_reply(payload)
+        last = step.from_version
+        for item in reply.documents:
+            if item.kind != CHARTER_DOCUMENT:
+                continue
+            charter = parse_charter_document(item.body)
+            try:
+                self.means.charters.keep(charter, batch)
+            except BadSuccession:
+                if step.from_version > 1:
+                    self.steps.appendleft(AskCharters(1))
+                    return
+                raise
+            last = max(last, parse_charter(charter.body).version)
+        if reply.more and last > step.from_version:
+            self.steps.appendleft(AskCharters(last))
+        else:
+            report_charter(self.peer, self.means.charters.book, batch)
+
+    @property
+    def _charters_differ(self) -> bool:
+        stamp = self.peer.stamp
+        return stamp is not None and stamp.hash != self.means.logs.rules.stamp.hash
+
     def _compared(self, step: Compare, payload: bytes, nonce: bytes) -> None:
         theirs = parse_heads(payload)
+        self.has_compared = True
         authors = self.means.logs.rules.authors
         if not theirs.marks:
             return  # the peer found our digest equal to its own

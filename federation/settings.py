@@ -26,6 +26,7 @@ class Settings:
     nonce_memory_ms: int = 1_500_000
     nonces_per_peer: int = 8_192  # about 1.5 MB a peer at worst, and 5 requests a second for 25 minutes
     early_per_peer: int = 64  # verified entries that came before the ones they follow
+    charter_again_ms: int = 60_000  # a peer is asked for charters so often at most, whatever it says of them
     sessions_at_once: int = 8
     request_bytes: int = 1 << 20  # any proxy's default lets this through (notes/mesh.md 1.2)
     payload_bytes: int = (1 << 20) - (16 << 10)  # what is left of a request for its payload

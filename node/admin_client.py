@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from node.errors import NodeError, TransportError
 
+_PART_BYTES: Final = 1 << 20
 MAX_ANSWER_BYTES: Final = 64 << 20  # the largest answer is an insight of 65 536 cells, about 20 MB of JSON
 
 
@@ -141,6 +142,26 @@ class AdminClient:
         if answer.status >= 400:
             raise RefusedByNode(answer.status, _problem(raw))
         return RawAnswer(raw, dict(answer.getheaders()))
+
+    def stream(self, method: str, path: str) -> Iterator[bytes]:
+        """The parts of an answer of any length; raises like `get`, also when it ends before its end."""
+        connection = _UnixConnection(self._socket_path(), self.timeout_s)
+        try:
+            connection.request(method, path, None, {"Host": "localhost"})
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise RefusedByNode(answer.status, _problem(answer.read(MAX_ANSWER_BYTES)))
+            left = int(answer.headers.get("Content-Length") or 0)
+            while left:
+                part = answer.read(min(left, _PART_BYTES))
+                if not part:
+                    raise http.client.IncompleteRead(b"", left)
+                left -= len(part)
+                yield part
+        except (OSError, http.client.HTTPException) as error:
+            raise self._silent(error) from error
+        finally:
+            connection.close()
 
     def _socket_path(self) -> Path:
         try:

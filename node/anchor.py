@@ -57,17 +57,22 @@ def save_anchor(path: Path, position: AnchoredPosition) -> None:
     """Replace the anchor durably: write aside, fsync, rename, fsync the folder.
 
     Raises:
-        StorageError: the disk refused; the old anchor is still in place and nothing may be pushed.
+        StorageError: the disk refused; nothing may be pushed until a later call returns. With `fatal` (a sync failed)
+            it is unknown which anchor is in place, and the process must end.
     """
     temporary = path.with_name(path.name + ".new")
+    is_syncing = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w", encoding="ascii") as file:
             file.write(anchor_text(position))
             file.flush()
+            is_syncing = True
             os.fsync(file.fileno())
+            is_syncing = False
         temporary.replace(path)
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        is_syncing = True
         try:
             os.fsync(folder)
         finally:
@@ -78,6 +83,7 @@ def save_anchor(path: Path, position: AnchoredPosition) -> None:
             what=f"The anchor {path} cannot be written",
             why=error.strerror or type(error).__name__,
             fix="Free space or mend the permissions; nothing is pushed until the anchor is safe",
+            fatal=is_syncing,  # the kernel may have dropped the pages: a second try would prove nothing
         ) from error
 
 

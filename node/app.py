@@ -11,78 +11,104 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
 import sqlite3
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import structlog
 
+from federation.charter_book import CharterBook
 from federation.core import Core
-from federation.query import MetricRow
 from federation.settings import Settings
 from node.anchor import EMPTY_LOG, load_anchor
-from node.clock import Clock, SystemClock, boot_of
+from node.audit import Audit
+from node.backup_content import BackupMaker
+from node.clock import Clock, SystemClock, boot_of, hour_of_ms
 from node.commons_db.projection import Projection, Sources
 from node.commons_db.researcher import Researcher
 from node.config import NodeConfig, load_config
 from node.custody import Custody
 from node.datalock import DataLock
 from node.errors import ConfigError, StorageError
+from node.governing import Governing
 from node.http.admin import admin_gate
-from node.http.sites import Sites, admin_socket_path
-from node.ingest import Ingest, IntakePlan
+from node.http.sites import Sites, admin_socket_path, raise_file_limit
+from node.in_force import InForce
+from node.ingest import Ingest
+from node.jobs.attesting import Attesting
+from node.jobs.choosing import Choices
 from node.jobs.clock_guard import ClockGuard
 from node.jobs.facts import Facts
+from node.jobs.mending import Mending
+from node.jobs.naming import Names
+from node.jobs.outbox import Outbox
+from node.jobs.private_answers import PrivateAnswers
 from node.jobs.publishing import Identity, Publisher
 from node.jobs.releases import ReleaseRound, StandingMetric
 from node.jobs.reserving import reserver
 from node.jobs.scheduler import ReleaseWorker
 from node.jobs.workshop import Workshop
+from node.key_change import finish_change
 from node.key_turns import KeyTurns
+from node.key_watch import KeyWatch
 from node.live import Live
 from node.live_commons import LiveCommons
 from node.logs import configure_logs
-from node.membership import Membership, load_membership
+from node.membership import load_membership
 from node.mesh.driver import MeshDriver
 from node.mesh.own_log import OwnLog, Parts
 from node.mesh.tls import pin_of_file, self_signed, server_context
 from node.mesh.transport import MeshTransport
+from node.passphrase import Passphrase, service_passphrase
 from node.plan_file import check_person_kinds, load_plan
+from node.plan_in_force import PlanInForce
 from node.routes import admin_app, listener_routes
 from node.running import Node, cap_of_epoch
+from node.shared_tokens import SharedTokens
 from node.signing_keys import SigningKeys
+from node.state.audit import AuditStore
+from node.state.charters import CharterStore
 from node.state.database import StateDatabase
 from node.state.epochs import EpochRecord, load_epochs, open_span
+from node.state.joins import JoinStore
 from node.state.ledger import LedgerStore
 from node.state.log import LogStore
 from node.state.plans import PlanBook
+from node.state.slots import SlotStore
 from node.state.tokens import TokenBook
 from node.vault.disk import Disk
+from node.vault.engine import WindowEngine, run_window
 from node.vault.master_key import MasterKey
 from node.vault.vault import Vault
 from privacy.ledger import Balance
-from privacy.units import Window, hour_of
+from privacy.tracking_plan import Plan
+from privacy.units import Window, epoch_of, hour_of
+from protocol.charter import parse_charter
 from protocol.endpoints import Endpoint
-from protocol.entries import ENDPOINT, INCEPTION
+from protocol.entries import ENDPOINT, INCEPTION, ParsedEntry
 from protocol.keys import SigningKey
 from protocol.kind_data import EndpointData
 
 log = structlog.get_logger()
 
-THREAD_TURN_S: Final = 0.0005  # the loop waits no longer for the filter's thread; 5 ms, Python's own, is felt
+THREAD_TURN_S: Final = 0.001  # the loop waits no longer for the filter's thread; 5 ms, Python's own, is felt
 
 
-def run(config_path: Path) -> int:
+def run(config_path: Path, passphrase: Passphrase | None = None) -> int:
     """Run a node until it is told to stop. Returns the process's exit code: 0, or 1 after a fatal error.
+
+    Args:
+        passphrase: Of the node's keys, where it was given at the start.
 
     Raises:
         ConfigError, StorageError, ProtocolError: the node could not start; nothing is left running.
@@ -90,7 +116,10 @@ def run(config_path: Path) -> int:
     import uvloop
 
     sys.setswitchinterval(THREAD_TURN_S)
+    raise_file_limit()
     config = load_config(config_path)
+    if passphrase is not None:
+        config = replace(config, keys=replace(config.keys, passphrase=passphrase))
     configure_logs(config.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(config))
@@ -102,6 +131,7 @@ async def _serve(config: NodeConfig) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        gc.freeze()  # what the start made stays: no collection looks through it again, and the loop never waits for one
         print("ready " + json.dumps(node.readiness()), flush=True)  # noqa: T201 - the readiness line is the interface
         await stopped.wait()
         log.info("node.stopping")
@@ -131,9 +161,11 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     stack.callback(lock.release)
     plan = load_plan(config.plan)
     check_person_kinds(plan, config.epoch)
+    finish_change(config.data / "keys")
+    passphrase = config.keys.passphrase or service_passphrase(config.keys.passphrase_file)
     keys = _Keys(
-        SigningKeys(config.data / "keys"),
-        MasterKey(config.data / "keys", disk),
+        SigningKeys(config.data / "keys", passphrase=passphrase),
+        MasterKey(config.data / "keys", disk, passphrase),
     )
     membership = load_membership(config.data, keys.signing.in_place())
     node = Node(config, clock, membership, stopped)
@@ -141,17 +173,25 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
 
     node.database = StateDatabase(config.data / "state.db")
     stack.callback(node.database.close)
-    node.tokens = TokenBook(node.database)
+    node.audit = Audit(AuditStore(node.database, membership.node), clock)
+    stack.callback(node.audit.flush, is_end=True)
+    node.tokens = TokenBook(node.database, now_s=lambda: clock.now_ms() // 1000, on_refusal=node.audit.count)
     node.logs = LogStore(node.database)
-    plans = PlanBook(node.database)
-    plan_number = plans.adopt(plan, now_s=now_s)
-    standing = _standing_metrics(membership)
+    plans = node.plans = PlanBook(node.database)
+    node.plans_now = PlanInForce(plans, clock, config.epoch)
+    begins = node.plans_now.take(plan).begins
+    if begins is not None:
+        log.warning("plan.waits", begins=begins.text, why="it alters how events are stored")
+    node.charters = CharterStore(node.database)
+    for document in membership.later:
+        node.charters.save(document.hash, parse_charter(document.body).version, document.encode(), is_proposal=False)
+    chain = CharterBook(membership.document, node.charters.verified()).chain
+    node.in_force = InForce(membership, chain, node.logs.definitions())
+    standing = node.standing
 
     node.ledger = LedgerStore(node.database)
     _reconcile_ledger(node)
-    node.plan, node.plan_number, node.standing = plan, plan_number, standing
-    node.plans = plans
-    reserve = reserver(node.ledger, standing, lambda: {plan_number: plan}, membership.member.counts_from)
+    reserve = reserver(node.ledger, standing, node.plans_now.at_hour, node.in_force.counts_from)
     node.vault = _open_vault(node, keys, standing, reserve, disk)
     stack.callback(node.vault.close)
     node.vault.recover(now_s)
@@ -173,28 +213,62 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     node.workshop = Workshop()
     stack.callback(node.workshop.close)
     node.publisher = _make_publisher(node)
+    answers = _make_private_answers(node, plans)
+    node.choices = Choices(answers)
+    node.names = Names(answers, node.membership.member.population)
     _begin_log(node)
 
     node.mesh = _make_mesh(node)
+    node.outbox = Outbox(node.publisher.anchor, node.committed)
     rounds = _make_rounds(node, plans)
     node.own_log = _make_own_log(node, keys.signing, rounds)
     node.publisher.ask_before_signing(lambda: node.own_log.may_sign)
+    node.governing = Governing(node.mesh, JoinStore(node.database), clock, node.publish)
     node.turns = KeyTurns(
         core=node.mesh.core,
         logs=node.logs,
         publisher=node.publisher,
         keys=keys.signing,
         own_log=node.own_log,
+        outbox=node.outbox,
         hand_over=node.hand_over,
+        on_fatal=node.fail,
     )
-    node.ingest = Ingest(node.vault, IntakePlan(plan, plan_number), clock, os.urandom, node.fail)
+    node.key_watch = _make_key_watch(node)
+    node.shared_tokens = SharedTokens(
+        core=node.mesh.core,
+        logs=node.logs,
+        publisher=node.publisher,
+        outbox=node.outbox,
+        turns=node.turns,
+        audit=node.audit,
+        clock=clock,
+        folder=config.data / "keys",
+        passphrase=passphrase,
+        names=lambda one: one.hex()[:16] if (found := node.membership.charter.member(one)) is None else found.name,
+    )
+    node.backups = BackupMaker(
+        config,
+        node.database,
+        node.turns.lock,
+        {"node": membership.node.hex(), "federation": membership.federation.hex(), "name": config.name},
+    )
+    node.attesting = _make_attesting(node)
+    node.mending = Mending(
+        core=node.mesh.core,
+        logs=node.logs,
+        slots=SlotStore(node.database),
+        publisher=node.publisher,
+        hold=node.outbox.hold,
+    )
+    node.ingest = Ingest(node.vault, lambda: node.plans_now.intake, clock, os.urandom, node.fail)
     node.ingest.start()
     stack.push_async_callback(node.ingest.stop)
-    definitions = {**membership.definition_bodies, **node.logs.definitions()}
+    rows, definitions = node.in_force.rows, node.in_force.definitions
     node.commons = LiveCommons(
         core=node.mesh.core,
         logs=node.logs,
-        rows=_metric_rows(standing),
+        rows=rows,
         name=config.name,
         clock=clock,
         definitions=definitions,
@@ -202,19 +276,19 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     node.projection = Projection(
         config.data / "commons",
         config.data / "state.db",
-        Sources(node.mesh.core, node.logs, _metric_rows(standing), definitions),
+        Sources(node.mesh.core, node.logs, rows, definitions),
     )
     node.researcher = Researcher(node.projection)
-    names = {bytes(member.node): member.name for member in membership.charter.members}
-    node.live = Live(os.urandom(4).hex(), node.logs, _metric_rows(standing), names)
+    node.live = Live(os.urandom(4).hex(), node.logs, rows, node.in_force.names)
     stack.push_async_callback(node.researcher.close)
 
-    worker = ReleaseWorker(
+    worker = node.worker = ReleaseWorker(
         tick_s=config.release_tick_s,
         clock=clock,
         work=lambda should_stop: _work(node, rounds, should_stop),
         on_fatal=node.fail,
         idle=node.vault.upkeep.compact,
+        ahead=rounds.prepare,
     )
     stack.push_async_callback(node.mesh.stop)
     stack.push_async_callback(asyncio.to_thread, worker.stop)
@@ -222,7 +296,9 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     sites = Sites()
     stack.push_async_callback(sites.close)
     stack.callback(node.live.close)
-    await sites.open(listener_routes(node), _tls(config))
+    routes, takers = listener_routes(node)
+    await sites.open(routes, _tls(config), takers, config.listen.workers)
+    node.workers = sites.workers
     node.socket = admin_socket_path(membership.node)
     await sites.open_admin_socket(admin_app(node), node.socket)
     if config.listen.admin is not None:
@@ -235,20 +311,9 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
     node.live.start()
     stack.push_async_callback(node.projection.stop)
     worker.start()
-    log.info("node.ready", node=membership.node.hex()[:16], charter_version=membership.charter.version)
+    node.audit.count("node", "node.started")  # a full disk keeps no node from starting
+    log.info("node.ready", node=membership.node.hex()[:16], charter_version=node.membership.charter.version)
     return node
-
-
-def _standing_metrics(membership: Membership) -> list[StandingMetric]:
-    """The catalogue in charter order; definitions this version cannot compute were refused at `charter accept`."""
-    return [
-        StandingMetric(row.name, row.definition, membership.definitions[row.definition], row.from_hour, row.until_hour)
-        for row in membership.charter.catalogue
-    ]
-
-
-def _metric_rows(standing: Sequence[StandingMetric]) -> list[MetricRow]:
-    return [MetricRow(one.name, one.hash, one.definition, one.from_hour, one.until_hour) for one in standing]
 
 
 def _reconcile_ledger(node: Node) -> None:
@@ -282,23 +347,46 @@ def _open_vault(
     )
 
 
+def _cap_now(node: Node, epoch: Window) -> Balance | None:
+    """The stricter of the caps the epoch began with and today's; None where it has no record."""
+    record = node.vault.epoch_record(epoch)
+    if record is None:
+        return None
+    return Balance(*cap_of_epoch(node, epoch)).with_lower_cap(record.cap_rho_nano, record.cap_delta_atto)
+
+
+def _make_private_answers(node: Node, plans: PlanBook) -> PrivateAnswers:
+    @contextmanager
+    def rows_of(window: Window) -> Iterator[WindowEngine]:
+        with node.vault.releasing, run_window(node.vault.window(window)) as engine:
+            yield engine
+
+    return PrivateAnswers(
+        database=node.database,
+        epoch_length=node.config.epoch,
+        is_closed=node.vault.is_closed,
+        rows_of=rows_of,
+        plans_of=lambda window: _plans_of(node, plans, window),
+        cap_of=lambda epoch: _cap_now(node, epoch),
+        rng=os.urandom,
+    )
+
+
 def _make_publisher(node: Node) -> Publisher:
     membership = node.membership
-
-    def cap_of(epoch: Window) -> Balance | None:
-        record = node.vault.epoch_record(epoch)
-        if record is None:
-            return None
-        now = Balance(*cap_of_epoch(node, epoch))
-        return now.with_lower_cap(record.cap_rho_nano, record.cap_delta_atto)
-
     return Publisher(
         database=node.database,
         logs=node.logs,
-        identity=Identity(membership.node, membership.federation, membership.signing_key, membership.charter.version),
+        identity=Identity(
+            membership.node,
+            membership.federation,
+            membership.signing_key,
+            membership.charter.version,
+            membership.member.population,
+        ),
         anchor=node.config.anchor,
         epoch_length=node.config.epoch,
-        cap_of=cap_of,
+        cap_of=lambda epoch: _cap_now(node, epoch),
         clock=node.clock,
         rng=os.urandom,
         geometric=node.workshop.geometric,
@@ -322,9 +410,7 @@ def _tell_endpoint(node: Node) -> None:
     pin = pin_of_file(files[0]) if files is not None and node.config.listen.self_signed else None
     endpoint = Endpoint(advertised, pin)
     if endpoint != _known_endpoint(node):
-        entry = node.publisher.publish_other(ENDPOINT, EndpointData((endpoint,)).encode())
-        node.publisher.anchor(entry)
-        node.committed([entry])
+        node.outbox.hold([node.publisher.publish_other(ENDPOINT, EndpointData((endpoint,)).encode())])
 
 
 def _known_endpoint(node: Node) -> Endpoint | None:
@@ -342,24 +428,46 @@ def _make_rounds(node: Node, plans: PlanBook) -> ReleaseRound:
         vault=node.vault,
         publisher=node.publisher,
         metrics=node.standing,
-        counts_from=node.membership.member.counts_from,
-        plans_of=lambda window: plans.in_force(*open_span(node.database, window)),
+        counts_from=node.in_force.counts_from,
+        plans_of=lambda window: _plans_of(node, plans, window),
         clock=node.clock,
-        committed=node.committed,
+        hold=node.outbox.hold,
         is_clock_trusted=node.guard.is_trusted,
         holds_back=node.holds_back,
         finished=node.workshop.close,
+        ahead=node.workshop.start,
     )
 
 
+def _plans_of(node: Node, plans: PlanBook, window: Window) -> Mapping[int, Plan]:
+    """The plans that a closed window's rows may be coded by; history by whatever plan was in force as it came."""
+    from_s, until_s = open_span(node.database, window)
+    is_history = from_s == 0
+    return plans.in_force(from_s, until_s, None if is_history else (window.start_hour * 3600, window.end_hour * 3600))
+
+
 def _make_own_log(node: Node, keys: SigningKeys, rounds: ReleaseRound) -> OwnLog:
+    clock_ms = node.clock.now_ms
+
     def begun() -> list[tuple[Window, Balance]]:
-        records = load_epochs(node.database)
-        return [(record.epoch, Balance(record.cap_rho_nano, record.cap_delta_atto)) for record in records]
+        records = {record.epoch: record for record in load_epochs(node.database)}
+        found = [(epoch, Balance(record.cap_rho_nano, record.cap_delta_atto)) for epoch, record in records.items()]
+        # Data that were put back may be older than epochs this node has begun since: those count as begun, too.
+        last = epoch_of(node.config.epoch, hour_of_ms(clock_ms()))
+        later = max(records, key=lambda epoch: epoch.start_hour).next if records else last
+        while later.start_hour <= last.start_hour:
+            if later not in records:
+                found.append((later, Balance(*cap_of_epoch(node, later))))
+            later = later.next
+        return found
 
     def use_key(key: SigningKey) -> None:
         node.publisher.use_key(key)
         node.mesh.core.use_key(key)
+
+    def send(entries: Sequence[ParsedEntry]) -> None:
+        node.outbox.hold(entries)
+        node.outbox.send()
 
     own = node.mesh.core.logs.log(node.membership.node)
     if own is not None and own.keys is not None:
@@ -375,19 +483,48 @@ def _make_own_log(node: Node, keys: SigningKeys, rounds: ReleaseRound) -> OwnLog
         inception=node.membership.inception,
         begun=begun,
         open_slots=rounds.open_slots,
-        committed=node.committed,
+        send=send,
         use_key=use_key,
     )
     return OwnLog(parts, node.config.anchor)
 
 
 def _work(node: Node, rounds: ReleaseRound, should_stop: Callable[[], bool]) -> int:
-    """One round of the release worker, the only thread that signs."""
+    """One round of the release worker, the only thread that signs: what the last one made leaves, then more is made."""
+    node.key_watch.run()
     with node.turns.lock:
         node.own_log.settle()
         if node.holds_back() is None:
             _tell_endpoint(node)
-        return rounds.run(should_stop)
+            node.attesting.run()
+            node.mending.run()
+        node.outbox.send()
+        answered = rounds.run(should_stop)
+    node.call_soon(node.carry_soon)
+    return answered
+
+
+def _make_key_watch(node: Node) -> KeyWatch:
+    return KeyWatch(
+        turns=node.turns,
+        core=node.mesh.core,
+        audit=node.audit,
+        clock=node.clock,
+        rotate_every_s=node.config.keys.rotate_every_s,
+        holds_back=node.holds_back,
+        names=node.in_force.names,
+    )
+
+
+def _make_attesting(node: Node) -> Attesting:
+    return Attesting(
+        core=node.mesh.core,
+        logs=node.logs,
+        audit=node.audit,
+        publisher=node.publisher,
+        clock=node.clock,
+        hold=node.outbox.hold,
+    )
 
 
 def _make_mesh(node: Node) -> MeshDriver:
@@ -395,17 +532,19 @@ def _make_mesh(node: Node) -> MeshDriver:
     core = Core(
         membership.node,
         membership.signing_key,
-        membership.document,
-        {**membership.definition_bodies, **node.logs.definitions()},
+        node.founding.document,
+        node.in_force.definitions,
         membership.inceptions,
         node.logs,
-        (entry for author in membership.authors for entry in node.logs.replay(author)),
+        (entry for author in node.in_force.chain.authors for entry in node.logs.replay(author)),
         Settings(sync_interval_ms=round(mesh.sync_interval_s * 1000), push_delay_ms=mesh.push_delay_ms),
+        later=node.charters.verified(),
+        proposals=node.charters.proposals(),
     )
     return MeshDriver(
         core=core,
         logs=node.logs,
-        transport=MeshTransport(lambda: membership.charter.allow_private),
+        transport=MeshTransport(lambda: node.membership.charter.allow_private),
         clock=node.clock,
         rng=os.urandom,
         on_fatal=node.fail,
@@ -413,6 +552,9 @@ def _make_mesh(node: Node) -> MeshDriver:
         on_foreign=lambda entries: node.own_log.note_foreign(entries),
         on_progress=node.progressed,
         on_judged=node.judged,
+        on_join=node.join_asked,
+        save_charter=lambda kept: node.charters.save(kept.hash, kept.version, kept.body, is_proposal=kept.is_proposal),
+        on_charter=node.charter_changed,
     )
 
 

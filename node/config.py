@@ -12,19 +12,26 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from node.errors import ConfigError
 from node.senders import OriginConfig, Rates, parse_networks
 from privacy.errors import InvalidParameterError
 from privacy.exact import parse_ratio
 
+if TYPE_CHECKING:
+    from node.passphrase import Passphrase
+
 EpochLength = Literal["day", "week", "month"]
+_SPAN = re.compile(r"([1-9][0-9]{0,6})([smhd])")
+_SPAN_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_KEY_S = 400 * 86_400  # as long as a charter
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -60,6 +67,7 @@ class ListenConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     self_signed: bool = False
+    workers: int = 1
 
     @property
     def has_tls(self) -> bool:
@@ -74,6 +82,21 @@ class MeshConfig:
     advertise: str
     sync_interval_s: float = 90.0
     push_delay_ms: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class KeysConfig:
+    """The signing key's turns, and what the key files open with.
+
+    Args:
+        rotate_every_s: A turn by itself when the key is so old; None: only when the operator says so.
+        passphrase_file: Holds what the files in DATA/keys are sealed with; None: systemd's credential, or nothing.
+        passphrase: What was given at the start instead; never in node.toml.
+    """
+
+    rotate_every_s: int | None = None
+    passphrase_file: Path | None = None
+    passphrase: Passphrase | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +117,7 @@ class NodeConfig:
     limits: Rates = field(default_factory=Rates)
     log_level: str = "info"
     budget_cap: Fraction | None = None
+    keys: KeysConfig = field(default_factory=KeysConfig)
 
 
 _SECTIONS: dict[str, tuple[str, ...]] = {
@@ -108,12 +132,14 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
         "tls_cert",
         "tls_key",
         "self_signed",
+        "workers",
         "trusted_proxies",
         "country_header",
         "country_database",
     ),
     "limits": ("server_per_s", "browser_per_s", "address_per_s"),
     "mesh": ("advertise", "sync_interval_s", "push_delay_ms"),
+    "keys": ("rotate_every", "passphrase_file"),
     "release": ("tick_s",),
     "backfill": ("from",),
     "log": ("level",),
@@ -179,7 +205,24 @@ def parse_config(text: str, path: Path) -> NodeConfig:
         budget_cap=_budget_cap(tree.get("budget", {}), path),
         origin=_origin(tree.get("listen", {}), base, path),
         limits=_limits(tree.get("limits", {}), path),
+        keys=_keys(tree.get("keys", {}), base, data, path),
     )
+
+
+def _keys(section: dict[str, Any], base: Path, data: Path, path: Path) -> KeysConfig:
+    every = _text(section, "rotate_every", path, default="")
+    found = _SPAN.fullmatch(every)
+    if every and found is None:
+        raise _refused(path, f'keys.rotate_every is "{every}"', 'Write a span such as "90d", "12h" or "30s"')
+    seconds = None if found is None else int(found[1]) * _SPAN_S[found[2]]
+    if seconds is not None and not 10 <= seconds <= _LONGEST_KEY_S:
+        raise _refused(path, f'keys.rotate_every is "{every}"', 'Give at least "10s" and at most "400d"')
+    name = _text(section, "passphrase_file", path, default="")
+    passphrase = base / name if name else None
+    if passphrase is not None and passphrase.resolve().is_relative_to(data.resolve()):
+        raise _refused(path, f"keys.passphrase_file {passphrase} lies inside the data folder",
+                       "Put it elsewhere: who copies the folder must not get what opens its keys")  # fmt: skip
+    return KeysConfig(seconds, passphrase)
 
 
 def _listen(section: dict[str, Any], base: Path, path: Path) -> ListenConfig:
@@ -215,7 +258,15 @@ def _listen(section: dict[str, Any], base: Path, path: Path) -> ListenConfig:
                 f"listen.{where} is {address}, which others can reach without TLS",
                 "Listen on 127.0.0.1 behind a TLS proxy, say behind_proxy = true, or give tls_cert and tls_key",
             )
+    workers = _integer(section, "workers", path, default=1, low=1, high=16)
+    if workers > 1 and has_tls:
+        raise _refused(
+            path,
+            "listen.workers is more than 1, and the listeners speak TLS themselves",
+            "Put a TLS proxy in front (behind_proxy = true), or leave workers out",
+        )
     return ListenConfig(
+        workers=workers,
         public=public,
         mesh=mesh,
         research=research,

@@ -23,6 +23,7 @@ from node.vault.upkeep import NamedPerson, Searched
 from node.vault.vault import Vault
 from privacy.rows import PERSON_KINDS, ROW_NAMES
 from privacy.tracking_plan import Plan
+from privacy.withdrawal import EVERYTHING
 
 log = structlog.get_logger()
 
@@ -31,7 +32,8 @@ MAX_ID_CHARS: Final = 4096
 KEPT: Final = (
     "Released numbers stay as they are: each was protected by its noise, so none says whether this person was there. "
     "Epochs whose pseudonym key is destroyed cannot be searched: in them nobody can tell whose an event is. "
-    "Events that arrive from now on are taken in as before."
+    "Events that arrive from now on are taken in as before, unless the person withdrew or was to be kept out, and then "
+    "until the running epoch ends."
 )
 
 _PLAN: Final = ROW_NAMES.index("plan")
@@ -64,25 +66,46 @@ class Custody:
         self._on_fatal = on_fatal
         self._changing_master = threading.Lock()
 
-    def forget(self, kind: str, ids: Sequence[str], *, is_dry_run: bool) -> dict[str, Any]:
-        """Take every stored event of these persons out, or only count them.
+    def forget(self, kind: str, ids: Sequence[str], *, is_dry_run: bool, keeps_out: bool = False) -> dict[str, Any]:
+        """Take every stored event of these persons out, or only count them; `keeps_out`: let no more in before.
 
         Raises:
             RejectedInput: an unknown kind, no id, too many, or one that is empty or too long.
             StorageError: the disk failed; ask again, nothing is taken out twice.
         """
+        persons = _named(kind, ids)
+        if keeps_out and not is_dry_run:  # first, so that none comes in behind the search
+            self.withdraw([(persons, frozenset({EVERYTHING}))], is_given=False, is_public=False)
         with self._ending_on_fatal():
-            searched = self._vault.upkeep.forget(_named(kind, ids), is_dry_run=is_dry_run)
+            searched = self._vault.upkeep.forget(persons, is_dry_run=is_dry_run)
         log.info("person.forgotten" if not is_dry_run else "person.looked_for")
         return _told(searched, is_dry_run)
 
+    def withdraw(
+        self, said: Sequence[tuple[Sequence[NamedPerson], frozenset[str]]], *, is_given: bool, is_public: bool
+    ) -> int:
+        """Hold what persons withdrew, or gave again; durable on return. Until when it holds: unix seconds.
+
+        Raises:
+            TooManyWithdrawals, StorageError: nothing changed.
+        """
+        now_s = self._clock.now_ms() / 1000
+        with self._ending_on_fatal():
+            epoch = self._vault.withdraw(said, now_s, is_given=is_given, is_public=is_public)
+        return epoch.end_hour * 3600
+
     def export(self, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """Every stored event of these persons in words, by hour; raises like `forget`."""
+        """Every stored event of these persons in words, by hour, then what they withdrew; raises like `forget`."""
         with self._ending_on_fatal():
             rows = self._vault.upkeep.rows_of(_named(kind, ids))
+            held = self._vault.withdrawn_by(_named(kind, ids))
         plans = self._plans()
         log.info("person.exported")
-        return sorted((event_of(row, plans[row[_PLAN] or 0]) for row in rows), key=lambda event: str(event["hour"]))
+        events = sorted((event_of(row, plans[row[_PLAN] or 0]) for row in rows), key=lambda event: str(event["hour"]))
+        return events + [
+            {"withdrawn": "all" if EVERYTHING in purposes else sorted(purposes), "epoch": epoch.text}
+            for epoch, purposes in sorted(held.items(), key=lambda pair: pair[0].start_hour)
+        ]
 
     def verify(self) -> dict[str, Any]:
         """Open every key and frame; what is damaged, by place."""

@@ -17,7 +17,7 @@ class DataLock:
 
         Raises:
             ConfigError: there is no data folder at this path.
-            StorageError: another process holds the lock; the message names its pid.
+            StorageError: another process holds the lock (the message names its pid), or the disk takes nothing.
         """
         self.path = data / "lock"
         try:
@@ -40,8 +40,17 @@ class DataLock:
                 why=f"Process {holder} owns it, and one process at a time may",
                 fix='Stop that node first, or talk to it: "murmur status" shows it',
             ) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StorageError(
+                code="data_unwritable",
+                what=f"The data folder {data} cannot be written",
+                why=error.strerror or type(error).__name__,
+                fix="Free space on the disk, or mount it for writing",
+            ) from error
 
     def release(self) -> None:
         """Let the folder go."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import chain, repeat
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -21,9 +20,9 @@ from node.http.forms.body import Sent, decode_body
 from node.http.forms.declared import Declared
 from node.http.forms.form import Form
 from node.http.forms.timestamps import hours_of
-from node.receipt import Receipt, ReceiptBuilder
+from node.receipt import Receipt, ReceiptBuilder, all_accepted
 from node.vault.calendar import EpochAccess, Refusal
-from node.vault.frames import RowsInColumns
+from node.vault.row_columns import RowsInColumns
 from privacy.columns import ColumnFilter, EventColumns, Kept
 from privacy.filtering import (
     TIMESTAMP_OUT_OF_RANGE,
@@ -55,25 +54,46 @@ class Vault(Protocol):
 
 
 class IntakePlan:
-    """A tracking plan version, compiled for the way in."""
+    """A tracking plan version, compiled for the way in.
 
-    __slots__ = ("columns", "declared", "filter", "kind_of", "needs_address", "slots")
+    Args:
+        others: The versions that hold for other hours: (from, until, version), in unix seconds, whole hours. Around the
+            time when a plan begins with an epoch, each event is read by the plan of its own hour.
+    """
 
-    def __init__(self, plan: Plan, plan_number: int) -> None:
+    __slots__ = ("columns", "declared", "filter", "kind_of", "needs_address", "others", "slots")
+
+    def __init__(self, plan: Plan, plan_number: int, others: Sequence[tuple[float, float, IntakePlan]] = ()) -> None:
+        self.others = others
         self.filter = Filter(plan, plan_number)
         self.columns = ColumnFilter(plan, plan_number)
         self.declared = Declared(plan)
-        self.slots = plan.slots
+        self.slots: int = max([plan.slots, *(other.slots for _, _, other in others)])
         self.kind_of = {app.name: app.person_kind for app in plan.apps}
-        self.needs_address = any(app.person_kind == "address" for app in plan.apps)
+        self.needs_address: bool = any(app.person_kind == "address" for app in plan.apps) or any(
+            other.needs_address for _, _, other in others
+        )
+
+    def of(self, sent: Sent) -> IntakePlan:
+        """The version that holds for an event's hour; this one where it has no readable time."""
+        if isinstance(sent, tuple):
+            for begins_s, ends_s, other in self.others:
+                if begins_s <= sent[1].timestamp_s < ends_s:
+                    return other
+        return self
+
+    def own(self, hours: list[int | None]) -> list[int | None]:
+        """These hours, None for each that another version holds for."""
+        for begins_s, ends_s, _ in self.others:
+            hours = [None if hour is None or begins_s <= hour * 3600 < ends_s else hour for hour in hours]
+        return hours
 
 
 # From a body, what the plan declares, and the time it came, to its events; raises as `decode_body` does.
 BodyReader = Callable[[bytes, Declared, float], list[Sent]]
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """One request's body, with what its headers and its API key say.
 
     Args:
@@ -88,15 +108,18 @@ class Submission:
         received_s: When it came, in seconds since 1970-01-01T00Z, for shapes without timestamps.
     """
 
-    body: bytes = field(repr=False)
+    body: bytes
     is_ndjson: bool = False
-    signals: Signals = field(default_factory=Signals)
-    idempotency_key: str | None = field(default=None, repr=False)
+    signals: Signals = _NO_SIGNALS
+    idempotency_key: str | None = None
     is_backfill: bool = False
-    address: str | None = field(default=None, repr=False)
+    address: str | None = None
     country: str | None = None
     reader: BodyReader | None = None
     received_s: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Submission({len(self.body)} bytes)"
 
 
 class Rows(RowsInColumns):
@@ -120,8 +143,10 @@ class Rows(RowsInColumns):
         self._singles.append(row)
 
     def extend(self, columns: Sequence[Sequence[int | None]]) -> None:
-        for mine, more in zip(self.columns, columns, strict=True):
+        for mine, more in zip(self.columns, columns, strict=False):
             mine += more
+        for mine in self.columns[len(columns) :]:  # another plan has more slots
+            mine += [None] * len(columns[0])
 
     def settle(self) -> Rows:
         """Put what was added row by row into the columns."""
@@ -185,7 +210,8 @@ class Group:
             VaultFailed: the vault could not say whether an hour may be written.
         """
         found = None
-        if submission.signals == _NO_SIGNALS and submission.reader is None:
+        signals = submission.signals
+        if submission.reader is None and not signals.gpc and not signals.dnt:
             found = quick.read(submission.body, is_ndjson=submission.is_ndjson)
         if found is None:
             self._receipts.append(self._one_by_one(submission))
@@ -195,13 +221,16 @@ class Group:
         lane = self._lanes.get((form.name, submission.is_backfill))
         if lane is None:
             lane = self._lanes[form.name, submission.is_backfill] = _Lane(form, submission.is_backfill)
-        batch = _Batch(submission, len(lane.events), len(lane.events) + len(events))
+        start, count = len(lane.events), len(events)
+        batch = _Batch(submission, start, start + count)
         lane.events += events
-        lane.positions += range(len(events))
-        lane.has_keys |= submission.idempotency_key is not None
-        lane.has_countries |= submission.country is not None
+        lane.positions += range(count)
+        if submission.idempotency_key is not None:
+            lane.has_keys = True
+        if submission.country is not None:
+            lane.has_countries = True
         lane.batches.append(batch)
-        self.events += len(events)
+        self.events += count
         self._receipts.append(batch)
         self._lane_of.append(lane)
 
@@ -216,7 +245,11 @@ class Group:
         for lane in self._lanes.values():
             self._filter(lane)
         receipts = [
-            self._receipt_of(lane, found) if isinstance(found, _Batch) and lane is not None else found
+            found
+            if lane is None or not isinstance(found, _Batch)
+            else all_accepted(found.stop - found.start)
+            if lane.all_named and not found.held
+            else self._receipt_of(lane, found)
             for found, lane in zip(self._receipts, self._lane_of, strict=True)
         ]
         self.rows_by_epoch = {epoch: rows.settle() for epoch, rows in self.rows_by_epoch.items() if len(rows)}
@@ -230,7 +263,7 @@ class Group:
         if lane.form.parts is not None:
             ids = set(map(lane.form.parts.event_id, lane.events))
             lane.all_named = None not in ids and "" not in ids
-        owners = list(chain.from_iterable(repeat(batch, batch.stop - batch.start) for batch in lane.batches))
+        owners = [batch for batch in lane.batches for _ in range(batch.start, batch.stop)]
         for places, app, action in _lots(lane):
             try:
                 found = list(self._keep(lane, owners, places, app, action))
@@ -271,7 +304,7 @@ class Group:
             persons = sessions if kind == "session" else _texts(list(map(parts.user, events)))
         columns = EventColumns(
             persons=persons,
-            hours=hours_of(list(map(parts.timestamp, events))),
+            hours=self._plan.own(hours_of(list(map(parts.timestamp, events)))),
             attributes=attributes,
             sessions=sessions,
             event_ids=_texts(list(map(parts.event_id, events))),
@@ -308,9 +341,11 @@ class Group:
             if position not in held:
                 receipt.accept(is_idempotent=key is not None or bool(lane.form.parts.event_id(sent)))  # type: ignore[union-attr]
                 continue
-            event = lane.form.read(sent, self._plan.declared)
-            found: Sent = lane.form.in_own_words(event) if isinstance(event, Rejected) else (lane.form, event)
-            self._judge(receipt, batch.submission, position, found, rows)
+            found = _read(lane.form, sent, self._plan.declared)
+            plan = self._plan.of(found)
+            if plan is not self._plan:
+                found = _read(lane.form, sent, plan.declared)
+            self._judge(receipt, batch.submission, position, found, plan, rows)
         self._add(rows)
         return receipt.receipt()
 
@@ -318,21 +353,27 @@ class Group:
 
     def _one_by_one(self, submission: Submission) -> Receipt:
         """Filter one request's events and keep their rows: all of them, or none where it raises."""
-        declared, reader = self._plan.declared, submission.reader
-        if reader is None:
-            body = decode_body(submission.body, declared, is_ndjson=submission.is_ndjson)
-        else:
-            body = reader(submission.body, declared, submission.received_s)
+        body = _decoded(submission, self._plan)
         self.events += len(body)
+        plans = [self._plan.of(sent) for sent in body] if self._plan.others else [self._plan] * len(body)
+        for other in {id(plan): plan for plan in plans if plan is not self._plan}.values():
+            again = _decoded(submission, other)  # each plan decodes what it declares, and nothing else
+            body = [again[n] if plans[n] is other else sent for n, sent in enumerate(body)]
         receipt = ReceiptBuilder()
         rows: list[Row] = []
         for position, sent in enumerate(body):
-            self._judge(receipt, submission, position, sent, rows)
+            self._judge(receipt, submission, position, sent, plans[position], rows)
         self._add(rows)
         return receipt.receipt()
 
     def _judge(
-        self, receipt: ReceiptBuilder, submission: Submission, position: int, sent: Sent, rows: list[Row]
+        self,
+        receipt: ReceiptBuilder,
+        submission: Submission,
+        position: int,
+        sent: Sent,
+        plan: IntakePlan,
+        rows: list[Row],
     ) -> None:
         if isinstance(sent, Rejected):
             receipt.refuse(position, sent)
@@ -344,12 +385,13 @@ class Group:
             event = msgspec.structs.replace(event, country=submission.country)
         key = submission.idempotency_key
         epoch_of = self._epoch_of[submission.is_backfill]
-        outcome = self._plan.filter.apply(event, submission.signals, epoch_of, position, key)
+        outcome = plan.filter.apply(event, submission.signals, epoch_of, position, key)
         if isinstance(outcome, tuple):
             rows.append(outcome)
             receipt.accept(is_idempotent=is_idempotent(event, key))
         else:
-            receipt.refuse(position, form.in_own_words(outcome) if isinstance(outcome, Rejected) else outcome)
+            found = form.in_own_words(outcome) if isinstance(outcome, Rejected) else outcome
+            receipt.refuse(position, found, is_idempotent=is_idempotent(event, key))
 
     def _add(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -380,8 +422,20 @@ class Group:
         epoch = access.epoch
         self._rows_of_hour[hour] = self.rows_by_epoch.setdefault(epoch, Rows(self._plan.slots))
         if epoch not in self._pseudonyms:
-            self._pseudonyms[epoch] = Pseudonyms(access.pseudonym_key, self._rng)
+            self._pseudonyms[epoch] = Pseudonyms(access.pseudonym_key, self._rng, access.withdrawn)
         return self._pseudonyms[epoch]
+
+
+def _read(form: Form, sent: Any, declared: Declared) -> Sent:
+    event = form.read(sent, declared)
+    return form.in_own_words(event) if isinstance(event, Rejected) else (form, event)
+
+
+def _decoded(submission: Submission, plan: IntakePlan) -> list[Sent]:
+    """A request's events by this plan; raises as `decode_body` does."""
+    if submission.reader is None:
+        return decode_body(submission.body, plan.declared, is_ndjson=submission.is_ndjson)
+    return submission.reader(submission.body, plan.declared, submission.received_s)
 
 
 def _lots(lane: _Lane) -> Iterator[tuple[Sequence[int], str, str]]:

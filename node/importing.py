@@ -3,8 +3,8 @@
 - NDJSON lines are sent as they stand, in any form of /v1/events.
 - CSV and Parquet: columns named as the universal form's fields mean those; every other column is an attribute.
 - Access logs: a request is an event of `--app` and `--action` (`request`) with the attributes path, method, status and
-  referrer (host). Address and user agent become a session id under a random key of this import, one a day, here and
-  now; neither is sent.
+  referrer (host). Address and user agent become a session id under a random key of this import, one a day, and the
+  address a country where the operator has a database, here and now; neither is sent.
 
 Events without an id get one made of the import's key and their place, so an import that goes on where it stopped, or
 is sent twice, counts each event once.
@@ -16,10 +16,11 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any, Final, Literal, cast
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ class Defaults:
     app: str | None = None
     action: str | None = None
     consent: tuple[str, ...] = ()
+    country_of: Callable[[str], str | None] | None = None  # of an address in an access log
 
 
 class Unreadable(RejectedInput):
@@ -93,12 +95,13 @@ def events_of(
                 continue
             if not event.get("event_id"):
                 event["event_id"] = blake2b(str(place).encode(), key=key, digest_size=12).hexdigest()
-            yield json.dumps(event, default=str).encode()
+            sent = json.dumps(event, default=str).encode()
+            yield sent if len(sent) <= MAX_BATCH_BYTES else None  # no node takes it
     except (UnicodeDecodeError, csv.Error, EOFError, OSError, ValueError) as error:
         raise Unreadable(
             what="The file cannot be read to its end",
-            why=f"it is no whole {kind} ({type(error).__name__})",
-            fix="Name its form with --format ndjson, csv, parquet or log",
+            why=f"it is no whole {_NAMES[kind]}, or packed and cut off",
+            fix="Mend it and run the same again, which goes on; or name its form with --format",
         ) from error
 
 
@@ -118,14 +121,19 @@ def batches_of(events: Iterator[bytes | None]) -> Iterator[tuple[int, list[bytes
 
 
 def _lines(stream: IO[bytes], _defaults: Defaults, _key: bytes) -> Iterator[bytes | None]:
-    for line in stream:
-        stripped = line.strip()
+    for place, line in enumerate(stream):
+        stripped = (line if place else line.removeprefix(b"\xef\xbb\xbf")).strip()
         yield stripped if 0 < len(stripped) <= MAX_BATCH_BYTES else None
 
 
 def _csv(stream: IO[bytes], defaults: Defaults, _key: bytes) -> Iterator[dict[str, Any]]:
-    for row in csv.DictReader(io.TextIOWrapper(stream, "utf-8-sig", newline="")):
-        yield _event({name: value for name, value in row.items() if name is not None and value != ""}, defaults)
+    csv.field_size_limit(MAX_BATCH_BYTES)
+    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+    try:
+        for row in csv.DictReader(text):
+            yield _event({name: value for name, value in row.items() if name is not None and value != ""}, defaults)
+    finally:
+        text.detach()  # else it would close the stream, which is not its own
 
 
 def _parquet(stream: IO[bytes], defaults: Defaults, _key: bytes) -> Iterator[dict[str, Any]]:
@@ -136,9 +144,14 @@ def _parquet(stream: IO[bytes], defaults: Defaults, _key: bytes) -> Iterator[dic
     try:
         for batch in pq.ParquetFile(source).iter_batches(batch_size=10_000):
             for row in batch.to_pylist():
-                yield _event({name: value for name, value in row.items() if value is not None}, defaults)
+                yield _event({name: value for name, value in row.items() if _is_said(value)}, defaults)
     except pa.ArrowInvalid as error:
         raise ValueError("no parquet") from error
+
+
+def _is_said(value: object) -> bool:
+    """Whether a cell says anything: not null, bytes, NaN or infinite, which JSON does not know."""
+    return value is not None and not isinstance(value, bytes) and not (isinstance(value, float) and not isfinite(value))
 
 
 def _event(row: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
@@ -148,8 +161,8 @@ def _event(row: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
         event["timestamp"] = moment.isoformat() + ("" if moment.tzinfo else "Z")
     elif isinstance(moment, str) and re.fullmatch(r"[0-9]{9,13}", moment):
         event["timestamp"] = int(moment)
-    if "sequence" in event:
-        event["sequence"] = int(event["sequence"])
+    if re.fullmatch(r"[0-9]{1,10}", str(event.get("sequence", ""))):
+        event["sequence"] = int(event["sequence"])  # anything else the node names as a mistake of this event
     consent = row.pop("consent", None)
     said = consent.split(",") if isinstance(consent, str) else consent
     return {
@@ -178,6 +191,7 @@ def _log(stream: IO[bytes], defaults: Defaults, key: bytes) -> Iterator[dict[str
             "action": defaults.action or "request",
             "timestamp": moment.isoformat(),
             "session_id": blake2b(person.encode(), key=key, digest_size=16).hexdigest(),
+            "geo_hint": None if defaults.country_of is None else defaults.country_of(found["address"]),
             "consent": list(defaults.consent),
             "attributes": {
                 "path": found["target"].partition("?")[0],
@@ -196,3 +210,4 @@ def _host(url: str | None) -> str | None:
 
 
 _RECORDS: Final = {"ndjson": _lines, "csv": _csv, "parquet": _parquet, "log": _log}
+_NAMES: Final = {"ndjson": "NDJSON", "csv": "CSV in UTF-8", "parquet": "Parquet", "log": "access log"}

@@ -38,6 +38,7 @@ MAX_WAITING_BYTES: Final = 64 << 20
 GROUP_EVENTS: Final = 5000  # a group is sealed when it holds as many, or when nobody waits
 GROUP_BYTES: Final = 8 << 20  # or as many: bodies without a good event must not keep the others waiting
 RETRY_AFTER_S: Final = 1
+TOLD_AT_ONCE: Final = 128  # answers in one turn of the loop; some 20 µs each
 GATHER_STEP_S: Final = 0.001
 GATHER_STEPS: Final = 5  # so at most some 5 ms are waited
 
@@ -65,16 +66,19 @@ class IngestUnavailable(IngestFailed):
     retry_after_s = 5
 
 
-_Waiting = tuple[Submission, "asyncio.Future[Receipt]"]
 _Answer = Receipt | NodeError
+Tell = Callable[[_Answer], None]
+_Waiting = tuple[Submission, Tell]
 
 
 class Ingest:
-    """The queue and its thread. `submit` and `stop` belong to the event loop that called `start`.
+    """The queue and its thread. `offer`, `submit` and `stop` belong to the event loop that called `start`.
+
+    The loop alone puts requests in, the thread alone takes them out, and each counts its own: no lock is needed.
 
     Args:
         vault: Where rows are sealed.
-        plan: The tracking plan in force.
+        plan: The tracking plan in force, or what says which it is now; asked for each group.
         clock: Wall time decides whether an hour is late or too far ahead.
         rng: Random bytes, for event keys of events that bring nothing to know them by.
         on_fatal: Called in the event loop, once, when the vault failed; must end the process.
@@ -83,7 +87,7 @@ class Ingest:
     def __init__(
         self,
         vault: Vault,
-        plan: IntakePlan,
+        plan: IntakePlan | Callable[[], IntakePlan],
         clock: Clock,
         rng: Rng,
         on_fatal: Callable[[BaseException], None],
@@ -92,7 +96,7 @@ class Ingest:
         max_bytes: int = MAX_WAITING_BYTES,
         group_events: int = GROUP_EVENTS,
     ) -> None:
-        self.plan = plan
+        self._plan = plan
         self._vault = vault
         self._clock = clock
         self._rng = rng
@@ -101,12 +105,18 @@ class Ingest:
         self._max_bytes = max_bytes
         self._group_events = group_events
         self._waiting: deque[_Waiting] = deque()
-        self._waiting_bytes = 0
-        self._changed = threading.Condition()  # guards the three fields above and below
+        self._put_bytes = self._taken_bytes = 0  # counted by the loop, by the thread
+        self._is_idle = False  # the thread found nothing and is about to wait for `_wake`
+        self._wake = threading.Event()
         self._is_stopping = False
         self.trouble: str | None = None  # code of the error that the last group met, for /readyz
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="murmur-ingest", daemon=True)
+
+    @property
+    def plan(self) -> IntakePlan:
+        """The tracking plan in force."""
+        return self._plan if isinstance(self._plan, IntakePlan) else self._plan()
 
     def start(self) -> None:
         """Start the thread; call inside the event loop."""
@@ -122,22 +132,29 @@ class Ingest:
             IngestFailed: the node failed; without an acknowledgement nothing is promised.
         """
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        size = len(submission.body)
-        with self._changed:
-            if self._is_stopping:
-                raise _busy("the node is stopping")
-            if len(self._waiting) >= self._max_requests or self._waiting_bytes + size > self._max_bytes:
-                raise _busy("more events are waiting than it may hold in memory")
-            self._waiting.append((submission, future))
-            self._waiting_bytes += size
-            self._changed.notify()
+        self.offer(submission, lambda answer: _resolve(future, answer))
         return await future
+
+    def offer(self, submission: Submission, tell: Tell) -> None:
+        """As `submit`; `tell` is called once, in the event loop, with the receipt or the error. It must not raise.
+
+        Raises:
+            IngestBusy: the queue is full, or the node is stopping; nothing of it is stored, `tell` is not called.
+        """
+        if self._is_stopping:
+            raise _busy("the node is stopping")
+        size = len(submission.body)
+        if len(self._waiting) >= self._max_requests or self._put_bytes - self._taken_bytes + size > self._max_bytes:
+            raise _busy("more events are waiting than it may hold in memory")
+        self._put_bytes += size
+        self._waiting.append((submission, tell))
+        if self._is_idle:
+            self._wake.set()
 
     async def stop(self) -> None:
         """Refuse new requests, finish those that wait, and end the thread."""
-        with self._changed:
-            self._is_stopping = True
-            self._changed.notify()
+        self._is_stopping = True
+        self._wake.set()
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join)
 
@@ -158,17 +175,23 @@ class Ingest:
                     return
                 self.trouble = cause.code
                 log.error("ingest.refused", code=cause.code)
-                self._answer((future, _failed(cause)) for _, future in taken)
+                self._answer((tell, _failed(cause)) for _, tell in taken)
                 continue
             self.trouble = None
             group_size = len(taken)
-            self._answer(zip((future for _, future in taken), answers, strict=True))
+            self._answer(zip((tell for _, tell in taken), answers, strict=True))
 
     def _wait(self) -> bool:
         """True when a request waits; False when none does and none will."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_stopping)
-            return bool(self._waiting)
+        while not self._waiting:
+            if self._is_stopping:
+                return False
+            self._wake.clear()
+            self._is_idle = True  # from here on the loop wakes this thread; what came before is seen now
+            if not self._waiting and not self._is_stopping:
+                self._wake.wait()
+            self._is_idle = False
+        return True
 
     def _gather(self) -> None:
         """Several senders are at work: let what they are sending arrive, for as long as more comes.
@@ -202,26 +225,27 @@ class Ingest:
         return [one if isinstance(one, Receipt | NodeError) else _failed(one) for one in found]
 
     def _next(self) -> _Waiting | None:
-        with self._changed:
-            if not self._waiting:
-                return None
-            waiting = self._waiting.popleft()
-            self._waiting_bytes -= len(waiting[0].body)
-            return waiting
+        if not self._waiting:
+            return None
+        waiting = self._waiting.popleft()
+        self._taken_bytes += len(waiting[0].body)
+        return waiting
 
     def _fail(self, error: BaseException, taken: Sequence[_Waiting]) -> None:
         """The vault failed: acknowledge nobody, take nothing more, and end the process."""
-        with self._changed:
-            self._is_stopping = True
-            left = [*taken, *self._waiting]
-            self._waiting.clear()
-            self._waiting_bytes = 0
+        self._is_stopping = True
         log.error("ingest.failed", error=type(error).__name__)  # the message stays out: it may quote a row
         self._call(self._on_fatal, error)
-        self._answer((future, _failed(error)) for _, future in left)
+        self._answer((tell, _failed(error)) for _, tell in taken)
+        self._call(self._refuse_all, error)
 
-    def _answer(self, answers: Iterable[tuple[asyncio.Future[Receipt], _Answer]]) -> None:
-        self._call(_resolve, list(answers))
+    def _refuse_all(self, error: BaseException) -> None:
+        """Answer what still waits; in the loop, where nothing can be added meanwhile, and no thread takes any more."""
+        _tell_each([(tell, _failed(error)) for _, tell in self._waiting])
+        self._waiting.clear()
+
+    def _answer(self, answers: Iterable[tuple[Tell, _Answer]]) -> None:
+        self._call(_tell_each, list(answers))
 
     def _call(self, function: Callable[..., None], argument: object) -> None:
         if self._loop is None:
@@ -245,14 +269,24 @@ def _take(group: Group, submission: Submission) -> NodeError | None:
     return None
 
 
-def _resolve(answers: Iterable[tuple[asyncio.Future[Receipt], _Answer]]) -> None:
-    for future, answer in answers:
-        if future.done():  # its sender went away
-            continue
-        if isinstance(answer, NodeError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+def _tell_each(answers: Sequence[tuple[Tell, _Answer]]) -> None:
+    """Hand answers out, in turns: the loop has other work."""
+    for tell, answer in answers[:TOLD_AT_ONCE]:
+        try:
+            tell(answer)
+        except Exception as error:  # a fault of ours: it costs this request its answer, not its neighbours
+            log.error("ingest.answer_failed", error=type(error).__name__)
+    if len(answers) > TOLD_AT_ONCE:
+        asyncio.get_running_loop().call_soon(_tell_each, answers[TOLD_AT_ONCE:])
+
+
+def _resolve(future: asyncio.Future[Receipt], answer: _Answer) -> None:
+    if future.done():  # its sender went away
+        return
+    if isinstance(answer, NodeError):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
 
 
 def _busy(why: str) -> IngestBusy:

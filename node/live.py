@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from federation.verdicts import Void, verdict_text
 from node.state.log import LogStore
 from protocol.entries import ABSTAIN, SUMMARY
 from protocol.errors import ProtocolError
+from protocol.ids import NodeId
 from protocol.kind_data import parse_abstain
 from protocol.summaries import parse_summary
 
@@ -76,7 +77,7 @@ class Listener:
 class Live:
     """The events of one node and who listens. Lives in the event loop."""
 
-    def __init__(self, boot: str, logs: LogStore, rows: Iterable[MetricRow], names: Mapping[bytes, str]) -> None:
+    def __init__(self, boot: str, logs: LogStore, rows: Sequence[MetricRow], names: Mapping[NodeId, str]) -> None:
         """Make the hub.
 
         Args:
@@ -85,7 +86,7 @@ class Live:
         """
         self._boot = boot
         self._logs = logs
-        self._metrics = {row.definition_hash: row.name for row in rows}
+        self._rows = rows
         self._names = names
         self._number = 0
         self._kept: deque[LiveEvent] = deque(maxlen=KEPT)
@@ -148,7 +149,7 @@ class Live:
             return None  # void from the first: it speaks of no slot
         verdict = change.verdict
         return {
-            "metric": self._metrics.get(definition, definition.hex()),
+            "metric": next((row.name for row in self._rows if row.definition_hash == definition), definition.hex()),
             "window": window,
             "node": change.author.hex(),
             "name": self._names.get(change.author, "?"),

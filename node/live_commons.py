@@ -18,7 +18,7 @@ from federation.query import MetricRow
 from node.clock import Clock
 from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerState, PeerView, ReleaseBody, ReleaseRow
 from node.state.log import LogStore
-from privacy.layout import compile_layout
+from privacy.layout import MAX_CELLS, compile_layout
 from privacy.units import EpochLength, Window
 from protocol.entries import ParsedEntry, parse_entry
 from protocol.ids import DefinitionHash, EntryId, NodeId
@@ -43,10 +43,10 @@ class LiveCommons:
     ) -> None:
         self._core = core
         self._logs = logs
-        self._rows = tuple(rows)
+        self._rows = rows
         self._name = name
         self._clock = clock
-        self._definitions = definitions or {}
+        self._definitions: Mapping[DefinitionHash, bytes] = {} if definitions is None else definitions
         self._listed: tuple[bytes, dict[bytes, ReleaseRow]] | None = None
         self._summaries: OrderedDict[EntryId, tuple[SummaryData, CountedRelease, int]] = OrderedDict()
         self._charges: dict[EntryId, EpochCharge] = {}
@@ -154,6 +154,8 @@ class LiveCommons:
         summary = parse_summary(signed.entry.data, NodeId(row.node))
         definition = next(one.definition for one in self._rows if one.definition_hash == row.definition)
         layout = compile_layout(definition, row.window)
+        if summary.keys is not None:
+            layout = layout.with_keys(summary.keys)
         return ReleaseBody(row, summary, read_cells(summary, signed.entry.cells), layout, signed)
 
     def proof(self, release_id: bytes) -> bytes | None:
@@ -168,7 +170,7 @@ class LiveCommons:
         rules = self._core.rules
         return make_proof(
             rules.federation,
-            [rules.document],
+            [item.document for item in rules.chain.items],
             self._definitions[DefinitionHash(row.definition)],
             first.entry.data,
             self._key_chain_before(author, signed),
@@ -214,8 +216,9 @@ class LiveCommons:
 
     def _contributors(self) -> Iterator[Contributor]:
         for member in self._core.rules.charter.members:
-            absences = () if member.cut is None else (Absence(0, None, "cut"),)
-            yield Contributor(member.node, member.name, member.organisation, member.counts_from, absences)
+            absences = [Absence(since, until, "cut") for since, until in self._core.rules.chain.absences(member.node)]
+            absences += [Absence(*span, "suspended") for span in self._core.rules.suspended.get(member.node, ())]
+            yield Contributor(member.node, member.name, member.organisation, member.counts_from, tuple(absences))
 
     def _member(self, contributor: Contributor) -> MemberState:
         log = self._core.logs.log(NodeId(contributor.node))
@@ -256,6 +259,7 @@ class LiveCommons:
             unit=summary.unit,
             release_id=summary.release,
             sampling=summary.sampling,
+            keys=summary.keys,
         )
         self._summaries[entry_id] = (summary, release, parsed.header.at)
         if len(self._summaries) > CACHED_RELEASES:
@@ -274,7 +278,9 @@ class LiveCommons:
             summary = parse_summary(self._read(entry_id).entry.data, author)
             [charge] = summary.charges  # judgement counts a summary that charges its one epoch
             epoch, definitions = Window.parse(charge.epoch), (bytes(summary.definition),)
-            known = EpochCharge(author, epoch, charge.rho_nano, charge.delta_atto, summary.cells, definitions)
+            # How many keys were noised beside those that passed is the author's own; no person touches more than these.
+            draws = summary.cells if summary.keys is None else MAX_CELLS * len(summary.blocks)
+            known = EpochCharge(author, epoch, charge.rho_nano, charge.delta_atto, draws, definitions)
             self._charges[entry_id] = known
         return known
 

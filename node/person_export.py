@@ -1,7 +1,8 @@
 """A stored row in words: what `murmur export-person` shows a person of what is kept about them.
 
 Pure. A code is shown as what the plan says it stands for: a category's value or `other`, a band as `[3, 6)`, a number
-in its unit, a flag as true or false. Pseudonyms are left out: they are the node's, and mean nothing outside it.
+in its unit, a flag as true or false, a key as its text. Pseudonyms are left out: they are the node's, and mean nothing
+outside it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from privacy.coding import key_text
 from privacy.rows import FIXED_COLUMNS, PERSON_KINDS, ROW_NAMES, SAMPLING_ALL, Row, country_text
-from privacy.tracking_plan import AttributeType, Band, Category, Number, Plan
+from privacy.tracking_plan import AttributeType, Band, Category, Key, Number, Plan, slots_of
 
 
 def event_of(row: Row, plan: Plan) -> dict[str, Any]:
@@ -27,9 +29,9 @@ def event_of(row: Row, plan: Plan) -> dict[str, Any]:
         "country": country_text(_whole(values["country"])),
         "purposes": [name for bit, name in enumerate(plan.purposes) if consented >> bit & 1],
         "attributes": {
-            attribute.name: _value(code, attribute.type)
-            for attribute, code in zip(action.attributes, row[len(FIXED_COLUMNS) :], strict=False)
-            if code is not None
+            attribute.name: _value(row[first : first + slots_of(attribute.type)], attribute.type)
+            for slot, attribute in action.placed
+            if row[first := len(FIXED_COLUMNS) + slot] is not None
         },
     }
     if values["sampling"] != SAMPLING_ALL:
@@ -37,7 +39,10 @@ def event_of(row: Row, plan: Plan) -> dict[str, Any]:
     return found
 
 
-def _value(code: int, kind: AttributeType) -> object:
+def _value(slots: Row, kind: AttributeType) -> object:
+    if isinstance(kind, Key):
+        return key_text(slots)
+    code = _whole(slots[0])
     if isinstance(kind, Category):
         return kind.values[code] if code < len(kind.values) else "other"
     if isinstance(kind, Band):

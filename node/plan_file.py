@@ -30,13 +30,19 @@ def load_plan(path: Path) -> Plan:
     Raises:
         ConfigError: it cannot be read, or is not YAML of texts. PrivacyError: it breaks a rule; the message says where.
     """
+    return parse_plan(load_strings(read_text(path), str(path)))
+
+
+def read_text(path: Path) -> str:
+    """What the file at `path` holds, at most a little more than a plan may; ConfigError where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(MAX_PLAN_CHARS + 1)
     except (OSError, UnicodeDecodeError) as error:
+        is_text = isinstance(error, OSError)
         raise ConfigError(
             code="plan_unreadable",
             what=f"The tracking plan {path} cannot be read",
-            why=getattr(error, "strerror", None) or type(error).__name__,
-            fix='Mend "plan" in node.toml, or the file\'s permissions',
+            why=(getattr(error, "strerror", None) or type(error).__name__) if is_text else "it is no text in UTF-8",
+            fix='Mend "plan" in node.toml, the file, or its permissions',
         ) from error
-    return parse_plan(load_strings(text[: MAX_PLAN_CHARS + 1], str(path)))

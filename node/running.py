@@ -5,37 +5,52 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
-from federation.effects import Change
+from federation.effects import Change, JoinAsked
 from federation.peers import PeerStatus
+from node.audit import Audit
+from node.backup_content import BackupMaker
 from node.clock import Clock, hour_of_ms
 from node.commons_db.projection import Projection
 from node.commons_db.researcher import Researcher
 from node.config import NodeConfig
 from node.custody import Custody
-from node.errors import StorageError
-from node.ingest import Ingest, IntakePlan
+from node.errors import RejectedInput, StorageError
+from node.governing import Governing
+from node.http.workers import Workers
+from node.in_force import InForce
+from node.ingest import Ingest
+from node.jobs.attesting import Attesting
 from node.jobs.caps import caps_of
+from node.jobs.choosing import Choices
 from node.jobs.clock_guard import ClockGuard
 from node.jobs.facts import Facts
 from node.jobs.ledger_document import ledger_document
+from node.jobs.mending import Mending
+from node.jobs.naming import Names
+from node.jobs.outbox import Outbox
 from node.jobs.publishing import Publisher
 from node.jobs.releases import StandingMetric
+from node.jobs.scheduler import ReleaseWorker
 from node.jobs.workshop import Workshop
 from node.key_turns import KeyTurns
+from node.key_watch import KeyWatch
 from node.live import Live
 from node.live_commons import LiveCommons
 from node.membership import Membership
 from node.mesh.driver import MeshDriver
 from node.mesh.own_log import OwnLog
 from node.plan_file import check_person_kinds, load_plan
+from node.plan_in_force import PlanInForce
 from node.recent import Recent
+from node.shared_tokens import SharedTokens
+from node.state.charters import CharterStore
 from node.state.database import StateDatabase
 from node.state.ledger import LedgerStore
 from node.state.log import LogStore
@@ -43,10 +58,10 @@ from node.state.plans import PlanBook
 from node.state.slots import SlotStore
 from node.state.tokens import Token, TokenBook
 from node.vault.vault import Vault
-from privacy.plan_changes import alters_stored_form, changes_between
 from privacy.tracking_plan import Plan
 from privacy.units import Window, epoch_of, hour_of
 from protocol.entries import ParsedEntry
+from protocol.ids import NodeId
 from protocol.keys import SigningKey
 
 log = structlog.get_logger()
@@ -58,39 +73,128 @@ HAND_OVER_S: Final = 30.0  # the loop takes an entry at once, unless the node is
 class Node:
     """A running node: its parts, and what the operator plane asks of it."""
 
-    def __init__(self, config: NodeConfig, clock: Clock, membership: Membership, stopped: asyncio.Event) -> None:
+    def __init__(self, config: NodeConfig, clock: Clock, founding: Membership, stopped: asyncio.Event) -> None:
         self.config = config
         self.clock = clock
-        self.membership = membership
+        self.founding = founding
         self.failure: BaseException | None = None
         self.recent = Recent()
         self._stopped = stopped
         self._settling: asyncio.Task[None] | None = None
+        self._carrying: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         # Set by `_start` in this order; each needs the ones before it.
         self.database: StateDatabase
+        self.audit: Audit
         self.tokens: TokenBook
         self.logs: LogStore
         self.ledger: LedgerStore
         self.vault: Vault
-        self.plan: Plan
         self.plans: PlanBook
-        self.plan_number: int
-        self.standing: list[StandingMetric]
+        self.plans_now: PlanInForce
+        self.charters: CharterStore
+        self.in_force: InForce
+        self.governing: Governing
         self.facts: Facts
         self.workshop: Workshop
+        self.choices: Choices
+        self.names: Names
         self.publisher: Publisher
         self.guard: ClockGuard
         self.custody: Custody
         self.mesh: MeshDriver
+        self.outbox: Outbox
         self.own_log: OwnLog
         self.turns: KeyTurns
+        self.key_watch: KeyWatch
+        self.backups: BackupMaker
+        self.shared_tokens: SharedTokens
+        self.attesting: Attesting
+        self.mending: Mending
         self.ingest: Ingest
+        self.worker: ReleaseWorker
         self.commons: LiveCommons
         self.projection: Projection
         self.researcher: Researcher
         self.live: Live
+        self.workers: Workers | None = None
         self.socket: Path
+
+    @property
+    def membership(self) -> Membership:
+        """This node's place under the charter in force."""
+        return self.in_force.membership if hasattr(self, "in_force") else self.founding
+
+    @property
+    def standing(self) -> list[StandingMetric]:
+        """The catalogue of the charter in force."""
+        return self.in_force.standing
+
+    def inception_of(self, node: NodeId) -> bytes | None:
+        """A member's signed birth record: a founder's from the bundle, a later one's from its log."""
+        founder = self.founding.inceptions.get(node)
+        if founder is not None:
+            return founder
+        first = next(iter(self.logs.replay(node)), None)
+        return None if first is None else first.entry.data
+
+    def publish(self, said: Sequence[tuple[str, bytes]], *, can_wait: bool = False) -> None:
+        """Write entries (kind, data) into the own log and send them; from a thread.
+
+        `can_wait`: others brought this about. It must not take releases with it that wait for their tick, as whoever
+        asked would learn that they are ready: then it is refused, and tried again at the tick.
+
+        Raises:
+            RejectedInput: the node does not know its own log well enough to sign.
+        """
+        with self.turns.lock:
+            self.own_log.settle()
+            held = self.own_log.holds_back() or self.in_force.silence() or self._readmitted()
+            if can_wait and self.outbox.held:
+                held = held or "releases wait for their tick, and nothing leaves before them"
+            if held is not None:
+                raise RejectedInput(code="held_back", what="Nothing was said", why=held,
+                                    fix="Wait until the node signs again")  # fmt: skip
+            for kind, data in said:
+                self.outbox.hold([self.publisher.publish_other(kind, data)])
+            self.outbox.send()
+
+    def join_asked(self, asked: JoinAsked) -> None:
+        """Somebody asks to be admitted, or approved the charter that would admit it. In the event loop."""
+        self.governing.note_join(asked)
+        self.carry_soon()
+
+    def call_soon(self, do: Callable[[], None]) -> None:
+        """Have something done in the event loop; from any thread."""
+        self._loop.call_soon_threadsafe(do)
+
+    def carry_soon(self) -> None:
+        """Say what is known of charters and stands in no log yet; tried at every tick. In the event loop."""
+        if self._carrying is None and self.governing.unsaid():
+            self._carrying = self._loop.create_task(self._carry())
+
+    async def _carry(self) -> None:
+        try:
+            await asyncio.to_thread(self.publish, self.governing.unsaid(), can_wait=True)
+        except RejectedInput as error:
+            log.info("governing.waits", why=error.why)
+        except StorageError as error:
+            self.fail(error)
+        finally:
+            self._carrying = None
+
+    def charter_changed(self) -> None:
+        """Another charter is trusted, or a definition came: everything goes by it from now on. In the event loop."""
+        core = self.mesh.core
+        before = self.in_force.chain.tip.hash
+        self.in_force.follow(core.rules.chain, self.logs.definitions())
+        self.publisher.use_charter(core.rules.charter.version)
+        self.vault.set_window_kinds({metric.definition.window for metric in self.standing})
+        self.projection.follow_charter()
+        if before != core.rules.stamp.hash:
+            self.charters.forget_proposals(core.rules.charter.version)
+            self.carry_soon()
+            self.audit.record("mesh", "charter.trusted", str(core.rules.charter.version))
 
     # -- ends
 
@@ -106,10 +210,23 @@ class Node:
         held = self.own_log.holds_back()
         if held is not None:
             return held
+        silent = self.in_force.silence() or self._readmitted()
+        if silent is not None:
+            return silent
         expires = self.membership.charter.expires
         if self.clock.now_ms() // 1000 >= expires:
             return f"the charter expired on {datetime.fromtimestamp(expires, UTC):%Y-%m-%d}; renew it"
         return None
+
+    def _readmitted(self) -> str | None:
+        """Why a node that was removed and taken back says nothing yet: its log goes on from the cut by a recovery."""
+        own = self.mesh.core.logs.log(self.membership.node)
+        if own is None or not own.is_cut:
+            return None
+        return (
+            "a charter removed this node and a later one took it back; "
+            f"begin again from its cut: murmur keys recover --from {own.height - 1} --root-key FILE"
+        )
 
     def peer_skews(self) -> dict[bytes, int]:
         """How far each peer's clock was from this node's when last seen, in ms."""
@@ -155,6 +272,11 @@ class Node:
         self.projection.on_judged(changes)
         self.live.on_judged(changes)
 
+    @property
+    def plan(self) -> Plan:
+        """The tracking plan in force now."""
+        return self.plans_now.plan
+
     # -- the operator plane
 
     def readiness(self) -> dict[str, Any]:
@@ -173,7 +295,8 @@ class Node:
 
     def status(self) -> dict[str, Any]:
         """What `murmur status` shows. Exact figures: for the operator's eyes only."""
-        slots = SlotStore(self.database)
+        slots, waiting = SlotStore(self.database), self.plans_now.waiting
+        age = self.key_watch.age()
         in_step = sum(peer.in_step for peer in self.mesh.core.peers())
         return {
             "name": self.config.name,
@@ -184,12 +307,18 @@ class Node:
                 "id": self.membership.federation.hex(),
                 "charter_version": self.membership.charter.version,
                 "members": len(self.membership.charter.members),
+                "charter_ends": f"{datetime.fromtimestamp(self.membership.charter.expires, UTC):%Y-%m-%d}",
+                "notices": self.governing.notices(),
             },
             "releases": {
                 "answered_slots": len(slots.answered()),
                 "closed_windows": len(self.vault.closed_windows()),
                 "held_back": self.holds_back(),
                 "clock": self.guard.doubt,
+            },
+            "plan": {
+                "number": self.plans_now.number,
+                "another_begins_with": None if waiting is None else waiting.text,
             },
             "mesh": {
                 "entries": self.mesh.core.logs.count,
@@ -202,19 +331,22 @@ class Node:
                 epoch: f"{charge.rho_nano} of {self._cap_text(epoch)} nano-rho"
                 for epoch, charge in list(slots.charges_by_epoch().items())[-7:]
             },
+            "keys": {"signing": "the own log is not known yet" if age is None else age.words},
             "pid": os.getpid(),
+            **({} if self.workers is None else {"workers": self.workers.state()}),
         }
 
     def budget(self) -> dict[str, Any]:
         """What `murmur budget` shows of this node's ledger, in units of 10⁻⁹ (rho) and 10⁻¹⁸ (delta)."""
+        now = epoch_of(self.config.epoch, hour_of_ms(self.clock.now_ms()))
         return ledger_document(
             self.ledger,
             self.standing,
             self.vault.epoch_record,
             cap_of=lambda epoch: cap_of_epoch(self, epoch),
-            plans={self.plan_number: self.plan},
+            plans=self.plans_now.at_hour(now.next.start_hour),
             counts_from=self.membership.member.counts_from,
-            now=epoch_of(self.config.epoch, int(self.clock.now_ms() // 3_600_000)),
+            now=now,
         )
 
     def mesh_bytes(self) -> dict[str, Any]:
@@ -225,12 +357,22 @@ class Node:
         finished = self.vault.finish_backfill(day, self.clock.now_ms() / 1000)
         return {"finished_epochs": [epoch.text for epoch in finished]}
 
-    def create_token(self, kind: str, scopes: list[str], label: str, origins: Sequence[str] = ()) -> tuple[str, Token]:
+    def create_token(
+        self,
+        kind: str,
+        scopes: list[str],
+        label: str,
+        origins: Sequence[str] = (),
+        life_s: int | None = None,
+        *,
+        is_dry_run: bool = False,
+    ) -> tuple[str, Token]:
+        now_s = self.clock.now_ms() // 1000
         return self.tokens.create(
-            kind, scopes, label, origins=origins, now_s=self.clock.now_ms() // 1000, rng=os.urandom
+            kind, scopes, label, origins=origins, life_s=life_s, now_s=now_s, rng=os.urandom, is_dry_run=is_dry_run
         )
 
-    def apply_plan(self) -> dict[str, Any]:
+    def apply_plan(self, *, is_dry_run: bool = False) -> dict[str, Any]:
         """Read the plan's file again. It is in force at once, or, where it alters a stored form, from the next epoch.
 
         Raises:
@@ -238,26 +380,22 @@ class Node:
         """
         plan = load_plan(self.config.plan)
         check_person_kinds(plan, self.config.epoch)
-        changes = changes_between(self.plan, plan)
-        listed = [{"kind": change.kind, "where": change.where, "words": change.words} for change in changes]
-        if alters_stored_form(changes):
-            now_ms = self.clock.now_ms()
-            begins = epoch_of(self.config.epoch, hour_of_ms(now_ms)).next
-            self._loop.call_later(begins.start_hour * 3600 - now_ms / 1000, self._adopt, plan)
-            return {"changes": listed, "begins": begins.text}
-        self._adopt(plan)
-        return {"changes": listed, "begins": "at once"}
-
-    def _adopt(self, plan: Plan) -> None:
-        """Take events by this plan from now on."""
         try:
-            self.plan_number = self.plans.adopt(plan, now_s=self.clock.now_ms() // 1000)
+            taken = self.plans_now.take(plan, is_dry_run=is_dry_run)
         except StorageError as error:
-            self.fail(error)
-            return
-        self.plan = plan
-        self.ingest.plan = IntakePlan(plan, self.plan_number)
-        log.info("plan.adopted", number=self.plan_number)
+            if error.fatal:
+                self.fail(error)
+            raise
+        begins = taken.begins
+        if not is_dry_run:
+            log.info("plan.taken", begins="at once" if begins is None else begins.text)
+        return {
+            "changes": [
+                {"kind": change.kind, "where": change.where, "words": change.words} for change in taken.changes
+            ],
+            "begins": "at once" if begins is None else begins.text,
+            "took_back": None if taken.took_back is None else taken.took_back.text,
+        }
 
     def revoke_token(self, token_id: str) -> Token:
         return self.tokens.revoke(token_id, now_s=self.clock.now_ms() // 1000)
@@ -266,7 +404,7 @@ class Node:
         """Whether the node does all its work, and what it does not, in words without counts."""
         reasons = {"ingest": "stopped" if self.failure is not None else self.ingest.trouble or "ok", "mesh": "ok"}
         held = self.holds_back()
-        reasons["releases"] = held or self.guard.doubt or "ok"
+        reasons["releases"] = self.worker.trouble or held or self.guard.doubt or "ok"
         is_ready = all(reason == "ok" for reason in reasons.values())
         reasons["commons"] = {"current": "ok"}.get(self.projection.state, self.projection.state)  # follows by itself
         return is_ready, reasons
@@ -284,7 +422,7 @@ class Node:
         }
 
     def _own_place(self) -> int:
-        return list(self.membership.authors).index(self.membership.node)
+        return self.mesh.core.rules.authors.index(self.membership.node)
 
     def _cap_text(self, epoch: str) -> str:
         record = self.vault.epoch_record(Window.parse(epoch))
@@ -294,4 +432,5 @@ class Node:
 def cap_of_epoch(node: Node, epoch: Window) -> tuple[int, int]:
     """What this node may charge an epoch: (rho in 1e-9, delta in 1e-18)."""
     membership = node.membership
-    return caps_of(membership.charter, membership.member, node.config.budget_cap, epoch)
+    caps = node.in_force.chain.caps_at(epoch.start_hour)
+    return caps_of(membership.charter, membership.member, node.config.budget_cap, epoch, caps)

@@ -36,8 +36,9 @@ class Sender:
     """
 
     def __init__(self, url: str, key: str, *, app: str, pause_s: float = 1.0) -> None:
-        self._url, self._key, self._app, self._pause_s = f"{url.rstrip('/')}/v1/events", key, app, pause_s
+        self._url, self._key, self._app, self._pause_s = url.rstrip("/"), key, app, pause_s
         self._waiting: deque[dict[str, Any]] = deque(maxlen=MAX_WAITING)
+        self._withdrawn: deque[dict[str, Any]] = deque(maxlen=MAX_WAITING)
         self._wake, self._is_closing = threading.Event(), False
         self.refused: dict[str, int] = {}  # by code: what the node filtered or rejected
         self._thread = threading.Thread(target=self._work, name="murmur-sender", daemon=True)
@@ -69,6 +70,15 @@ class Sender:
         if len(self._waiting) >= BATCH:
             self._wake.set()
 
+    def withdraw(
+        self, purposes: Sequence[str] | None = None, *, user: str | None = None, session: str | None = None
+    ) -> None:
+        """A person withdraws consent to these purposes, None for everything. The node drops their events from then on,
+        until its running epoch ends; begin no event of theirs with that consent any more."""
+        said = {"user_id": user, "session_id": session, "withdraw": "all" if purposes is None else list(purposes)}
+        self._withdrawn.append(said)
+        self._wake.set()
+
     def close(self, timeout_s: float = 10.0) -> None:
         """Send what waits, for at most so long."""
         self._is_closing = True
@@ -81,39 +91,50 @@ class Sender:
             pause_s = min(self._pause_s * 2**failures, MAX_PAUSE_S)
             self._wake.wait(pause_s * (0.5 + random.random()))  # noqa: S311
             self._wake.clear()
-            while self._waiting:
+            while self._withdrawn:
+                receipt = self._post("consent", self._withdrawn[0], 1)
+                if receipt is None:
+                    failures += 1
+                    break
+                self._note(receipt)
+                self._withdrawn.popleft()
+            while self._waiting and not self._withdrawn:  # what was withdrawn must hold first
                 batch = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))]
-                if not self._post(batch):
+                receipt = self._post("events", batch, len(batch))
+                if receipt is None:
                     failures += 1
                     break
                 failures = 0
+                self._note(receipt)
                 sent = {event["i"] for event in batch}
                 while self._waiting and self._waiting[0]["i"] in sent:
                     self._waiting.popleft()
-            if self._is_closing and (not self._waiting or failures > 3):
+            if self._is_closing and (not (self._waiting or self._withdrawn) or failures > 3):
                 return
 
-    def _post(self, batch: list[dict[str, Any]]) -> bool:
-        """Whether the node has them, or will never take them."""
+    def _post(self, path: str, body: object, count: int) -> dict[str, Any] | None:
+        """What the node answered; None where it neither took it nor ever refused it."""
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         try:
-            request = urllib.request.Request(self._url, json.dumps(batch).encode(), headers)  # noqa: S310
+            request = urllib.request.Request(f"{self._url}/v1/{path}", json.dumps(body).encode(), headers)  # noqa: S310
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-                receipt = json.load(answer)
+                return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             if error.code >= 500 or error.code in (408, 429):
-                return False
+                return None
             try:
-                receipt = json.load(error)
-            except ValueError:
-                receipt = {}
-            if "accepted" not in receipt:
-                code = str(receipt.get("code", error.code))
-                self.refused[code] = self.refused.get(code, 0) + len(batch)
-        except (OSError, ValueError):
-            return False
+                refusal = dict(json.load(error))
+            except (ValueError, TypeError):
+                refusal = {}
+            if "accepted" not in refusal:
+                code = str(refusal.get("code", error.code))
+                self.refused[code] = self.refused.get(code, 0) + count
+            return refusal
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _note(self, receipt: Mapping[str, Any]) -> None:
         for code, count in receipt.get("filtered", {}).items():
             self.refused[code] = self.refused.get(code, 0) + count
         for one in receipt.get("rejected", ()):
             self.refused[one["code"]] = self.refused.get(one["code"], 0) + 1
-        return True

@@ -2,6 +2,7 @@
 
     keys/signing.key   the key in force          keys/next.key    the key committed to
     keys/after.key     made for the next rotation or recovery    keys/fresh.key   a recovery's new signing key
+    keys/staged.key    made ahead by the operator, to be what the next turn commits to
 
 A new key's file is durable before the entry that names it is signed; the log, not the files, says which key is in
 force. `settle`, at every start and after every turn, finds the keys the log names among the files, puts each in its
@@ -17,20 +18,25 @@ from typing import Final
 
 from node.errors import ConfigError
 from node.keyfiles import KeyFile, KeyKind, read_key, write_key
+from node.passphrase import Passphrase
 from protocol.key_chain import KeyState
 from protocol.keys import SigningKey, key_digest
 
 _FILES: Final[tuple[tuple[str, KeyKind], ...]] = (
     ("signing.key", "signing"), ("next.key", "next"), ("after.key", "next"), ("fresh.key", "signing"),
+    ("staged.key", "next"),
 )  # fmt: skip
 
 
 class SigningKeys:
     """The key files of one node; `folder` is `DATA/keys`."""
 
-    def __init__(self, folder: Path, rng: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(
+        self, folder: Path, rng: Callable[[int], bytes] = os.urandom, passphrase: Passphrase | None = None
+    ) -> None:
         self._folder = folder
         self._rng = rng
+        self._passphrase = passphrase
 
     def settle(self, keys: KeyState) -> SigningKey:
         """The key in force by the log, with the files put in order.
@@ -54,6 +60,9 @@ class SigningKeys:
             self._put("next.key", "next", following, found)
         for name in ("after.key", "fresh.key", *(("next.key",) if following is None else ())):
             self._destroy(name)
+        staged = next((key for name, key in found if name == "staged.key"), None)
+        if staged is not None and staged.public in (current.public, None if following is None else following.public):
+            self._destroy("staged.key")  # the turn it was staged for has come
         return SigningKey(current.secret)
 
     def in_place(self) -> SigningKey:
@@ -63,7 +72,9 @@ class SigningKeys:
             ConfigError: there is none that can be read.
         """
         found = self._read_all()
-        return SigningKey(found[0][1].secret if found else read_key(self._folder / "signing.key", "signing").secret)
+        if found:
+            return SigningKey(found[0][1].secret)
+        return SigningKey(read_key(self._folder / "signing.key", "signing", self._passphrase).secret)
 
     def committed(self, keys: KeyState) -> SigningKey:
         """The key the log committed to, which the next rotation puts in force.
@@ -82,8 +93,20 @@ class SigningKeys:
         )
 
     def make_after(self) -> bytes:
-        """Make the key for the turn after the one being prepared; the digest to commit to."""
-        return key_digest(self._make("after.key", "next").public_key)
+        """The key for the turn after the one being prepared, staged or made now; the digest to commit to."""
+        staged = self.staged()
+        return key_digest(self._make("after.key", "next").public_key if staged is None else staged)
+
+    def stage(self) -> bytes:
+        """Make the key that the next turn will commit to, durable, so that it can be looked at before; its public key.
+
+        The one that was staged before stays.
+        """
+        return self.staged() or self._make("staged.key", "next").public_key
+
+    def staged(self) -> bytes | None:
+        """The public key staged for the next turn."""
+        return next((key.public for name, key in self._read_all() if name == "staged.key"), None)
 
     def make_fresh(self) -> SigningKey:
         """Make a recovery's new signing key."""
@@ -96,7 +119,7 @@ class SigningKeys:
         self._destroy(name)  # of a turn that never came to be
         seed = self._rng(32)
         key = SigningKey(seed)
-        write_key(self._folder / name, KeyFile(kind, seed, key.public_key))
+        write_key(self._folder / name, KeyFile(kind, seed, key.public_key), self._passphrase)
         return key
 
     def _read_all(self) -> list[tuple[str, KeyFile]]:
@@ -106,7 +129,7 @@ class SigningKeys:
             if not path.exists():
                 continue
             try:
-                found.append((name, read_key(path, kind)))
+                found.append((name, read_key(path, kind, self._passphrase)))
             except ConfigError as error:
                 if error.code != "key_malformed":  # half destroyed: its key has another file by then
                     raise
@@ -119,7 +142,7 @@ class SigningKeys:
         if not any(at != name and held.public == key.public for at, held in found):
             raise RuntimeError("a key is moved only while another file holds it")
         self._destroy(name)
-        write_key(self._folder / name, KeyFile(kind, key.secret, key.public))
+        write_key(self._folder / name, KeyFile(kind, key.secret, key.public), self._passphrase)
 
     def _sweep(self) -> None:
         """Destroy what a crash left of a file being written: it may hold a whole key."""

@@ -20,6 +20,7 @@ AbstainReason = Literal[
     "paused",
     "not_yet_counting",
     "restored",
+    "recovered",  # its answer became void when the node's keys were recovered
 ]
 ABSTAIN_REASONS: Final[tuple[AbstainReason, ...]] = get_args(AbstainReason)
 

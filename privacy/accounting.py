@@ -4,7 +4,7 @@
 - ε(ρ, δ) = inf over α > 1 of ρα + ln(1/(αδ))/(α − 1) + ln(1 − 1/α), the tight conversion (Canonne, Kamath,
   Steinke 2020, arXiv 2004.00010, Proposition 12). Any α gives a true bound, so the search for the best one
   needs no proof; the value at the α found is computed with outward rounding and rounded up.
-- A person with k keys in one epoch has the protection of k²·ρ (Bun, Steinke 2016, Proposition 1.9).
+- A person with k keys in one epoch has the protection of k²·ρ (Bun, Steinke 2016, group privacy).
 - What the sampler is off by costs (1 + e^ε)·η a draw in δ (PRIVACY 5).
 
 Decimal (libmpdec) instead of float: correctly rounded, the same digits on every machine.
@@ -121,7 +121,7 @@ def guarantees(
 def rho_of_group(rho: Fraction, keys: int) -> Fraction:
     """Cost to a human who has `keys` person keys in one epoch: keys² · rho.
 
-    Source: Bun, Steinke 2016 (arXiv 1605.02065), Proposition 1.9.
+    Source: Bun, Steinke 2016 (arXiv 1605.02065), group privacy (specs/privacy.md 9).
     """
     return rho * keys * keys
 

@@ -3,7 +3,9 @@
 1. Reading keeps one row per (person, event key), the smallest in row order: `deduplicate_sql`.
 2. Each row finds its group and the fields that the measure reads: `privacy.projection`.
 3. The measure makes one *piece* of a person's rows for each kept unit (group, or group and bin, pair, session): a few
-   integers. These are the per-person cells that a node may keep as a cache (`Binding.pieces`).
+   integers (`Binding.amounts`).
+   Each stands at a place among those of its person (`Binding.pieces`, or `privacy.placing`, which says the same
+   faster). These are the per-person cells that a node may keep as a cache.
 4. A person's units stand in a circle, in rising order; C of them in a row count, from a start that a keyed hash of the
    person draws: start = (a·x + b) mod p, with x the last 31 bits of the pseudonym, p = 2³¹ − 1, and a, b made of the
    salt, which is fresh for each release and the same for all its blocks (specs/decisions/0020).
@@ -27,6 +29,7 @@ from typing import Final
 
 from privacy.abstaining import AbstainReason
 from privacy.definition import Definition
+from privacy.discovery import keys_sql
 from privacy.errors import InvalidParameterError
 from privacy.layout import CLIPPED, Layout
 from privacy.measures.base import ROWS
@@ -47,15 +50,19 @@ class Binding:
 
     Args:
         sql: One SELECT over `window_rows` with the parameters $turn and $shift; its rows are (cell, value), each cell
-            at most once, cells without rows left out. `Layout.vector` makes the dense vector.
+            at most once, cells without rows left out. `Layout.vector` makes the dense vector. Where keys are discovered
+            its rows are (key in hexadecimal, one value a block), for `privacy.discovery`.
         cells: Length of that vector.
-        pieces: The part of it that makes the per-person cells: a SELECT over `window_rows` without parameters, one
-            row per (person, unit). It depends on source, measure, axes and plans, not on C, K or price.
+        amounts: The part of it that makes the per-person cells: a SELECT over `window_rows` without parameters of
+            person, unit and whole amounts, one row per (person, unit). It depends on source, measure, axes and plans,
+            not on C, K or price; and of rows parted by person it is the union over the parts.
+        pieces: The same with each cell's place among those of its person: lot, nth and units (`privacy.placing`).
         selection: The rest of it, over a relation `pieces`.
     """
 
     sql: str
     cells: int
+    amounts: str = ""
     pieces: str = ""
     selection: str = ""
 
@@ -93,9 +100,10 @@ def bind(definition: Definition, layout: Layout, plans: Mapping[int, Plan]) -> B
     selects = project(definition, layout.by, plans)
     if isinstance(selects, str):
         return selects
-    pieces = _pieces(definition, layout, selects)
+    amounts = _amounts(definition, layout, selects)
+    pieces = _pieces(definition, layout, amounts)
     selection = _selection(definition, layout)
-    return Binding(f"WITH pieces AS (\n{pieces}\n), {selection}", layout.cells, pieces, selection)
+    return Binding(f"WITH pieces AS (\n{pieces}\n), {selection}", layout.cells, amounts, pieces, selection)
 
 
 def deduplicate_sql(source: str, window: Window | None = None) -> str:
@@ -146,10 +154,25 @@ def lot_of(salt: bytes) -> tuple[int, int]:
     return 1 + int.from_bytes(salt[:half]) % (LOT_PRIME - 1), int.from_bytes(salt[half:]) % LOT_PRIME
 
 
-def _pieces(definition: Definition, layout: Layout, selects: Sequence[str]) -> str:
-    """The per-person cells, each with its place among those of its person."""
+def _amounts(definition: Definition, layout: Layout, selects: Sequence[str]) -> str:
+    """The per-person cells: person, unit and the measure's whole amounts."""
     measure, frame = definition.measure, layout.frame
     seen = "\n  UNION ALL\n".join(selects)
+    amounts = "".join(f", CAST({name} AS BIGINT) AS {name}" for name in measure.amounts)
+    return f"""\
+WITH {ROWS} AS (
+  SELECT * FROM (
+{seen}
+  ) WHERE grp IS NOT NULL
+)
+SELECT person, unit{amounts} FROM (
+{measure.pieces_sql(frame)}
+)"""
+
+
+def _pieces(definition: Definition, layout: Layout, amounts: str) -> str:
+    """The per-person cells, each with its place among those of its person."""
+    measure, frame = definition.measure, layout.frame
     one_unit = measure.uses_max_cells and measure.units(frame.groups) == 1
     nth = "0" if one_unit else "CAST(row_number() OVER own - 1 AS INTEGER)"
     units = "1" if one_unit else "CAST(count(*) OVER own AS INTEGER)"
@@ -157,13 +180,8 @@ def _pieces(definition: Definition, layout: Layout, selects: Sequence[str]) -> s
     own = "PARTITION BY person ORDER BY unit ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
     window = "" if one_unit else f" WINDOW own AS ({own})"
     return f"""\
-WITH {ROWS} AS (
-  SELECT * FROM (
-{seen}
-  ) WHERE grp IS NOT NULL
-)
 SELECT *, CAST(person & {LOT_MASK} AS BIGINT) AS lot, {nth} AS nth, {units} AS units FROM (
-{measure.pieces_sql(frame)}
+{amounts}
 ){window}"""
 
 
@@ -171,6 +189,8 @@ def _selection(definition: Definition, layout: Layout) -> str:
     """CTEs from `pieces` to the kept ones, and the sums by cell."""
     measure, frame = definition.measure, layout.frame
     most = measure.kept(frame.bounds)
+    if layout.discovery is not None:
+        return f"{_kept_sql(most)}\n{keys_sql(measure, layout)}"
     offsets = {block.name: layout.offset(block) for block in layout.blocks}
     sums = [
         f"SELECT {offsets[add.block]} + {add.cell} AS cell, CAST(sum({add.value}) AS BIGINT) AS value FROM kept"
@@ -178,13 +198,28 @@ def _selection(definition: Definition, layout: Layout) -> str:
         + " GROUP BY cell"
         for add in measure.adds_sql(frame)
     ]
+    for whole, parts in layout.partitions:
+        amounts = " UNION ALL ".join(
+            f"SELECT CAST(sum({add.value}) AS BIGINT) AS part FROM kept" + (f" WHERE {add.where}" if add.where else "")
+            for add in measure.adds_sql(frame)
+            if add.block == parts
+        )
+        sums.append(
+            f"SELECT {offsets[whole]} AS cell, CAST(sum(part) AS BIGINT) AS value FROM ({amounts}) "
+            "HAVING count(part) > 0"
+        )
     if definition.counts_clipped:
         clipped = f"units > {most} OR {measure.cut_sql(frame)}"
         sums.append(f"SELECT {offsets[CLIPPED]} AS cell, count(DISTINCT person) AS value FROM pieces WHERE {clipped}")
+    return f"{_kept_sql(most)}\n{f'{chr(10)}UNION ALL{chr(10)}'.join(sums)}"
+
+
+def _kept_sql(most: int) -> str:
+    """CTEs `drawn` and `kept`: C of a person's units in a row on their circle."""
     return f"""\
 drawn AS (
-  SELECT p.*, 1 + CAST((p.nth + (p.lot * $turn + $shift) % {LOT_PRIME}) AS BIGINT) % p.units AS place FROM pieces p
+  SELECT p.*, 1 + CAST((p.nth + (CAST(p.lot AS BIGINT) * $turn + $shift) % {LOT_PRIME}) AS BIGINT) % p.units AS place
+    FROM pieces p
 ), kept AS (
   SELECT * FROM drawn WHERE place <= {most}
-)
-{f"{chr(10)}UNION ALL{chr(10)}".join(sums)}"""
+)"""

@@ -7,18 +7,25 @@ row is decoded to labels by its plan, labels to a cell by the layout's key. Neve
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
 from privacy.bounding import LOT_PRIME, lot_of
+from privacy.coding import key_text
 from privacy.definition import Definition
 from privacy.dimensions import NONE, OTHER, Dimension
 from privacy.fields import Field, Mark, Place, Quanta, Step
-from privacy.layout import CLIPPED, Layout
+from privacy.layout import CLIPPED, PEOPLE, Layout
 from privacy.measures.base import Event
 from privacy.rows import COUNTRY_UNKNOWN, ROW_NAMES, Row, country_text, row_order
-from privacy.tracking_plan import Action, App, AttributeType, Band, Category, Flag, Number, Plan
+from privacy.tracking_plan import Action, App, AttributeType, Band, Category, Flag, Key, Number, Plan, slots_of
 from privacy.units import HOURS_PER_DAY, Window
+
+
+class Unlisted(str):
+    """What a category's code for any unlisted value reads as: no text that anybody sent."""
+
+    __slots__ = ()
 
 
 def deduplicate(rows: Iterable[Row], window: Window | None = None) -> list[Row]:
@@ -43,7 +50,47 @@ def reference_vector(
         rows: The window's rows, already deduplicated.
         salt: The release's 32 bytes.
     """
+    if layout.discovery is not None:
+        raise ValueError("keys are discovered by reference_keys")
+    return _vector(rows, definition, layout, plans, salt)
+
+
+def reference_keys(
+    rows: Iterable[Row], definition: Definition, layout: Layout, plans: Mapping[int, Plan], salt: bytes
+) -> dict[str, tuple[int, ...]]:
+    """The exact cells of every key that somebody's kept rows have, by block: what the SQL of `discover` finds.
+
+    Keys are ordered as their texts; the order among one person's keys, on which the choice of C of them depends, is
+    the same whatever others have.
+    """
+    rows = list(rows)
+    assert layout.discovery is not None
+    meanings = (_meaning_of(row, plans) for row in rows)
+    name = f".{layout.discovery.axis.attribute}"
+    texts = {
+        text for meaning in meanings if isinstance(text := meaning.get(name), str) and not isinstance(text, Unlisted)
+    }
+    keyed = layout.with_keys(sorted(texts))
+    vector = _vector(rows, definition, keyed, plans, salt)
+    size = len(texts)
+    cells = {key: tuple(vector[at::size]) for at, key in enumerate(sorted(texts))}
+    return {key: values for key, values in cells.items() if values[0]}
+
+
+def _meaning_of(row: Row, plans: Mapping[int, Plan]) -> dict[str, str | Fraction | None]:
+    values = dict(zip(ROW_NAMES, row, strict=True))
+    plan = plans.get(values["plan"] or 0)
+    if plan is None:
+        return {}
+    app = plan.apps[values["app"] or 0]
+    return _meaning(values, app, app.actions[values["action"] or 0])
+
+
+def _vector(
+    rows: Iterable[Row], definition: Definition, layout: Layout, plans: Mapping[int, Plan], salt: bytes
+) -> list[int]:
     measure, frame = definition.measure, layout.frame
+    counts_people = layout.discovery is not None and measure.word != PEOPLE
     offsets = {block.name: layout.offset(block) for block in layout.blocks}
     most = measure.kept(frame.bounds)
     vector = [0] * layout.cells
@@ -52,6 +99,10 @@ def reference_vector(
         for unit in kept_units(person, pieces.keys(), most, salt):
             for block, cell, value in measure.adds(unit, pieces[unit], frame):
                 vector[offsets[block] + cell] += value
+                for whole, parts in layout.partitions:
+                    vector[offsets[whole]] += value if block == parts else 0
+            if counts_people:
+                vector[offsets[PEOPLE] + unit] += 1
         if definition.counts_clipped:
             is_cut = len(pieces) > most or any(measure.is_cut(piece, frame) for piece in pieces.values())
             vector[offsets[CLIPPED]] += is_cut
@@ -113,8 +164,10 @@ def _meaning(values: Mapping[str, int | None], app: App, action: Action) -> dict
         "hour": str((values["hour"] or 0) % HOURS_PER_DAY),
     }
     return built_in | {
-        f".{attribute.name}": _decoded(values[f"a{slot}"], attribute.type)
-        for slot, attribute in enumerate(action.attributes)
+        f".{attribute.name}": _decoded(
+            [values[f"a{slot + part}"] for part in range(slots_of(attribute.type))], attribute.type
+        )
+        for slot, attribute in action.placed
     }
 
 
@@ -139,13 +192,16 @@ def _place(axis: Dimension, meaning: Mapping[str, str | Fraction | None]) -> int
     return None if label is None else axis.labels.index(label)
 
 
-def _decoded(code: int | None, kind: AttributeType) -> str | Fraction | None:
-    """What a slot's code stands for: a text, a number (of a band: its lower edge, below the first: far below)."""
+def _decoded(slots: Sequence[int | None], kind: AttributeType) -> str | Fraction | None:
+    """What an attribute's slots stand for: a text, a number (of a band: its lower edge, below the first: far below)."""
+    code = slots[0]
+    if isinstance(kind, Key):
+        return key_text(slots)
     if code is None:
         return None
     match kind:
         case Category(values):
-            return values[code] if code < len(values) else OTHER
+            return values[code] if code < len(values) else Unlisted(OTHER)
         case Flag():
             return "yes" if code else "no"
         case Band(edges):
@@ -156,6 +212,8 @@ def _decoded(code: int | None, kind: AttributeType) -> str | Fraction | None:
 
 def _label(axis: Dimension, meaning: str | Fraction | None) -> str | None:
     """The label of a value on an axis, or None where the axis does not count it."""
+    if axis.is_discovered:
+        return str(meaning) if meaning is not None and not isinstance(meaning, Unlisted) else None
     if meaning is None:
         return NONE
     if axis.edges:

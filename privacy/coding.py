@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from math import lcm
 from typing import Final
 
 from privacy.pii import looks_personal
-from privacy.tracking_plan import AttributeType, Band, Category, Flag, Number
+from privacy.tracking_plan import KEY_SLOT_BYTES, Band, Category, Flag, Key, Number
 
 Encoder = Callable[[object], int | None]
+KeyEncoder = Callable[[object], tuple[int, ...] | None]
 
 MAX_MAGNITUDE: Final = 10**12  # exclusive; longer digit runs are account, card and phone numbers
 
@@ -27,8 +28,8 @@ _POWERS: Final = [10**places for places in range(32)]
 _FLAGS: Final[dict[object, int]] = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
 
 
-def encoder_of(kind: AttributeType) -> Encoder:
-    """The encoder of an attribute's type; codes as in `privacy.rows`."""
+def encoder_of(kind: Category | Band | Number | Flag) -> Encoder:
+    """The encoder of an attribute's type that takes one slot; codes as in `privacy.rows`."""
     match kind:
         case Category():
             return _category(kind)
@@ -38,6 +39,42 @@ def encoder_of(kind: AttributeType) -> Encoder:
             return _number(kind)
         case Flag():
             return _flag
+
+
+def key_encoder_of(kind: Key) -> KeyEncoder:
+    """The encoder of a key: the values of its slots, all of them or none.
+
+    Absent is what is no text (or whole number), empty, longer than the plan allows (never cut: two keys would become
+    one), has outer spaces, or looks personal or unprintable.
+    """
+    width = kind.slots * KEY_SLOT_BYTES
+
+    def encode(value: object) -> tuple[int, ...] | None:
+        if type(value) is int and -MAX_MAGNITUDE < value < MAX_MAGNITUDE:
+            value = str(value)
+        if type(value) is not str or not value or len(value) > kind.max_bytes:
+            return None
+        if not value.isprintable() or value != value.strip() or looks_personal(value):
+            return None
+        raw = value.encode()  # printable, so without lone surrogates
+        return _packed(raw, width) if len(raw) <= kind.max_bytes else None
+
+    return encode
+
+
+def key_text(slots: Sequence[int | None]) -> str | None:
+    """The text that a key's slots hold, or None where it is absent."""
+    if None in slots:
+        return None
+    raw = b"".join((slot or 0).to_bytes(KEY_SLOT_BYTES, signed=True) for slot in slots)
+    return raw.rstrip(b"\0").decode()
+
+
+def _packed(raw: bytes, width: int) -> tuple[int, ...]:
+    filled = raw.ljust(width, b"\0")
+    return tuple(
+        int.from_bytes(filled[at : at + KEY_SLOT_BYTES], signed=True) for at in range(0, width, KEY_SLOT_BYTES)
+    )
 
 
 def exact(value: object) -> tuple[int, int] | None:

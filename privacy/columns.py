@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Final, TypeVar
 
-from privacy.coding import MAX_MAGNITUDE, Encoder, encoder_of
+from privacy.coding import MAX_MAGNITUDE, Encoder, encoder_of, key_encoder_of
 from privacy.filtering import EpochOf, country_code, sequence_of
 from privacy.person_key import Pseudonyms, kind_code
 from privacy.rows import SAMPLING_ALL
-from privacy.tracking_plan import Action, App, Number, Plan
+from privacy.tracking_plan import Action, App, AttributeType, Band, Category, Flag, Key, Number, Plan
 
 _Value = TypeVar("_Value")
 Values = Sequence[int | None]
-ColumnEncoder = Callable[[Sequence[object]], list[int | None]]
+ColumnEncoder = Callable[[Sequence[object]], list[list[int | None]]]
+"""One column of values to the columns of its slots."""
 
 _NUMERIC: Final = frozenset({bool, int, float})
 _HOUR: Final = 4  # of a row (privacy/rows.py)
@@ -118,7 +119,7 @@ class _Lot:
     """One action of one app."""
 
     __slots__ = ("_action", "_app", "_bits", "_encoders", "_kind", "_person_code", "_plan", "_purpose", "_rate",
-                 "_required", "_slots")  # fmt: skip
+                 "_required", "_slots", "_used")  # fmt: skip
 
     def __init__(
         self, app_code: int, app: App, code: int, action: Action, bits: dict[str, int], plan: int, slots: int
@@ -127,7 +128,8 @@ class _Lot:
         self._kind, self._person_code = app.person_kind, kind_code(app.person_kind)
         self._purpose, self._rate, self._bits = app.required_purpose, app.sampling_millionths, bits
         self._encoders = [_column_encoder(attribute.type) for attribute in action.attributes]
-        self._required = [slot for slot, attribute in enumerate(action.attributes) if attribute.is_required]
+        self._required = [slot for slot, attribute in action.placed if attribute.is_required]
+        self._used = action.slots
 
     def keep(self, events: EventColumns, epoch_of: EpochOf) -> list[Kept]:
         where: Sequence[int] = range(len(events))
@@ -153,10 +155,11 @@ class _Lot:
         size = len(where)
         persons = epoch.persons(self._person_code, events.persons)  # type: ignore[arg-type]  # none is None here
         countries = {text: country_code(text) for text in set(events.countries)}
+        sessions = persons if self._kind == "session" else epoch.sessions(events.sessions)
         columns: list[Values] = [
             persons,
             [self._person_code] * size,
-            persons if self._kind == "session" else epoch.sessions(events.sessions),
+            sessions,
             epoch.event_keys(persons, events.event_ids, events.idempotency_keys, events.positions),
             events.hours,
             _sequences(events.sequences, events.positions),
@@ -166,10 +169,14 @@ class _Lot:
             masks,
             [self._plan] * size,
             [self._rate] * size,
-            *(encode(values) for encode, values in zip(self._encoders, events.attributes, strict=True)),
-            *([None] * size for _ in range(self._slots - len(self._encoders))),
+            *(
+                column
+                for encode, values in zip(self._encoders, events.attributes, strict=True)
+                for column in encode(values)
+            ),
+            *([None] * size for _ in range(self._slots - self._used)),
         ]
-        kept = self._stay(persons, columns[12:], epoch)
+        kept = self._stay(persons, sessions, columns[12:], epoch)
         if kept is not None:
             columns = [list(compress(column, kept)) for column in columns]
             where = list(compress(where, kept))
@@ -185,19 +192,47 @@ class _Lot:
                 masks[names] = sum(self._bits.get(name, 0) for name in set(names or ()))
         return [masks[names] for names in purposes]
 
-    def _stay(self, persons: Sequence[int], slots: Sequence[Values], epoch: Pseudonyms) -> list[bool] | None:
-        """Who is in the sample and has every required attribute; None where all."""
+    def _stay(
+        self, persons: Sequence[int], sessions: Values, slots: Sequence[Values], epoch: Pseudonyms
+    ) -> list[bool] | None:
+        """Who is in the sample, has every required attribute and withdrew nothing; None where all."""
         kept: list[bool] | None = None
         if self._rate < SAMPLING_ALL:
             kept = [epoch.share(person) < self._rate for person in persons]
         for slot in self._required:
             if None in slots[slot]:
                 kept = [k and v is not None for k, v in zip(kept or [True] * len(persons), slots[slot], strict=True)]
+        withdrawn = epoch.withdrawn
+        if withdrawn and not (withdrawn.keys().isdisjoint(persons) and withdrawn.keys().isdisjoint(sessions)):
+            kept = [
+                k and person not in withdrawn and session not in withdrawn
+                for k, person, session in zip(kept or [True] * len(persons), persons, sessions, strict=True)
+            ]
         return kept
 
 
-def _column_encoder(kind: object) -> ColumnEncoder:
-    encode: Encoder = encoder_of(kind)  # type: ignore[arg-type]
+def _column_encoder(kind: AttributeType) -> ColumnEncoder:
+    if isinstance(kind, Key):
+        return _keys(kind)
+    one = _one_column_encoder(kind)
+    return lambda values: [one(values)]
+
+
+def _keys(kind: Key) -> ColumnEncoder:
+    encode, empty = key_encoder_of(kind), (None,) * kind.slots
+
+    def columns(values: Sequence[object]) -> list[list[int | None]]:
+        texts = {value: encode(value) or empty for value in values if type(value) is str}
+        rows: list[tuple[int | None, ...]] = [
+            texts[value] if type(value) is str else (encode(value) or empty) for value in values
+        ]
+        return [[row[slot] for row in rows] for slot in range(kind.slots)]
+
+    return columns
+
+
+def _one_column_encoder(kind: Category | Band | Number | Flag) -> Callable[[Sequence[object]], list[int | None]]:
+    encode: Encoder = encoder_of(kind)
     if isinstance(kind, Number) and kind.quantum.numerator == 1 and kind.quantum.denominator in (1, 10, 100, 1000):
         return _decimals(kind, encode)
     return lambda values: _each_once(values, encode)
@@ -211,7 +246,7 @@ def _each_once(values: Sequence[object], encode: Encoder) -> list[int | None]:
     return [codes[value] for value in values]
 
 
-def _decimals(kind: Number, encode: Encoder) -> ColumnEncoder:
+def _decimals(kind: Number, encode: Encoder) -> Callable[[Sequence[object]], list[int | None]]:
     """For quanta of 1 to 0.001: floats as `privacy.coding` codes them, without a call for each."""
     low, high, up = kind.low_quanta, kind.high_quanta, kind.quantum.denominator
 

@@ -6,9 +6,8 @@ The text is YAML with texts as its only scalars; `parse_definition` takes the tr
 - ρ (or, for discrete Laplace noise, ε) is a ratio of whole numbers, never a decimal; exactly one is given;
 - an unknown key, measure or mechanism is refused: it might have changed the meaning;
 - size and overflow are checked here, at load, for every window of the definition's kind;
+- keys that nobody listed (`by: {page: {discover: true}}`) stand alone in `by`, and cost a stated δ;
 - the order of keys has no meaning (the hash does not cover it).
-
-Left out on purpose, for later versions, and refused until then: `discover`.
 """
 
 from __future__ import annotations
@@ -22,13 +21,14 @@ from privacy.dimensions import BUILT_IN, NAME, Dimension, parse_dimensions
 from privacy.errors import InvalidDefinition, PrivacyError
 from privacy.exact import shown
 from privacy.fields import Place, Quanta
-from privacy.layout import compile_layout
+from privacy.layout import DISCOVERING, WHOLES, compile_layout
+from privacy.ledger import check_delta
 from privacy.measures import Measure, parse_measure
 from privacy.mechanisms import GAUSSIAN, check_statable
 from privacy.rows import PERSON_KINDS, PersonKind
 from privacy.sources import Source, parse_source
-from privacy.terms import parse_terms
-from privacy.units import WINDOW_KINDS, Window, WindowKind
+from privacy.terms import Terms, parse_terms
+from privacy.units import WINDOW_KINDS, EpochLength, Window, WindowKind
 
 _NEEDED: Final = frozenset({"metric", "question", "from", "measure", "window", "privacy"})
 _OPTIONAL: Final = frozenset({"by", "unit"})
@@ -55,6 +55,8 @@ class Definition:
         epsilon: Price in pure DP of one release as the text gives it, > 0; None where it gives rho.
         shares: (block, share of the price); nothing for equal shares.
         counts_clipped: Whether a last cell counts the people of whom a bound took something.
+        delta: Price in δ of one release, > 0, where a dimension is discovered; else None.
+        has_whole: Whether one more cell holds all cells together, with noise of its own.
     """
 
     metric: str
@@ -71,6 +73,13 @@ class Definition:
     epsilon: Fraction | None = None
     shares: tuple[tuple[str, Fraction], ...] = ()
     counts_clipped: bool = False
+    delta: Fraction | None = None
+    has_whole: bool = False
+
+    @property
+    def discovers(self) -> Dimension | None:
+        """The dimension whose values are discovered; it stands alone in `by`."""
+        return next((axis for axis in self.by if axis.is_discovered), None)
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -127,7 +136,12 @@ def _parse(name: str, tree: Mapping[object, object]) -> Definition:
     measure = parse_measure(tree["measure"]).check(source, window)
     _check_axes(source, by, measure)
     _check_hours(by, window)
-    terms = parse_terms(tree["privacy"], measure)
+    is_discovering = any(axis.is_discovered for axis in by)
+    terms = parse_terms(tree["privacy"], measure, discovers=is_discovering)
+    if is_discovering:
+        _check_discovery(by, measure, window, terms)
+    if terms.has_whole:
+        _check_whole(by, measure)
     return Definition(
         metric=name,
         question=_parse_question(tree["question"]),
@@ -143,6 +157,8 @@ def _parse(name: str, tree: Mapping[object, object]) -> Definition:
         epsilon=terms.epsilon,
         shares=terms.shares,
         counts_clipped=terms.counts_clipped,
+        delta=terms.delta,
+        has_whole=terms.has_whole,
     )
 
 
@@ -168,6 +184,30 @@ def _check_axes(source: Source, by: tuple[Dimension, ...], measure: Measure) -> 
         raise _bad(f"{min(taken)} is the name of the measure's own axis", "Rename the attribute in the tracking plan")
     if measure.word == "top" and not by:
         raise _bad("top has no groups to rank", "List them: by: {DIMENSION: [...]}")
+
+
+def _check_discovery(by: tuple[Dimension, ...], measure: Measure, window: WindowKind, terms: Terms) -> None:
+    if len(by) > 1:
+        raise _bad("a discovered dimension stands beside others", "Keep it alone in `by`, or list its values")
+    if measure.word not in DISCOVERING:
+        raise _bad(
+            f"{measure.word} has no cell a key that could be held back", f"Use one of: {', '.join(sorted(DISCOVERING))}"
+        )
+    if terms.counts_clipped:
+        raise _bad("clipped_people is not answered beside discovered keys", "Ask for it in a metric of its own")
+    assert terms.delta is not None, "terms demand it"
+    # The longest epoch that may hold such a window has the largest cap; a node with shorter ones abstains `budget`.
+    longest: EpochLength = "week" if window == "week" else "month"
+    check_delta(terms.delta, Window.containing(longest, _SAMPLE_HOUR))
+
+
+def _check_whole(by: tuple[Dimension, ...], measure: Measure) -> None:
+    if measure.word not in WHOLES:
+        raise _bad(f"the cells of {measure.word} are no parts of one whole", f"Use one of: {', '.join(sorted(WHOLES))}")
+    if any(axis.is_discovered for axis in by):
+        raise _bad("keys that are held back would be missing from the whole", "Leave whole out, or list the values")
+    if not by and not measure.axes:
+        raise _bad("its one cell is the whole", "Leave whole out, or give it dimensions: by: {...}")
 
 
 def _check_attribute(source: Source, attribute: str) -> None:

@@ -33,6 +33,11 @@ REDRAWS: Final = 8  # each needs a uniform of probability 2⁻⁵³
 _UNIFORM_BITS: Final = 53
 
 
+def load() -> None:
+    """Import diffprivlib now, which takes seconds, and not with the first draw."""
+    _mechanisms()
+
+
 def draw_geometric(scale: Fraction, count: int, key: bytes) -> list[int]:
     """`count` draws of discrete Laplace noise with this b, by diffprivlib's `Geometric` at value 0.
 
@@ -61,7 +66,8 @@ def choose(utilities: Sequence[int], epsilon: Fraction, sensitivity: int, key: b
     Higher utility is likelier. The result is one node's choice; choices are never summed over nodes.
 
     Args:
-        utilities: One whole number below 2⁵² per candidate; exact, so the caller has charged already.
+        utilities: One whole number below 2⁵² per candidate; exact, so the result is told only
+            once it is charged.
         epsilon: Pure epsilon, exact.
         sensitivity: The most one person key moves any utility; >= 1.
         key: 32 bytes, used once.

@@ -10,6 +10,7 @@ node has the same coordinates. Implicit last labels stand for what is not listed
 | an attribute by edges | below the first edge, the half-open bins, from the last edge, `none` |
 | hour | the listed hours of the day that the window contains; rows of other hours are not counted |
 | of a measure (`fixed_axis`) | its own labels, nothing implicit |
+| an attribute with `discover: true` | those of each release: the keys that passed; rows without one are not counted |
 """
 
 from __future__ import annotations
@@ -46,15 +47,16 @@ class Dimension:
 
     Args:
         name: Its name in a cell's key: a built-in, an attribute, or `bin`.
-        source: The built-in, "attribute", or "fixed" for an axis whose labels a measure makes itself.
-        attribute: The attribute read, when source is "attribute"; else None.
-        values: Listed values in order; empty when the axis has edges.
+        source: The built-in, "attribute", "keys" for an attribute whose values are discovered, or "fixed" for an axis
+            whose labels a measure makes itself.
+        attribute: The attribute read, when source is "attribute" or "keys"; else None.
+        values: Listed values in order; empty when the axis has edges. Of keys, those of one release or answer.
         edges: Strictly rising edges, exact; empty when the axis lists values.
         edge_texts: The edges as written, for labels.
     """
 
     name: str
-    source: BuiltIn | Literal["attribute", "fixed"]
+    source: BuiltIn | Literal["attribute", "keys", "fixed"]
     attribute: str | None = None
     values: tuple[str, ...] = ()
     edges: tuple[Fraction, ...] = ()
@@ -67,7 +69,7 @@ class Dimension:
             texts = self.edge_texts
             inner = (f"[{low}, {high})" for low, high in pairwise(texts))
             return (f"< {texts[0]}", *inner, f">= {texts[-1]}", NONE)
-        if self.source in ("hour", "fixed"):
+        if self.source in ("hour", "keys", "fixed"):
             return self.values
         if self.source in ("app", "action"):
             return (*self.values, OTHER)
@@ -78,7 +80,16 @@ class Dimension:
         """Number of labels."""
         if self.edges:
             return len(self.edges) + 2
-        return len(self.values) + {"hour": 0, "fixed": 0, "app": 1, "action": 1}.get(self.source, 2)
+        return len(self.values) + {"hour": 0, "keys": 0, "fixed": 0, "app": 1, "action": 1}.get(self.source, 2)
+
+    @property
+    def is_discovered(self) -> bool:
+        """Whether its labels come with each release."""
+        return self.source == "keys"
+
+    def keyed(self, keys: Sequence[str]) -> Dimension:
+        """This discovered axis with these keys for labels, in this order."""
+        return replace(self, values=tuple(keys))
 
     def within(self, window: Window) -> Dimension:
         """This axis with the labels that the window can contain; only `hour` has others."""
@@ -96,7 +107,7 @@ def parse_dimensions(tree: object) -> tuple[Dimension, ...]:
 
     Args:
         tree: A mapping from a built-in or attribute name to a list of values, or (attributes) to
-            `{edges: [...]}`.
+            `{edges: [...]}` or `{discover: true}`.
 
     Raises:
         InvalidDefinition: a wrong shape, name or value; BoundMissing: an axis without values.
@@ -141,9 +152,11 @@ def _parse_dimension(name: object, values: object) -> Dimension:
     if name == BIN:
         raise _bad(f"{BIN} is the name of a histogram's own axis", "Rename the attribute in the tracking plan")
     if isinstance(values, Mapping):
+        if name not in BUILT_IN and values == {"discover": "true"}:
+            return Dimension(name, "keys", name)
         if name in BUILT_IN or set(values) != {"edges"}:
             raise _bad(
-                f"{name} is neither a list of values nor, for an attribute, {{edges: [...]}}",
+                f"{name} is neither a list of values nor, for an attribute, {{edges: [...]}} or {{discover: true}}",
                 f"List the values of {name}",
             )
         return parse_banded(name, name, values["edges"])

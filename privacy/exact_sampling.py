@@ -4,7 +4,7 @@ They say what the fast sampler means, and draw what lies beyond its table. Given
 the law is exact: no float, no cut tail, no table. Their running time depends on the noise drawn, never on
 the data, because noise is drawn before the data is read (PRIVACY 4).
 
-Source: Canonne, Kamath, Steinke 2020 (arXiv 2004.00010), Algorithms 1 to 3.
+Source: Canonne, Kamath, Steinke 2020 (arXiv 2004.00010), exact sampling (specs/privacy.md 9).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def uniform_below(n: int, rng: Rng) -> int:
 
 
 def bernoulli_exp(numerator: int, denominator: int, rng: Rng) -> bool:
-    """True with probability exp(−numerator/denominator), for a ratio >= 0 (Algorithm 1)."""
+    """True with probability exp(−numerator/denominator), for a ratio >= 0."""
     whole, rest = divmod(numerator, denominator)
     # A ratio above 1 is a run of exp(−1) coins and one of the remainder; stop at the first False.
     return all(_bernoulli_exp_below_one(1, 1, rng) for _ in range(whole)) and _bernoulli_exp_below_one(
@@ -44,7 +44,7 @@ def bernoulli_exp(numerator: int, denominator: int, rng: Rng) -> bool:
 
 
 def discrete_laplace(scale: Fraction, rng: Rng) -> int:
-    """One draw with P(X = x) proportional to exp(−|x| / scale), scale > 0 (Algorithm 2)."""
+    """One draw with P(X = x) proportional to exp(−|x| / scale), scale > 0."""
     if scale <= 0:
         raise _not_positive("scale", scale)
     t, s = scale.numerator, scale.denominator
@@ -63,7 +63,7 @@ def discrete_laplace(scale: Fraction, rng: Rng) -> int:
 
 
 def discrete_gaussian(sigma_squared: Fraction, rng: Rng) -> int:
-    """One draw with P(X = x) proportional to exp(−x² / (2 sigma²)), sigma² > 0 (Algorithm 3)."""
+    """One draw with P(X = x) proportional to exp(−x² / (2 sigma²)), sigma² > 0."""
     if sigma_squared <= 0:
         raise _not_positive("sigma²", sigma_squared)
     p, q = sigma_squared.numerator, sigma_squared.denominator

@@ -6,7 +6,9 @@ can mend it); nothing is raised, and neither outcome holds any content of the ev
 In this order, the sender's will first (specs/events.md 4):
 1. Global Privacy Control and Do Not Track; 2. declared app; 3. consent to the app's purpose; 4. declared
 action; 5. the app's one kind of person key, with no fallback to another; 6. UTC hour, and whether its epoch
-still takes events; 7. sampling by person; 8. attributes: declared ones only, each coded by `privacy.coding`.
+still takes events; 7. sampling by person; 8. attributes: declared ones only, each coded by `privacy.coding`;
+9. what the person withdrew. That comes last, so that who must not learn whether a person is known can be told what
+they would be told of anybody.
 
 What the filter does not do: look at other events. Two copies of one event give two equal event keys, and
 reading keeps one row (DESIGN 4, exactly once).
@@ -20,10 +22,11 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from privacy.coding import Encoder, encoder_of
+from privacy.coding import Encoder, KeyEncoder, encoder_of, key_encoder_of
 from privacy.person_key import Pseudonyms, kind_code
 from privacy.rows import ATTRIBUTE_SLOTS, COUNTRY_UNKNOWN, SAMPLING_ALL, PersonKind, Row, country_text
-from privacy.tracking_plan import Action, App, Plan
+from privacy.tracking_plan import Action, App, Key, Plan
+from privacy.withdrawal import is_against
 
 FilterReason = Literal[
     "gpc",
@@ -83,9 +86,13 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """Lawfully not kept; the receipt counts it under the reason."""
+    """Lawfully not kept; the receipt counts it under the reason.
+
+    `is_of_person`: the reason rests on what is known of the person. Who holds a public key must not be told it.
+    """
 
     reason: FilterReason
+    is_of_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,7 @@ EpochOf = Callable[[int], Pseudonyms | Filtered | Rejected]
 GPC: Final = Filtered("gpc")
 DNT: Final = Filtered("dnt")
 NO_CONSENT: Final = Filtered("no_consent")
+WITHDRAWN: Final = Filtered("no_consent", is_of_person=True)
 UNDECLARED_APP: Final = Filtered("undeclared_app")
 UNDECLARED_ACTION: Final = Filtered("undeclared_action")
 NO_PERSON: Final = Filtered("no_person")
@@ -179,17 +187,22 @@ class Filter:
         slots = action.encode(event.attributes)
         if not isinstance(slots, tuple):
             return slots
+        session, purposes = _session(epoch, person, app.person_kind, event.session), event.purposes
+        if epoch.withdrawn and (withdrawn := epoch.withdrawn_by(person, session)):
+            if is_against(withdrawn, app.required_purpose):
+                return WITHDRAWN
+            purposes = purposes and purposes - withdrawn
         fixed = (
             person,
             app.person_code,
-            _session(epoch, person, app.person_kind, event.session),
+            session,
             _event_key(epoch, person, event.event_id, idempotency_key, position),
             hour,
             sequence_of(event.sequence, position),
             app.code,
             action.code,
             country_code(event.country),
-            self._purposes(event.purposes),
+            self._purposes(purposes),
             self._plan_number,
             app.rate,
         )
@@ -208,21 +221,30 @@ class _CompiledAction:
     code: int
     encoders: tuple[tuple[str, Encoder], ...]
     required: tuple[tuple[int, Rejected], ...]  # slot, and what to say where it stays empty
+    keys: tuple[tuple[str, int, tuple[None, ...], KeyEncoder], ...]  # name, first slot, the empty key, encoder
     padding: tuple[None, ...]
 
     @classmethod
     def of(cls, code: int, action: Action) -> _CompiledAction:
-        attributes = action.attributes
+        placed = action.placed
         return cls(
             code,
-            tuple((attribute.name, encoder_of(attribute.type)) for attribute in attributes),
-            tuple((slot, _missing(a.name)) for slot, a in enumerate(attributes) if a.is_required),
-            (None,) * (ATTRIBUTE_SLOTS - len(attributes)),
+            tuple((a.name, encoder_of(a.type)) for _, a in placed if not isinstance(a.type, Key)),
+            tuple((slot, _missing(a.name)) for slot, a in placed if a.is_required),
+            tuple(
+                (a.name, slot, (None,) * a.type.slots, key_encoder_of(a.type))
+                for slot, a in placed
+                if isinstance(a.type, Key)
+            ),
+            (None,) * (ATTRIBUTE_SLOTS - action.slots),
         )
 
     def encode(self, values: Mapping[str, object]) -> tuple[int | None, ...] | Rejected:
         """The row's sixteen slots, or why a required attribute has no usable value."""
         slots = [None if (value := values.get(name)) is None else encode(value) for name, encode in self.encoders]
+        for name, slot, empty, encode_key in self.keys:  # in plan order: what stands before is placed already
+            value = values.get(name)
+            slots[slot:slot] = (None if value is None else encode_key(value)) or empty
         for slot, missing in self.required:
             if slots[slot] is None:
                 return missing

@@ -7,21 +7,25 @@ measure's own (bins innermost).
 The noise of a block: ρ is split equally over the blocks, unless the definition states `shares`, and σ² =
 Δ₂²/(2ρ_block), exact; for discrete Laplace noise ρ or ε is split so (`privacy.mechanisms`). Whether a sum could leave
 the exact range is decided here, from the bounds, never from data: Linf·2³⁰ + 64σ ≤ 2⁵³−1.
+
+Where keys are discovered, a layout has no cells until a release brings its keys (`with_keys`); a block `people` comes
+first, and the least noised people of a key that may go out, τ, follows from the definition alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING, Final
 
 from privacy.dimensions import Dimension
 from privacy.errors import BoundViolated, InvalidDefinition, InvalidWindow, OverflowPossible, TooManyCells
 from privacy.measures.base import Bounds, Frame, Sensitivity
 from privacy.mechanisms import noise_for
+from privacy.partitions import threshold
 from privacy.units import Window
 
 if TYPE_CHECKING:
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
 MAX_CELLS: Final = 65_536  # of a whole layout: 512 KiB at 8 bytes, what a summary may carry (PROTOCOL 2)
 MAX_PEOPLE: Final = 2**30  # persons of one window at one node that the overflow rule allows for
 MAX_CELL: Final = 2**53 - 1  # integers that JSON readers hold exactly (PROTOCOL 3)
+DISCOVERING: Final = frozenset({"count", "people", "top", "sum", "mean"})  # their kept unit is the group
+PEOPLE: Final = "people"  # the block that decides which keys go out
+WHOLE: Final = "whole"  # the optional block of one cell: all cells of the first block together, with noise of its own
+WHOLES: Final = frozenset({"count", "people", "top", "sum", "histogram", "journey"})  # their cells are parts of one
 CLIPPED: Final = "clipped_people"  # the optional last block: persons of whom a bound took something
 TAIL: Final = 64  # sigmas of noise that the overflow rule allows for; beyond has probability < 2⁻²⁹⁰⁰
 
@@ -75,6 +83,21 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Discovery:
+    """What a layout with discovered keys asks of a release.
+
+    Args:
+        axis: The discovered dimension.
+        delta: Price of one release in δ; > 0.
+        threshold: τ: the least noised number of people of a key that goes out.
+    """
+
+    axis: Dimension
+    delta: Fraction
+    threshold: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """The coordinates and noise of one release.
 
@@ -84,6 +107,7 @@ class Layout:
         blocks: In vector order.
         bounds: Contribution bounds, C already at most the number of units.
         rho: What the release costs, the sum over blocks.
+        discovery: Where keys are discovered: what that asks.
     """
 
     window: Window
@@ -91,6 +115,35 @@ class Layout:
     blocks: tuple[Block, ...]
     bounds: Bounds
     rho: Fraction
+    discovery: Discovery | None = None
+
+    @property
+    def delta_atto(self) -> int:
+        """What the release costs in δ, in units of 10⁻¹⁸, rounded up; 0 where nothing is discovered."""
+        return 0 if self.discovery is None else ceil(self.discovery.delta * 10**18)
+
+    @property
+    def own_blocks(self) -> tuple[Block, ...]:
+        """The blocks of the measure itself: without the people who decide which keys go out, unless it counts them."""
+        return self.blocks[1:] if self.discovery_axis is not None and len(self.blocks) > 1 else self.blocks
+
+    @property
+    def discovery_axis(self) -> Dimension | None:
+        """The axis whose labels come with a release, if any."""
+        return next((axis for axis in self.by if axis.is_discovered), None)
+
+    def with_keys(self, keys: Sequence[str]) -> Layout:
+        """The layout of a release of these keys: one cell a key in each block."""
+        if self.discovery is None:
+            raise ValueError("only a layout with discovered keys takes keys")
+        axis = self.discovery.axis.keyed(keys)
+        blocks = tuple(replace(block, axes=(axis,)) for block in self.blocks)
+        return replace(self, by=(axis,), blocks=blocks)
+
+    @property
+    def partitions(self) -> tuple[tuple[str, str], ...]:
+        """(whole, parts) blocks of which the first is exactly the sum of the second's cells, before the noise."""
+        return tuple((block.name, self.blocks[0].name) for block in self.blocks if block.name == WHOLE)
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
@@ -100,7 +153,8 @@ class Layout:
     @property
     def frame(self) -> Frame:
         """What the measure's SQL and reference are compiled in."""
-        return Frame(self.bounds, prod(axis.size for axis in self.by), self.window)
+        groups = MAX_CELLS if self.discovery_axis else prod(axis.size for axis in self.by)
+        return Frame(self.bounds, groups, self.window)
 
     @property
     def cells(self) -> int:
@@ -199,14 +253,22 @@ def compile_layout(definition: Definition, window: Window) -> Layout:
             fix=f"Name a {definition.window}",
         )
     by = tuple(axis.within(window) for axis in definition.by)
-    groups = _checked_size(by)
+    groups = MAX_CELLS if definition.discovers else _checked_size(by)
     measure = definition.measure
     bounds = Bounds(min(definition.max_cells, measure.units(groups)), definition.max_per_cell)
     rows = measure.sensitivities(bounds, groups)
+    if definition.discovers:
+        rows = (Sensitivity(PEOPLE, l0=bounds.max_cells, linf=1), *(row for row in rows if row.block != PEOPLE))
+    if definition.has_whole:  # all that a person adds may fall into the one cell: its Linf is the parts' Δ₁
+        parts = rows[0]
+        whole = Sensitivity(
+            WHOLE, l0=1, linf=parts.l1, quantum=parts.quantum, is_signed=parts.is_signed, is_grouped=False
+        )
+        rows = (*rows, whole)
     if definition.counts_clipped:
         rows = (*rows, Sensitivity(CLIPPED, l0=1, linf=1, is_grouped=False))
     sizes = [(groups if row.is_grouped else 1) * prod(axis.size for axis in row.axes) for row in rows]
-    if sum(sizes) > MAX_CELLS:
+    if sum(sizes) > MAX_CELLS and not definition.discovers:
         raise _too_many(sum(sizes))
     blocks = tuple(
         _block(
@@ -218,7 +280,15 @@ def compile_layout(definition: Definition, window: Window) -> Layout:
         for row in rows
     )
     rho = definition.rho if definition.epsilon is None else sum((block.rho for block in blocks), Fraction(0))
-    return Layout(window, by, blocks, bounds, rho)
+    return Layout(window, by, blocks, bounds, rho, _discovery(definition, blocks[0], bounds))
+
+
+def _discovery(definition: Definition, people: Block, bounds: Bounds) -> Discovery | None:
+    axis, delta = definition.discovers, definition.delta
+    if axis is None or delta is None:
+        return None
+    tau = threshold(people.mechanism, bounds.max_cells, delta, sigma_squared=people.sigma_squared, scale=people.scale)
+    return Discovery(axis, delta, tau)
 
 
 def _block(row: Sensitivity, axes: tuple[Dimension, ...], definition: Definition, share: Fraction) -> Block:
@@ -226,7 +296,7 @@ def _block(row: Sensitivity, axes: tuple[Dimension, ...], definition: Definition
         definition.mechanism,
         Fraction(row.l1),
         Fraction(row.l2_squared),
-        prod(axis.size for axis in axes),
+        MAX_CELLS if definition.discovers else prod(axis.size for axis in axes),  # how many keys there are is no matter
         rho=definition.rho * share if definition.epsilon is None else None,
         epsilon=None if definition.epsilon is None else definition.epsilon * share,
     )

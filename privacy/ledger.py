@@ -145,6 +145,11 @@ def check_delta(delta: Fraction, epoch: Window, population: int | None = None) -
     )
 
 
+def fits_population(delta_atto: int, population: int | None) -> bool:
+    """Whether a δ is at most 1/(10 · declared people); true where no number is declared."""
+    return population is None or delta_atto * 10 * population <= ATTO
+
+
 def charge(balance: Balance, rho_nano: int, delta_atto: int = 0, *, epoch: str = "the epoch") -> Balance:
     """The balance after a charge.
 

@@ -215,7 +215,7 @@ def rho_of_discrete_gaussian(l2_squared: Fraction, sigma_squared: Fraction) -> F
     Raises:
         InvalidParameterError: a value is no exact number, sigma_squared <= 0 or l2_squared < 0.
 
-    Source: Canonne, Kamath, Steinke 2020 (arXiv 2004.00010), Theorem 14.
+    Source: Canonne, Kamath, Steinke 2020 (arXiv 2004.00010), zCDP of discrete Gaussian noise (specs/privacy.md 9).
     """
     _exact("l2_squared", l2_squared, at_least_zero=True)
     _exact("sigma_squared", sigma_squared)

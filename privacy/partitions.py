@@ -6,13 +6,13 @@ Two ways, and when to use which:
   is at least τ. A key of one person alone then shows with probability at most δ/C, and the at most C keys of one person
   with at most δ together (union bound). The count stays what was released: nothing more is charged than δ.
 - **Optimal rule** (`keep_probability`, `is_kept`): where only presence is released. π(n) is the largest probability of
-  keeping a key of n people that (ε, δ) allows; it gains over a threshold when ε is small.
+  keeping a key of n people that (ε, δ) allows; it gains over a threshold when ε is small. `privacy.naming` asks for
+  it; no definition does (specs/decisions/0023).
 
 Every bound errs on the side of privacy: tails are computed upward, probabilities of keeping downward. A candidate key
 passes the patterns of `privacy.pii` first: a name or a mail address is no key, however many people share it.
 
-What thresholds read is noised counts, never exact ones (PRIVACY 7, mistake 5). Left out on purpose: keys on the wire
-and in answers (data version 2 of summaries), so definitions that ask for `discover` are still refused at load.
+What thresholds read is noised counts, never exact ones (PRIVACY 7, mistake 5).
 
 Source: Desfontaines, Voss, Gipson, Mandayam, *Differentially private partition selection* (PoPETs 2022); a key at a
 time with ε/C and δ/C. The tests hold both to tables computed apart.
@@ -23,11 +23,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from privacy.errors import InvalidParameterError, UnknownMechanism
 from privacy.mechanisms import GAUSSIAN, GEOMETRIC, LAPLACE
 from privacy.pii import looks_personal
+
+MAX_KEY_BYTES: Final = 64  # of one key on the wire, UTF-8
+MAX_KEYS: Final = 512  # of one summary; where more pass, those of most noised people
 
 _DIGITS: Final = 60
 _MARGIN: Final = Decimal(1) + Decimal(10) ** -50  # covers the rounding of some ten thousand terms of 60 digits
@@ -35,9 +39,12 @@ _UP: Final = Context(prec=_DIGITS, rounding=ROUND_CEILING)
 _DOWN: Final = Context(prec=_DIGITS, rounding=ROUND_FLOOR)
 _COIN_BYTES: Final = 8
 _GRID: Final = 1 << (8 * _COIN_BYTES)  # probabilities of keeping are rounded down to multiples of 1/2⁶⁴
+_MOST_VARIANCE: Final = 1 << 22
+_MOST_SCALE: Final = 1 << 20
 _MOST_PEOPLE: Final = 1 << 20  # π reaches 1 long before, for any ε and δ of use
 
 
+@lru_cache(maxsize=256)
 def threshold(
     mechanism: str, max_cells: int, delta: Fraction, *, sigma_squared: Fraction, scale: Fraction | None
 ) -> int:
@@ -47,13 +54,18 @@ def threshold(
         mechanism: Of the people block (Linf = 1), as on the wire.
         max_cells: C, the most keys of one person; >= 1.
         delta: For the whole release; in (0, 1).
-        sigma_squared: Of Gaussian noise.
-        scale: b of Laplace noise.
+        sigma_squared: Of Gaussian noise; at most 2²².
+        scale: b of Laplace noise; at most 2²⁰.
 
     Raises:
         InvalidParameterError: a parameter out of range. UnknownMechanism: as it says.
     """
     each = _checked(delta, max_cells)
+    if sigma_squared > _MOST_VARIANCE or (scale is not None and scale > _MOST_SCALE):
+        raise _refused(
+            f"the people block has a variance of {float(sigma_squared):.3g}: no key could be seen through that",
+            "Raise rho, lower max_cells, or give the block people a larger share",
+        )
     if mechanism == GAUSSIAN:
         tail = _gaussian_tails(sigma_squared)
     elif mechanism in (LAPLACE, GEOMETRIC) and scale is not None:
@@ -78,9 +90,41 @@ def passes(noised_people: int, tau: int) -> bool:
     return noised_people >= tau
 
 
+def people_to_pass(
+    tau: int, probability: Fraction, mechanism: str, *, sigma_squared: Fraction, scale: Fraction | None
+) -> int:
+    """The least number of people with whom a key passes with at least this probability, 1/2 or more.
+
+    Args:
+        tau: As `threshold` gives it.
+        probability: In [1/2, 1).
+        mechanism, sigma_squared, scale: As for `threshold`.
+    """
+    tail = _gaussian_tails(sigma_squared) if mechanism == GAUSSIAN else _laplace_tails(scale or Fraction(0))
+    low, high = 0, 1  # least t >= 0 with P(X <= t) = 1 - P(X >= t + 1) >= probability
+    if 1 - tail(1) >= probability:
+        return tau
+    while 1 - tail(high + 1) < probability:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if 1 - tail(middle + 1) < probability else (low, middle)
+    return tau + high  # n - tau >= t, and the noise is symmetric: P(n + X >= tau) = P(X <= n - tau)
+
+
+def is_fit(key: str) -> bool:
+    """Whether a key may be a candidate at all: printable, of 1 to 64 bytes, without the look of personal data."""
+    return (
+        0 < len(key) <= MAX_KEY_BYTES
+        and key.isprintable()
+        and len(key.encode()) <= MAX_KEY_BYTES
+        and not looks_personal(key)
+    )
+
+
 def fit_keys(candidates: Iterable[str]) -> list[str]:
-    """The candidates that do not look like personal data, sorted; the others are dropped unseen."""
-    return sorted({key for key in candidates if key and key.isprintable() and not looks_personal(key)})
+    """The candidates that are fit, in the order of their UTF-8 bytes; the others are dropped unseen."""
+    return sorted({key for key in candidates if is_fit(key)})
 
 
 def keep_probability(epsilon: Fraction, delta: Fraction, max_cells: int) -> Callable[[int], Fraction]:

@@ -26,6 +26,7 @@ from typing import Final
 
 from privacy.errors import InvalidParameterError
 from privacy.rows import PERSON_KINDS, SAMPLING_ALL, PersonKind
+from privacy.withdrawal import NOBODY, NOTHING, Withdrawn
 
 Rng = Callable[[int], bytes]
 
@@ -40,6 +41,7 @@ class Pseudonyms:
     Args:
         key: The epoch's pseudonym key, 32 bytes.
         rng: Random bytes, for events that bring neither an id nor an Idempotency-Key.
+        withdrawn: What persons withdrew in this epoch, by pseudonym.
 
     Raises:
         InvalidParameterError: the key has another length.
@@ -55,9 +57,10 @@ class Pseudonyms:
         "_sessions",
         "_share",
         "_shares",
+        "withdrawn",
     )
 
-    def __init__(self, key: bytes, rng: Rng) -> None:
+    def __init__(self, key: bytes, rng: Rng, withdrawn: Withdrawn = NOBODY) -> None:
         if len(key) != KEY_BYTES:
             raise InvalidParameterError(
                 what="Pseudonym key refused",
@@ -74,6 +77,7 @@ class Pseudonyms:
         self._persons: tuple[dict[str, int], ...] = tuple({} for _ in PERSON_KINDS)  # by kind code
         self._sessions: dict[str, int] = {}
         self._shares: dict[int, int] = {}
+        self.withdrawn = withdrawn
 
     def __repr__(self) -> str:
         return "Pseudonyms(…)"
@@ -137,6 +141,11 @@ class Pseudonyms:
     def event_unique(self) -> int:
         """Event key of an event that brings nothing to know it again by."""
         return int.from_bytes(self._rng(_DIGEST_BYTES), "big")
+
+    def withdrawn_by(self, person: int, session: int | None) -> frozenset[str]:
+        """What a person, or whose session it is, withdrew."""
+        of_person = self.withdrawn.get(person, NOTHING)
+        return of_person if session is None else of_person | self.withdrawn.get(session, NOTHING)
 
     def share(self, person: int) -> int:
         """Where the person stands on the scale that sampling cuts, 0 … 999,999; kept where < the rate."""

@@ -49,7 +49,9 @@ _PERSONAL_NAMES: Final = frozenset({
     "address", "street", "street_address", "postal_address", "ssn", "social_security", "passport", "iban",
     "card_number", "credit_card", "birthday", "birth_date", "date_of_birth", "dob", "latitude", "longitude",
     "lat", "lon", "lng", "gps", "device_id", "user_agent", "fingerprint", "mac_address", "imei", "idfa",
-    "gaid", "user_id", "userid", "session_id",
+    "gaid", "user_id", "userid", "session_id", "uid", "uuid", "guid", "customer_id", "client_id", "visitor_id",
+    "account_id", "member_id", "patient_id", "phone_no", "tel", "msisdn", "middle_name", "maiden_name", "nickname",
+    "postcode", "postal_code", "zip", "zip_code", "national_id", "tax_id", "licence_plate", "license_plate",
 })
 # fmt: on
 

@@ -7,11 +7,13 @@ the ends of lists alters nothing that is stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
-from privacy.tracking_plan import Action, App, Attribute, Band, Category, Flag, Number, Plan
+from privacy.tracking_plan import Action, App, Attribute, Band, Category, Flag, Key, Number, Plan
 
 Kind = Literal["collects more", "collects less", "stores otherwise"]
 
@@ -48,11 +50,23 @@ def alters_stored_form(changes: list[Change]) -> bool:
 
 
 def _order(old: Plan, new: Plan) -> Iterator[Change]:
-    if new.purposes[: len(old.purposes)] != old.purposes:
+    if _move(old.purposes, new.purposes):
         yield Change("stores otherwise", "purposes", "the purposes have another order, which gives their bits")
-    names = [app.name for app in new.apps]
-    if names[: len(old.apps)] != [app.name for app in old.apps]:
+    for purpose in new.purposes:
+        if purpose not in old.purposes:
+            yield Change(
+                "collects more", f"purposes.{purpose}", "whether a person consented to it is kept with an event"
+            )
+    for name in old.purposes:
+        if name not in new.purposes:
+            yield Change("collects less", f"purposes.{name}", "whether a person consented to it is no longer kept")
+    if _move([app.name for app in old.apps], [app.name for app in new.apps]):
         yield Change("stores otherwise", "apps", "the apps have another order, which gives their codes")
+
+
+def _move(old: Sequence[str], new: Sequence[str]) -> bool:
+    """Whether a place that held one name holds another now; what is only added or gone at the end moves nothing."""
+    return any(before != after for before, after in zip(old, new, strict=False))
 
 
 def _of_app(old: App, new: App) -> Iterator[Change]:
@@ -61,7 +75,7 @@ def _of_app(old: App, new: App) -> Iterator[Change]:
         words = f"persons are counted by {new.person_kind}, so far by {old.person_kind}"
         yield Change("stores otherwise", where, words)
     if old.sampling != new.sampling:
-        words = f"{new.sampling} of the persons are counted, so far {old.sampling}"
+        words = f"{_text(new.sampling)} of the persons are counted, so far {_text(old.sampling)}"
         yield Change("stores otherwise", where, words)
     if old.required_purpose != new.required_purpose:
         asked, before = new.required_purpose or "no consent", old.required_purpose or "no consent"
@@ -69,7 +83,7 @@ def _of_app(old: App, new: App) -> Iterator[Change]:
         yield Change(kind, where, f"it asks for {asked}, so far for {before}")
     known = {action.name: action for action in old.actions}
     names = [action.name for action in new.actions]
-    if names[: len(old.actions)] != [action.name for action in old.actions]:
+    if _move(list(known), names):
         yield Change("stores otherwise", where, "its actions have another order, which gives their codes")
     for action in new.actions:
         place = f"{where}.{action.name}"
@@ -87,7 +101,8 @@ def _of_action(where: str, old: Action, new: Action) -> Iterator[Change]:
         place = f"{where}.{attribute.name}"
         found = before.pop(attribute.name, None)
         if found is None:
-            yield Change("collects more", place, f"a new attribute: {_type_in_words(attribute)}")
+            needed = "; events without it are rejected" if attribute.is_required else ""
+            yield Change("collects more", place, f"a new attribute: {_type_in_words(attribute)}{needed}")
             if slot < len(old.attributes):
                 yield Change("stores otherwise", place, "it stands before others, so their places move")
         elif found[1].type != attribute.type:
@@ -119,8 +134,17 @@ def _type_in_words(attribute: Attribute) -> str:
         case Category(values):
             return f"one of {', '.join(values[:8])}{', …' if len(values) > 8 else ''}, or other"
         case Band(edges):
-            return f"a band of {len(edges) + 1}, from below {edges[0]} to {edges[-1]} and more"
+            return f"a band of {len(edges) + 1}, from below {_text(edges[0])} to {_text(edges[-1])} and more"
         case Number(quantum, low, high):
-            return f"a number from {low} to {high} in steps of {quantum}"
+            return f"a number from {_text(low)} to {_text(high)} in steps of {_text(quantum)}"
         case Flag():
             return "yes or no"
+        case Key(max_bytes):
+            return f"its own text, as sent, of up to {max_bytes} bytes"
+
+
+def _text(number: Fraction) -> str:
+    """Exactly this number: as a decimal where it is one of a few digits, else as a fraction."""
+    if 10**12 % number.denominator:
+        return str(number)
+    return f"{(Decimal(number.numerator) / number.denominator).normalize():f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -58,8 +59,9 @@ def plan_name(item: object, where: str) -> str:
 
 
 def check_distinct(items: Sequence[str], where: str) -> None:
-    if len(set(items)) != len(items):
-        raise bad_plan(where, "expected distinct entries")
+    twice = next((item for item, count in Counter(items).items() if count > 1), None)
+    if twice is not None:
+        raise bad_plan(where, f"{twice[:64]!r} stands twice")
 
 
 def check_size(items: Sequence[object], where: str, low: int, high: int) -> None:

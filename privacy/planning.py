@@ -1,16 +1,25 @@
-"""Planning by accuracy: the price a wanted accuracy asks for, and what the bounds will cut, before anything is spent.
+"""Planning by accuracy: the price a wanted accuracy asks for, before anything is spent.
 
 Rules:
 
-- Everything follows from the definition and from public figures that somebody states: how many people, how many groups
-  each touches, how many events in each. No row of anybody is read, nothing is charged, nothing is kept.
-- The *synthetic twin* is a made-up crowd of these figures: groups a person and events a group are geometric, and
-  group k is 1/k as usual as the first (Zipf). Its draws come from the bytes passed in; the same bytes, the same twin.
-- The price is the smallest 1/k (or whole k) at which the privacy interval of the first block is as narrow as asked, one
-  cell, over as many releases as are summed.
+- Everything follows from the definition and from a synthetic twin (`privacy.twin`), made of public figures that
+  somebody states. No row of anybody is read, nothing is charged, nothing is kept.
+- An accuracy is the half-width of the 95 % privacy interval of the *figure* that a reader of the measure reads, over as
+  many releases as are summed:
 
-What the bounds clip is a forecast for such a crowd. A real crowd is heavier in its tails; a cell `clipped_people`,
-which is paid for, measures it.
+| measure | figure | ±N is in | a size counts |
+|---|---|---|---|
+| count, top, histogram, journey | one cell | events, moves | events |
+| people, funnel, retention | one cell | people (sessions) | people |
+| sum | one cell | the measure's unit | values |
+| mean | the mean of one group | the measure's unit | values |
+| score | the score of one group, per person | points | people |
+
+- 5 % is a share of the figure at the twin's typical cell. Only where that figure is 0 (a range around 0, and no usual
+  value stated) is a share of it no width, and refused.
+- The price is the smallest 1/k (or whole k) that gives the accuracy: ρ for Gaussian noise, pure ε for Laplace.
+- A ratio's interval is Fieller's, its longer side; where the denominator could be 0 it has none, and no price that low
+  is enough.
 """
 
 from __future__ import annotations
@@ -19,25 +28,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, prod
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from privacy.definition import Definition
-from privacy.errors import InvalidParameterError
-from privacy.estimates.numbers import FINE, cell_noise, half_width_squared, total
-from privacy.exact_sampling import Rng
-from privacy.layout import Layout, compile_layout
+from privacy.errors import InvalidParameterError, OverflowPossible
+from privacy.estimates.numbers import FINE, Estimate, cell_noise, half_width_squared
+from privacy.estimates.ratios import ratio
+from privacy.layout import Block, Layout, compile_layout
+from privacy.measures.mean import Mean
+from privacy.measures.score import Score
 from privacy.mechanisms import GAUSSIAN
 from privacy.quantiles import sqrt_half_even
+from privacy.twin import Twin
 from privacy.units import Window
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 LEVEL: Final = "0.95"
-SIZES: Final = tuple(lead * 10**power for power in range(1, 6) for lead in (1, 3))  # cells of 10, 30, 100 …
-TWIN_PEOPLE: Final = 20_000  # made up at most; figures are scaled to the crowd stated
+SIZES: Final = tuple(lead * 10**power for power in range(1, 6) for lead in (1, 3))  # of 10, 30, 100 …
 _SAMPLE_HOUR: Final = 20 * 365 * 24
 _FINEST_PRICE: Final = 10**9  # 1/k: the unit of the ledger
 _DEAREST_PRICE: Final = 100  # beyond, there is no privacy left to plan with
@@ -46,7 +52,7 @@ _ACCURACY: Final = re.compile(r"(?:±|\+-)?\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*(
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """A wanted half-width of the 95 % privacy interval: of a cell's value, or in the measure's unit.
+    """A wanted half-width of the 95 % privacy interval: of a figure's value, or in the measure's unit.
 
     Args:
         size: 1/20 for 5 %, or 40 for ±40.
@@ -57,44 +63,63 @@ class Accuracy:
     is_relative: bool
 
     def width(self, value: Fraction) -> Fraction:
-        """The half-width it allows at a cell of this value."""
-        return self.size * value if self.is_relative else self.size
+        """The half-width it allows at a figure of this value."""
+        return self.size * abs(value) if self.is_relative else self.size
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """Public figures of one node's people in one window.
+class Yardstick:
+    """The figure of a definition whose accuracy is planned.
 
     Args:
-        people: Active people, >= 1.
-        groups: Mean number of kept units (groups, bins, pairs) a person touches, >= 1.
-        events: Mean number of events of a person in one of them, >= 1.
+        definition: Whose; its price is not looked at.
+        value: What one counted thing is worth: of a sum and a mean the usual value, of a score the usual score, else 1.
     """
 
-    people: int
-    groups: Fraction
-    events: Fraction
-
-
-@dataclass(frozen=True, slots=True)
-class Twin:
-    """What the definition's bounds make of a crowd.
-
-    Args:
-        kept: Share of the events (or appearances) that the bounds keep.
-        cut_people: Share of the people of whom something is cut.
-        sizes: Bounded values of the cells, largest first, scaled to the crowd.
-    """
-
-    kept: Fraction
-    cut_people: Fraction
-    sizes: tuple[int, ...]
+    definition: Definition
+    value: Fraction = Fraction(1)
 
     @property
-    def typical(self) -> int:
-        """The middle one of the cells that hold anything; at least 1."""
-        held = [size for size in self.sizes if size]
-        return held[len(held) // 2] if held else 1
+    def is_ratio(self) -> bool:
+        """Whether the figure is one block over another, and so does not grow with what is counted."""
+        return isinstance(self.definition.measure, Mean | Score)
+
+    @property
+    def name(self) -> str:
+        """The figure, in words."""
+        match self.definition.measure:
+            case Mean():
+                return "the mean of one group"
+            case Score():
+                return "the score per person of one group"
+        return "one cell"
+
+    def worth(self, size: int) -> Fraction:
+        """The figure where so much is counted, in the measure's unit."""
+        return self.value if self.is_ratio else self.value * size
+
+    def half_width(self, layout: Layout, size: int, releases: int) -> Fraction | None:
+        """Half of its 95 % privacy interval, in the measure's unit; None where a ratio has no interval.
+
+        Args:
+            layout: The definition at some price.
+            size: What is counted in all releases together.
+            releases: How many releases (nodes times windows) are summed; >= 1.
+        """
+        first = layout.own_blocks[0]
+        if not self.is_ratio:
+            square = half_width_squared(_noise(first, releases), LEVEL)
+            return sqrt_half_even(square, first.quantum / FINE)
+        measure = self.definition.measure
+        cells = len(measure.components) if isinstance(measure, Score) else 1
+        middle = measure.middle if isinstance(measure, Mean) else Fraction(0)
+        above = _noise(first, releases * cells)
+        below = _noise(layout.own_blocks[1], releases)
+        point = self.value - middle
+        found = ratio(replace(above, value=point * size), replace(below, value=Fraction(size)), LEVEL)
+        if found.status != "ok" or found.lower is None or found.upper is None:
+            return None
+        return max(found.upper - point, point - found.lower)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +129,7 @@ class Price:
     Args:
         definition: The definition at this price.
         layout: Its layout.
-        half_width: Of the 95 % interval of one cell of the first block over the releases summed, in the measure's unit.
+        half_width: Of the 95 % interval of the figure over the releases summed, in the measure's unit.
         wanted: The half-width that was asked for.
     """
 
@@ -115,7 +140,7 @@ class Price:
 
 
 def parse_accuracy(text: str) -> Accuracy:
-    """`5%` of a typical cell, or `±40` (also `40`) in the measure's unit.
+    """`5%` of a typical figure, or `±40` (also `40`) in the measure's unit.
 
     Raises:
         InvalidParameterError: anything else, or nothing above 0.
@@ -123,97 +148,78 @@ def parse_accuracy(text: str) -> Accuracy:
     match = _ACCURACY.fullmatch(text.strip())
     size = Fraction(match[1]) if match else Fraction(0)
     if match is None or size <= 0 or (match[2] and size > 100):
-        raise InvalidParameterError(
-            what="Accuracy refused",
-            why=f"expected a percentage or a number above 0, got {text[:20]!r}",
-            fix="Write 5% (of a typical cell) or ±40 (in the measure's unit)",
+        raise _refused(
+            f"expected a percentage or a number above 0, got {text[:20]!r}",
+            "Write 5% (of a typical figure) or ±40 (in the measure's unit)",
         )
     return Accuracy(size / 100, True) if match[2] else Accuracy(size, False)
 
 
-def price_for(definition: Definition, accuracy: Accuracy, typical: int, releases: int = 1) -> Price:
-    """The cheapest price at which one cell of the first block is as accurate as asked.
+def yardstick(definition: Definition, twin: Twin) -> Yardstick:
+    """The figure to plan for, at the twin's usual value."""
+    return Yardstick(definition, twin.value)
+
+
+def price_for(yard: Yardstick, accuracy: Accuracy, typical: int, releases: int = 1) -> Price:
+    """The cheapest price at which the figure is as accurate as asked.
 
     Args:
-        definition: Its own price is not looked at; its mechanism is kept.
+        yard: The figure; the price of its definition is not looked at, its mechanism is kept.
         accuracy: Of the sum over all releases.
-        typical: Value of a cell of one release, in quanta, for a relative accuracy.
+        typical: What the cell of one release counts, >= 1.
         releases: How many releases (nodes times windows) are summed; >= 1.
 
     Raises:
-        InvalidParameterError: no price up to 100 gives it, or it is relative and the first block counts nothing.
+        InvalidParameterError: no price up to 100 gives it, or it is a share of a figure that is 0.
     """
-    layout = _at(definition, Fraction(1))
-    block = layout.blocks[0]
-    if accuracy.is_relative and (block.is_signed or block.quantum != 1):
-        raise InvalidParameterError(
-            what="Accuracy refused",
-            why=f"block {block.name} of {definition.measure.word} holds values, and a made-up crowd has none",
-            fix="Give ±N in the measure's unit: how far the total of one cell may stray",
+    size = typical * releases
+    wanted = accuracy.width(yard.worth(size))
+    if not wanted:
+        raise _refused(
+            "the usual figure is 0 (the middle of the range), and a share of 0 is no width",
+            "State the usual value of one event with --value, or ask for ±N in the measure's unit",
         )
-    wanted = accuracy.width(Fraction(typical * releases) * layout.blocks[0].quantum)
     cheap, dear = 0, _FINEST_PRICE + _DEAREST_PRICE
-    if half_width(_at(definition, _price(dear)), releases) > wanted:
-        raise InvalidParameterError(
-            what="Accuracy refused",
-            why=f"no price gives ±{float(wanted):g} on a cell",
-            fix="Ask for less, or take lower bounds, fewer cells or a longer window",
+    if not _is_enough(yard, dear, size, releases, wanted):
+        raise _refused(
+            f"no price gives ±{float(wanted):g} on {yard.name}, with {size:,} counted",
+            "Ask for less, sum more nodes or windows, or take lower bounds, fewer cells or a longer window",
         )
     while dear - cheap > 1:  # half-widths fall as prices rise
         middle = (cheap + dear) // 2
-        if half_width(_at(definition, _price(middle)), releases) <= wanted:
+        if _is_enough(yard, middle, size, releases, wanted):
             dear = middle
         else:
             cheap = middle
-    priced = _priced(definition, _price(dear))
-    layout = _at(definition, _price(dear))
-    return Price(replace(priced, rho=layout.rho), layout, half_width(layout, releases), wanted)
+    layout = _at(yard.definition, _price(dear))
+    found = yard.half_width(layout, size, releases)
+    assert found is not None, "it was enough"
+    return Price(replace(_priced(yard.definition, _price(dear)), rho=layout.rho), layout, found, wanted)
 
 
-def half_width(layout: Layout, releases: int = 1) -> Fraction:
-    """Half-width of the 95 % privacy interval of one cell of the first block, summed over so many releases."""
-    block = layout.blocks[0]
-    noise = total([cell_noise(block.sigma_squared, block.scale)] * releases)
-    square = half_width_squared(noise, LEVEL) * block.quantum**2
-    return sqrt_half_even(square, block.quantum / FINE)
+def accuracy_by_size(
+    yard: Yardstick, layout: Layout, releases: int = 1, sizes: Sequence[int] = SIZES
+) -> list[tuple[int, Fraction | None, Fraction | None]]:
+    """(what is counted, half-width in the measure's unit, its share of the figure); None where there is none."""
+    rows: list[tuple[int, Fraction | None, Fraction | None]] = []
+    for size in sizes:
+        width, worth = yard.half_width(layout, size, releases), abs(yard.worth(size))
+        rows.append((size, width, None if width is None or not worth else width / worth))
+    return rows
 
 
-def make_twin(definition: Definition, crowd: Crowd, rng: Rng) -> Twin:
-    """The twin of a crowd under the definition's bounds.
-
-    Args:
-        definition: Its bounds and number of units count; its price does not.
-        crowd: Public figures.
-        rng: Bytes that decide the draws.
-    """
-    import numpy as np
-
-    layout = _at(definition, Fraction(1))
-    units = max(definition.measure.units(prod(axis.size for axis in layout.by)), 1)
-    people = min(crowd.people, TWIN_PEOPLE)
-    touched = np.minimum(_geometric(crowd.groups, people, rng), units)
-    owner = np.repeat(np.arange(people), touched)
-    weights = np.cumsum(1 / np.arange(1, units + 1))
-    unit = np.searchsorted(weights, _uniform(len(owner), rng) * weights[-1])
-    pairs = np.unique(owner * units + np.minimum(unit, units - 1))  # a group drawn twice is one
-    owner, unit = pairs // units, pairs % units
-    counts = definition.measure.uses_max_per_cell
-    events = _geometric(crowd.events, len(pairs), rng) if counts else np.ones(len(pairs), dtype=np.int64)
-    # A random order inside each person stands for the salted hash; the first C are kept.
-    order = np.lexsort((_uniform(len(pairs), rng), owner))
-    place = np.empty(len(pairs), dtype=np.int64)
-    place[order] = np.arange(len(pairs)) - np.searchsorted(owner, owner[order])
-    is_kept = place < definition.max_cells if definition.measure.uses_max_cells else np.ones(len(pairs), dtype=bool)
-    bounded = np.where(is_kept, np.minimum(events, definition.max_per_cell) if counts else events, 0)
-    cells = np.bincount(unit, weights=bounded, minlength=units)
-    cut = len(np.unique(owner[bounded < events]))
-    scaled = sorted((int(size) for size in cells * crowd.people / people), reverse=True)
-    return Twin(Fraction(int(bounded.sum()), max(int(events.sum()), 1)), Fraction(cut, people), tuple(scaled))
+def _is_enough(yard: Yardstick, step: int, size: int, releases: int, wanted: Fraction) -> bool:
+    try:
+        layout = _at(yard.definition, _price(step))
+    except OverflowPossible:  # so little is paid that the noise could leave the exact range
+        return False
+    found = yard.half_width(layout, size, releases)
+    return found is not None and found <= wanted
 
 
-def accuracy_by_size(width: Fraction, quantum: Fraction, sizes: Sequence[int] = SIZES) -> list[tuple[int, Fraction]]:
-    """(value of a cell, half-width as a share of it) for cells of these sizes, in the measure's unit."""
-    return [(size, width / (size * quantum)) for size in sizes]
+def _noise(block: Block, cells: int) -> Estimate:
+    """The noise of so many cells of a block together, at value 0, in the measure's unit."""
+    return cell_noise(block.sigma_squared, block.scale).copies(cells).times(block.quantum)
 
 
 def _price(step: int) -> Fraction:
@@ -230,22 +236,11 @@ def _priced(definition: Definition, price: Fraction) -> Definition:
 
 
 def _at(definition: Definition, price: Fraction) -> Layout:
-    return compile_layout(_priced(definition, price), Window.containing(definition.window, _SAMPLE_HOUR))
+    """The layout at a price, without the threshold of discovered keys: intervals do not hang on it."""
+    return compile_layout(
+        replace(_priced(definition, price), delta=None), Window.containing(definition.window, _SAMPLE_HOUR)
+    )
 
 
-def _uniform(count: int, rng: Rng) -> NDArray[np.float64]:
-    import numpy as np
-
-    return (np.frombuffer(rng(8 * count), dtype="<u8") >> np.uint64(11)).astype(np.float64) / 2**53
-
-
-def _geometric(mean: Fraction, count: int, rng: Rng) -> NDArray[np.int64]:
-    """1, 2, … with this mean, >= 1."""
-    import numpy as np
-
-    if mean <= 1:
-        return np.ones(count, dtype=np.int64)
-    stay = 1 - 1 / float(mean)
-    drawn = 1 + np.floor(np.log1p(-_uniform(count, rng)) / np.log(stay))
-    sizes: NDArray[np.int64] = np.minimum(drawn, ceil(1000 * mean)).astype(np.int64)
-    return sizes
+def _refused(why: str, fix: str) -> InvalidParameterError:
+    return InvalidParameterError(what="Accuracy refused", why=why, fix=fix)

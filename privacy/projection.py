@@ -11,6 +11,7 @@ measure (privacy/fields.py), and at_hour, sequence, session, event_key as they a
 | hour | equality with the hour of the day, else NULL |
 | edges over a band | the band's code against each edge's position; the edges are edges of the plan's band |
 | edges over a number | the quanta against each edge in quanta; the edges are whole quanta |
+| discovered, over a key or a category | the text itself, as hexadecimal digits (`key_of_hex`), instead of a position |
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from privacy.dimensions import Dimension
 from privacy.fields import Field, Mark, Place, Quanta, Step
 from privacy.rows import COUNTRY_UNKNOWN, PERSON_STRENGTH, country_code
 from privacy.sources import Source
-from privacy.tracking_plan import Action, App, Band, Category, Flag, Number, Plan
+from privacy.tracking_plan import Action, App, AttributeType, Band, Category, Flag, Key, Number, Plan
 from privacy.units import HOURS_PER_DAY
 
 WINDOW_ROWS: Final = "window_rows"
@@ -216,7 +217,11 @@ def _attribute_place(axis: Dimension, name: str, action: Action) -> str:
     none = axis.size - 1
     attribute = action.attribute(name)
     if attribute is None:
-        return str(none)  # this action never carries it; another of the same source does
+        return (
+            "NULL" if axis.is_discovered else str(none)
+        )  # this action never carries it; another of the same source does
+    if axis.is_discovered:
+        return _key_hex(action, name, attribute.type)
     column = f'"a{action.slot(name)}"'
     match attribute.type:
         case Band(edges) if axis.edges and set(axis.edges) <= set(edges):
@@ -229,6 +234,28 @@ def _attribute_place(axis: Dimension, name: str, action: Action) -> str:
         case Flag() if axis.values and set(axis.values) <= FLAG_VALUES.keys():
             codes = {FLAG_VALUES[value]: place for place, value in enumerate(axis.values)}
             return _switch(column, codes, str(none - 1), null=none)
+    raise _Incompatible(name)
+
+
+def key_of_hex(digits: str) -> str:
+    """The key that the SQL of a discovered axis names: zeros at its end are cut, so a last digit may be missing."""
+    return bytes.fromhex(digits + "0" * (len(digits) % 2)).decode()
+
+
+def _key_hex(action: Action, name: str, kind: AttributeType) -> str:
+    """SQL of a key as hexadecimal digits without the zeros at its end: no key holds a zero byte, so none are mixed up.
+
+    Texts are ordered by these digits as by their own bytes. NULL where there is no key, or an unlisted category.
+    """
+    first = action.slot(name)
+    assert first is not None, "the caller has found the attribute"
+    match kind:
+        case Key():
+            words = " || ".join(f"lpad(to_hex(\"a{first + n}\"), 16, '0')" for n in range(kind.slots))
+            return f"rtrim({words}, '0')"
+        case Category(values):
+            listed = ", ".join(f"'{value.encode().hex().upper().rstrip('0')}'" for value in values)
+            return f'([{listed}])[CAST("a{first}" AS BIGINT) + 1]'
     raise _Incompatible(name)
 
 

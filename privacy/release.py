@@ -4,7 +4,8 @@
   peer, researcher or page sees, is made from a `Release`.
 - Noise is drawn from the layout alone, before the exact vector is read, and each `Noise` is used once: the
   same noise on two vectors would show their difference.
-- The charge must cover the layout's rho, or nothing goes out (I7).
+- The charge must cover the layout's rho and δ, or nothing goes out (I7).
+- Keys that nobody listed go out with noised people of at least τ only (`privacy.discovery` selects them).
 - Exact vectors and noise hide their numbers in `repr`, and are emptied once they are added.
 
 Left out on purpose: the ledger's transaction and the signature (the node's publisher), a seed, rounding or
@@ -66,6 +67,8 @@ class NoiseLayout(Protocol):
 
     @property
     def blocks(self) -> Sequence[NoiseBlock]: ...
+    @property
+    def delta_atto(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,19 @@ class ReleasedBlock:
     scale: Fraction | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PassedKeys:
+    """The keys of a release, in the order of their cells; the first block, `people`, says that each passed.
+
+    Args:
+        keys: In the order of their UTF-8 bytes.
+        threshold: τ.
+    """
+
+    keys: tuple[str, ...]
+    threshold: int
+
+
 class ExactVector(list[int]):
     """A bounded vector before noise: a list that does not show its numbers and is emptied by `Release`."""
 
@@ -133,6 +149,13 @@ class Noise:
         self._blocks = tuple(blocks)
         self._draws: NDArray[np.int64] | None = draws
 
+    @classmethod
+    def of(cls, layout: NoiseLayout, draws: Sequence[int]) -> Noise:
+        """Draws that were made for this layout's cells, kept until a release takes them."""
+        import numpy as np
+
+        return cls(_released_blocks(layout), np.array(draws, dtype=np.int64))
+
     def __repr__(self) -> str:
         return f"<Noise for {sum(block.cells for block in self._blocks)} cells, hidden>"
 
@@ -146,7 +169,7 @@ class Noise:
     def _take(self, blocks: tuple[ReleasedBlock, ...]) -> list[int]:
         """The draws, once, for the layout they were drawn for."""
         if self._draws is None:
-            raise _refused("this noise was used before", "Draw fresh noise for each release")
+            raise used_twice()
         if blocks != self._blocks:
             raise _refused("the noise was drawn for another layout", "Draw noise from the release's layout")
         draws: list[int] = self._draws.tolist()
@@ -174,6 +197,11 @@ def draw_noise(layout: NoiseLayout, rng: Rng, geometric: GeometricSource | None 
     stream = keystream(rng)
     parts = [_draw_block(block, stream, geometric) for block in blocks]
     return Noise(blocks, np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64))
+
+
+def draw_blocks(layout: NoiseLayout, stream: Rng) -> list[list[int]]:
+    """The draws of each block, in order, from a stream; for blocks whose cells are known only after the rows."""
+    return [_draw_block(block, stream, None).tolist() for block in _released_blocks(layout)]
 
 
 def _draw_block(block: ReleasedBlock, stream: Rng, geometric: GeometricSource | None) -> NDArray[np.int64]:
@@ -210,13 +238,14 @@ class Release:
         charges: (epoch text, nano-rho, atto-delta) for each epoch charged.
         unit: Weakest person-key kind of the rows counted: "user", "session" or "address".
         sampling: Share of persons sampled, in (0, 1]; 1 is all.
+        keys: Where keys are discovered: those that passed, and the τ they passed.
 
     Raises:
         BoundViolated: the vector has the wrong length, a value that is no int, or one out of range.
-        ReleaseRefused: noise used or drawn for another layout, or charges below the layout's rho.
+        ReleaseRefused: noise used or drawn for another layout, charges below the layout's rho or δ, or a key below τ.
     """
 
-    __slots__ = ("blocks", "cells", "charges", "eta", "rho", "sampling", "slot", "unit")
+    __slots__ = ("blocks", "cells", "charges", "eta", "keys", "rho", "sampling", "slot", "unit")
 
     slot: Slot
     blocks: tuple[ReleasedBlock, ...]
@@ -226,6 +255,7 @@ class Release:
     sampling: Fraction
     rho: Fraction
     eta: Fraction
+    keys: tuple[str, ...] | None
 
     def __init__(
         self,
@@ -236,19 +266,27 @@ class Release:
         charges: Iterable[tuple[str, int, int]],
         unit: str,
         sampling: Fraction = Fraction(1),
+        keys: PassedKeys | None = None,
     ) -> None:
         blocks = _released_blocks(layout)
         draws = noise._take(blocks)
         paid = tuple(charges)
         rho = rho_of_layout(layout)
-        _check_charges(paid, rho)
+        _check_charges(paid, rho, layout.delta_atto)
+        if (layout.delta_atto > 0) != (keys is not None):
+            raise _refused(
+                "it names keys where none are discovered, or none where they are", "Release it with its keys"
+            )
         if not 0 < sampling <= 1:
             raise _refused(f"the sampling rate is {sampling}", "A rate lies above 0 and at most at 1")
         cells = _noised(vector, draws)
         if isinstance(vector, ExactVector):
             vector.clear()
-        values = (slot, blocks, cells, paid, unit, Fraction(sampling), rho, _eta(blocks))
-        names = ("slot", "blocks", "cells", "charges", "unit", "sampling", "rho", "eta")
+        if keys is not None and any(people < keys.threshold for people in cells[: len(keys.keys)]):
+            raise _refused("a key has fewer noised people than it needs", "This is a fault of the software; report it")
+        passed = None if keys is None else keys.keys
+        values = (slot, blocks, cells, paid, unit, Fraction(sampling), rho, _eta(blocks), passed)
+        names = ("slot", "blocks", "cells", "charges", "unit", "sampling", "rho", "eta", "keys")
         for name, value in zip(names, values, strict=True):
             object.__setattr__(self, name, value)
 
@@ -267,9 +305,10 @@ def make_release(
     charges: Iterable[tuple[str, int, int]],
     unit: str,
     sampling: Fraction = Fraction(1),
+    keys: PassedKeys | None = None,
 ) -> Release:
     """The release of a vector: `Release`'s constructor under the name the publisher reads."""
-    return Release(slot, layout, noise, vector, charges, unit, sampling)
+    return Release(slot, layout, noise, vector, charges, unit, sampling, keys)
 
 
 def rho_of_layout(layout: NoiseLayout) -> Fraction:
@@ -300,8 +339,12 @@ def _eta(blocks: tuple[ReleasedBlock, ...]) -> Fraction:
     )
 
 
-def _check_charges(charges: tuple[tuple[str, int, int], ...], rho: Fraction) -> None:
+def _check_charges(charges: tuple[tuple[str, int, int], ...], rho: Fraction, delta_atto: int) -> None:
     owed, paid = nano_rho_of_charge(rho), sum(rho_nano for _, rho_nano, _ in charges)
+    if sum(delta_paid for _, _, delta_paid in charges) < delta_atto:
+        raise _refused(
+            f"it costs {delta_atto} atto-delta, and less was charged", "Charge the layout's delta to the window's epoch"
+        )
     if paid < owed or any(rho_nano < 0 or delta_atto < 0 for _, rho_nano, delta_atto in charges):
         raise _refused(
             f"it costs {owed} nano-rho and {paid} were charged",
@@ -319,6 +362,11 @@ def _noised(vector: Sequence[int], draws: list[int]) -> tuple[int, ...]:
     if cells and not (min(cells) >= -MAX_CELL and max(cells) <= MAX_CELL):
         raise _violated("a cell leaves the range of ±(2^53 − 1)")
     return cells
+
+
+def used_twice() -> ReleaseRefused:
+    """The refusal of noise that was used before: on two vectors it would show their difference."""
+    return _refused("this noise was used before", "Draw fresh noise for each release")
 
 
 def _violated(why: str) -> BoundViolated:

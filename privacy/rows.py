@@ -20,7 +20,8 @@ stays: by hour, then sequence, then the other columns in the order below, a null
 | a0 … a15 | declared attributes of the action in plan order, coded; null = absent |
 
 Attribute codes: category 0…n−1 as listed, n = any other value; band 0 below the first edge, i in [e(i−1),
-e(i)), m from the last of m edges; number, the integer in its quantum; flag 0 or 1.
+e(i)), m from the last of m edges; number, the integer in its quantum; flag 0 or 1; key, its UTF-8 bytes, eight
+a slot, in as many slots as the plan's longest key needs (specs/decisions/0023).
 """
 
 from __future__ import annotations

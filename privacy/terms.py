@@ -2,7 +2,9 @@
 
 - C and K are stated wherever the measure uses them, and refused where it does not.
 - The price is one ρ, or for Laplace noise one ε; `shares` splits it over the blocks, else they share equally.
+- `delta` is the price of names that nobody listed: stated where a dimension is discovered, refused where none is.
 - `clipped_people: "yes"` adds one paid cell: how many people a bound took something of.
+- `whole: "yes"` adds one paid cell: all cells together, with noise of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from privacy.exact import parse_ratio, parse_whole, shown
 from privacy.measures import Measure
 from privacy.mechanisms import GAUSSIAN, LAPLACE, MECHANISMS
 
-_KNOWN: Final = frozenset({"max_cells", "max_per_cell", "rho", "epsilon", "mechanism", "shares", "clipped_people"})
+_KNOWN: Final = frozenset(
+    {"max_cells", "max_per_cell", "rho", "epsilon", "mechanism", "shares", "clipped_people", "delta", "whole"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Terms:
         epsilon: The price in pure DP, or None.
         shares: (block, share of the price), or nothing for equal shares.
         counts_clipped: Whether the block `clipped_people` is asked for.
+        delta: Price of one release in δ, > 0; None where nothing is discovered.
+        has_whole: Whether the block `whole` is asked for.
     """
 
     max_cells: int
@@ -40,10 +46,12 @@ class Terms:
     epsilon: Fraction | None
     shares: tuple[tuple[str, Fraction], ...]
     counts_clipped: bool
+    delta: Fraction | None = None
+    has_whole: bool = False
 
 
-def parse_terms(tree: object, measure: Measure) -> Terms:
-    """The terms of a definition with this measure.
+def parse_terms(tree: object, measure: Measure, *, discovers: bool = False) -> Terms:
+    """The terms of a definition with this measure; `discovers`: whether it has a discovered dimension.
 
     Raises:
         BoundMissing, InvalidDefinition, InvalidParameterError: as they say.
@@ -81,7 +89,23 @@ def parse_terms(tree: object, measure: Measure) -> Terms:
         parse_ratio(tree["epsilon"], "epsilon") if price == "epsilon" else None,
         _parse_shares(tree.get("shares", {})),
         _parse_yes(tree.get("clipped_people", "no"), "clipped_people"),
+        _parse_delta(tree, discovers),
+        _parse_yes(tree.get("whole", "no"), "whole"),
     )
+
+
+def _parse_delta(tree: Mapping[object, object], discovers: bool) -> Fraction | None:
+    if not discovers:
+        if "delta" in tree:
+            raise _bad("`privacy` states a delta, and every cell is listed", "Leave delta out; nothing here costs any")
+        return None
+    if "delta" not in tree:
+        raise BoundMissing(
+            what="Metric refused",
+            why="privacy states no delta, and keys that nobody listed are to be found",
+            fix='Add delta: "1/100000000": how likely a key of one person alone may be shown, at most',
+        )
+    return parse_ratio(tree["delta"], "delta")
 
 
 def _parse_mechanism(mechanism: object) -> str:

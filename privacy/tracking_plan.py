@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final, Protocol, TypeVar
 
 from privacy.pii import is_personal_name, looks_personal
@@ -42,6 +42,8 @@ MAX_ACTIONS: Final = 1024  # of one app
 MAX_VALUES: Final = 4096  # of one category
 MAX_EDGES: Final = 1024  # of one band
 MAX_VALUE_LENGTH: Final = 128  # characters of one category value
+MAX_KEY_BYTES: Final = 64  # UTF-8 of one key: eight slots of a row
+KEY_SLOT_BYTES: Final = 8  # bytes of a key in one slot, an i64
 MAX_QUANTA: Final = 1 << 52  # either bound of a number, in quanta: sums stay far inside i64
 
 # Wide enough that `str(Fraction)` of any text it takes reads back: plan -> tree -> plan is the identity.
@@ -85,7 +87,27 @@ class Flag:
     """True or false. Code: 1 or 0."""
 
 
-AttributeType = Category | Band | Number | Flag
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A text that nobody listed, such as a page's slug: stored as it is, when short and without the look of a person.
+
+    Takes `slots` slots of the row: its UTF-8 bytes, eight a slot, big-endian two's complement, filled up with zeros.
+    """
+
+    max_bytes: int  # 1 … 64; a longer text is absent, never cut
+
+    @property
+    def slots(self) -> int:
+        """Slots of a row that it takes, 1 … 8."""
+        return -(-self.max_bytes // KEY_SLOT_BYTES)
+
+
+AttributeType = Category | Band | Number | Flag | Key
+
+
+def slots_of(kind: AttributeType) -> int:
+    """How many slots of a row an attribute of this type takes."""
+    return kind.slots if isinstance(kind, Key) else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +121,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One declared action; its attributes take the row's slots 0, 1, … in this order."""
+    """One declared action; its attributes take the row's slots 0, 1, … in this order, a key several."""
 
     name: str
     attributes: tuple[Attribute, ...]
@@ -108,8 +130,19 @@ class Action:
         return _named(self.attributes, name)
 
     def slot(self, name: str) -> int | None:
-        """Slot of the attribute, 0 … 15, or None where it is not declared."""
-        return _index(self.attributes, name)
+        """First slot of the attribute, 0 … 15, or None where it is not declared."""
+        return next((slot for slot, attribute in self.placed if attribute.name == name), None)
+
+    @property
+    def placed(self) -> tuple[tuple[int, Attribute], ...]:
+        """(first slot, attribute), in plan order."""
+        firsts = accumulate((slots_of(attribute.type) for attribute in self.attributes), initial=0)
+        return tuple(zip(firsts, self.attributes, strict=False))
+
+    @property
+    def slots(self) -> int:
+        """Slots that all its attributes take."""
+        return sum(slots_of(attribute.type) for attribute in self.attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +195,7 @@ class Plan:
     @property
     def slots(self) -> int:
         """Attribute slots that rows of this plan need, 0 … 16."""
-        return max((len(action.attributes) for app in self.apps for action in app.actions), default=0)
+        return max((action.slots for app in self.apps for action in app.actions), default=0)
 
     def tree(self) -> dict[str, object]:
         """The plan's canonical tree: `parse_plan` reads it back, and spelling differences are gone."""
@@ -225,14 +258,19 @@ def _parse_action(name: str, item: object, app: str) -> Action:
     where = f"{app}.actions.{name}"
     attributes = named_items(item or {}, where, lambda n, a: _parse_attribute(n, a, where))
     check_size(attributes, where, 0, ATTRIBUTE_SLOTS)
-    return Action(name, attributes)
+    action = Action(name, attributes)
+    if action.slots > ATTRIBUTE_SLOTS:
+        raise bad_plan(where, f"its attributes take {action.slots} slots of {ATTRIBUTE_SLOTS}; a key takes one for "
+                              f"every {KEY_SLOT_BYTES} bytes: lower its max_bytes")  # fmt: skip
+    return action
 
 
 def _parse_attribute(name: str, item: object, action: str) -> Attribute:
     where = f"{action}.{name}"
     if is_personal_name(name):
         raise bad_plan(where, "an attribute of this name would hold personal data; store a band or category instead")
-    tree = dict(mapping(item, where, required={"type"}, optional={"values", "edges", "quantum", "range", "required"}))
+    tree = dict(mapping(item, where, required={"type"},
+                        optional={"values", "edges", "quantum", "range", "max_bytes", "required"}))  # fmt: skip
     required = _YES.get(text_of(tree.pop("required", "no"), f"{where}.required"))
     if required is None:
         raise bad_plan(f"{where}.required", "expected yes or no")
@@ -284,11 +322,19 @@ def _parse_flag(tree: Mapping[str, object], where: str) -> Flag:
     return Flag()
 
 
+def _parse_key(tree: Mapping[str, object], where: str) -> Key:
+    text = text_of(mapping(tree, where, required={"max_bytes"})["max_bytes"], f"{where}.max_bytes")
+    if not text.isascii() or not text.isdigit() or len(text) > 2 or not 1 <= int(text) <= MAX_KEY_BYTES:
+        raise bad_plan(f"{where}.max_bytes", f"expected a whole number from 1 to {MAX_KEY_BYTES}")
+    return Key(int(text))
+
+
 _TYPES: Final[dict[str, Callable[[Mapping[str, object], str], AttributeType]]] = {
     "category": _parse_category,
     "band": _parse_band,
     "number": _parse_number,
     "flag": _parse_flag,
+    "key": _parse_key,
 }
 
 
@@ -318,6 +364,8 @@ def _type_tree(kind: AttributeType) -> dict[str, object]:
             return {"type": "number", "quantum": str(quantum), "range": [str(low), str(high)]}
         case Flag():
             return {"type": "flag"}
+        case Key(max_bytes):
+            return {"type": "key", "max_bytes": str(max_bytes)}
 
 
 class _Named(Protocol):

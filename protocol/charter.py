@@ -1,8 +1,8 @@
 """The charter: who is a member, with which keys, which catalogue and which privacy policy (specs/charter.md).
 
 One document in versions. This module reads and writes its body and checks everything that one body can be
-checked for alone. Which of two charters is trusted, and how one version follows another, is the federation's
-question; the founding charter verifies by itself (`charter_document.verify_founding`).
+checked for alone. How one version follows another, and which of two is trusted, stands in `charter_chain`; the
+founding charter verifies by itself (`charter_document.verify_founding`).
 """
 
 from __future__ import annotations
@@ -202,7 +202,8 @@ def _check_members(charter: Charter) -> None:
     if len({member.name for member in charter.members}) != len(charter.members):
         refuse("charter: members", "two members have one name")
     for member in charter.members:
-        if member.organisation not in organisations:
+        # An organisation whose last member was removed loses its voice with it.
+        if member.organisation not in organisations and member.cut is None:
             refuse("charter: members", f"{member.name} belongs to an organisation that is not listed")
         if not charter.allow_private and any(endpoint.needs_private for endpoint in member.endpoints):
             refuse("charter: members", f"{member.name} has a private endpoint, and allow_private is false")

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from protocol import canonical
-from protocol.charter import MAX_CHARTER_BYTES, MAX_MEMBERS, Charter, charter_hash, federation_id, parse_charter
+from protocol.approved import APPROVALS_BYTES, encode_approved, parse_approved
+from protocol.charter import MAX_CHARTER_BYTES, Charter, charter_hash, federation_id, parse_charter
 from protocol.errors import BadSignature, ThresholdNotMet
-from protocol.fields import check_array, check_ascending, check_bytes, refuse
+from protocol.fields import refuse
 from protocol.ids import ZERO_FEDERATION, ZERO_NODE, CharterHash, FederationId
-from protocol.keys import PUBLIC_KEY_BYTES, SIGNATURE_BYTES, SigningKey, verify
-from protocol.objects import CHARTER, WIRE_MAJOR, check_wire_major, signature_message
+from protocol.keys import SigningKey, verify
+from protocol.objects import CHARTER, signature_message
 
-MAX_DOCUMENT_BYTES: Final = MAX_CHARTER_BYTES + (104 * MAX_MEMBERS) + 64
+MAX_DOCUMENT_BYTES: Final = MAX_CHARTER_BYTES + APPROVALS_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,7 @@ class CharterDocument:
         return charter_hash(self.body)
 
     def encode(self) -> bytes:
-        approvals = [[key, self.approvals[key]] for key in sorted(self.approvals)]
-        return canonical.encode([WIRE_MAJOR, CHARTER, self.body, approvals])
+        return encode_approved(CHARTER, self.body, self.approvals)
 
     def with_approval(self, governance_key: bytes, signature: bytes) -> CharterDocument:
         """The same charter with one more approval; approving again changes nothing (signatures are deterministic)."""
@@ -51,23 +50,7 @@ def parse_charter_document(data: bytes) -> CharterDocument:
     Raises:
         MalformedMessage: wrong form, or approvals out of order. UnknownVersion: another wire major.
     """
-    what = "charter document"
-    items = check_array(canonical.decode(data, max_bytes=MAX_DOCUMENT_BYTES), what, 4, 4)
-    check_wire_major(items[0], what)
-    if items[1] != CHARTER:
-        refuse(what, "the bytes are another type of object")
-    body = check_bytes(items[2], f"{what}: body", 1, MAX_CHARTER_BYTES)
-    pairs = []
-    for item in check_array(items[3], f"{what}: approvals", 0, MAX_MEMBERS):
-        key, signature = check_array(item, f"{what}: approval", 2, 2)
-        pairs.append(
-            (
-                check_bytes(key, f"{what}: approval key", PUBLIC_KEY_BYTES, PUBLIC_KEY_BYTES),
-                check_bytes(signature, f"{what}: approval signature", SIGNATURE_BYTES, SIGNATURE_BYTES),
-            )
-        )
-    check_ascending(pairs, f"{what}: approvals", lambda pair: pair[0])
-    return CharterDocument(body, dict(pairs))
+    return CharterDocument(*parse_approved(data, CHARTER, max_body_bytes=MAX_CHARTER_BYTES))
 
 
 def sign_charter(key: SigningKey, body: bytes, federation: FederationId = ZERO_FEDERATION) -> bytes:

@@ -76,3 +76,10 @@ class ThresholdNotMet(ProtocolError):
 
     code = "threshold-not-met"
     default_fix = "Collect the missing signatures with 'murmur charter sign'"
+
+
+class BadSuccession(ProtocolError):
+    """A charter changes what may not change, or follows one that is not known."""
+
+    code = "bad-succession"
+    default_fix = "Propose it again on top of the trusted charter, as 'murmur charter propose' does"

@@ -38,17 +38,19 @@ class Fields:
             refuse(self.what, f"field {name} is missing")
         return self._left.pop(name)
 
-    def version(self, known: int = 1) -> None:
-        """Take `v` and refuse every other than `known`.
+    def version(self, known: int = 1, *more: int) -> int:
+        """Take `v`, and refuse every other than the known ones.
 
         Raises:
             UnknownVersion: `v` is another positive integer; nothing else has been looked at.
         """
         found = self.integer("v", 1)
-        if found != known:
+        if found not in (known, *more):
+            words = " and ".join(map(str, (known, *more)))
             raise UnknownVersion(
-                what=f"{self.what} not understood", why=f"version {found}, this software knows {known}"
+                what=f"{self.what} not understood", why=f"version {found}, this software knows {words}"
             )
+        return found
 
     def optional(self, name: str, read: Callable[[str], T]) -> T | None:
         """What `read` makes of the field, or None when it is absent. An absent field is left out, never nil."""

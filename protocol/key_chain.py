@@ -7,12 +7,13 @@ recover by the root key. So two nodes that both rotated while apart can still au
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from protocol.entries import RECOVER, ROTATE, ParsedEntry, parse_entry, verify_entry
-from protocol.errors import BadKey, MalformedMessage
+from protocol.errors import BadKey, BadSignature, MalformedMessage
 from protocol.fields import refuse
 from protocol.identity import Inception, parse_inception
 from protocol.ids import FederationId, NodeId
@@ -87,8 +88,13 @@ def advance_chain(state: KeyState, link: ParsedEntry, *, is_verified: bool = Fal
     raise MalformedMessage(what="key chain refused", why=f"an entry of kind {header.kind} changes no key")
 
 
-def verify_chain(inception: bytes, links: Sequence[bytes], federation: FederationId) -> KeyState:
+def verify_chain(
+    inception: bytes, links: Sequence[bytes], federation: FederationId, roots: Sequence[bytes] = ()
+) -> KeyState:
     """The keys in force at the end of a chain: the signed inception record, then rotate and recover entries.
+
+    Args:
+        roots: Root keys charters named for the node later, oldest first; each may sign a recover.
 
     Raises:
         ProtocolError: a link is refused; nothing after it was looked at.
@@ -97,5 +103,17 @@ def verify_chain(inception: bytes, links: Sequence[bytes], federation: Federatio
         refuse("key chain", f"{len(links)} links, at most {MAX_CHAIN_LINKS} in one request")
     state = start_chain(parse_inception(inception), federation)
     for link in links:
-        state = advance_chain(state, parse_entry(link))
+        state = follow_link(state, parse_entry(link), roots)
     return state
+
+
+def follow_link(state: KeyState, link: ParsedEntry, roots: Sequence[bytes]) -> KeyState:
+    """As `advance_chain`, where a recover may be signed by a root key that a charter named in place of the first.
+
+    Raises:
+        as `advance_chain`.
+    """
+    for root in reversed(roots):
+        with contextlib.suppress(BadSignature):
+            return advance_chain(replace(state, root_key=root), link)
+    return advance_chain(state, link)

@@ -1,9 +1,9 @@
-"""The data of the small kinds: inception, endpoint, abstain, withdraw, rotate, recover (specs/mesh.md 5.5).
+"""The data of the small kinds: inception, endpoint, abstain, withdraw, rotate, recover, propose, approve
+(specs/mesh.md 5.5).
 
 Each is a canonical map with its own version in `v`, except inception, whose data is the signed record itself.
 The data of rotate and recover is fixed for a wire major, because admission reads it. Kinds without a parser
-here (retire, propose, approve, heads_attest, token_key, revoke_token) travel and wait: judgement calls them
-opaque.
+here (retire, heads_attest, token_key, revoke_token) travel and wait: judgement calls them opaque.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from typing import Final
 from protocol import canonical
 from protocol.canonical import Encodable
 from protocol.endpoints import Endpoint, parse_endpoint
-from protocol.fields import Fields, refuse
+from protocol.fields import Fields, refuse, without_none
 from protocol.identity import Inception, parse_inception
 from protocol.ids import DefinitionHash, EntryId, ReleaseId
-from protocol.keys import check_public_key
+from protocol.keys import SIGNATURE_BYTES, check_public_key
+from protocol.objects import SUSPENSION, object_id
 from protocol.windows import parse_window
 
 DATA_VERSION: Final = 1
 MAX_ENDPOINTS: Final = 4
+MAX_SUSPENSION_BODY_BYTES: Final = 1024
 
 ABSTAIN_REASONS: Final = (
     "not_in_plan", "plan_incompatible", "window_not_in_one_epoch", "epoch_closed", "unit_too_weak", "budget", "paused",
-    "not_yet_counting", "restored",
+    "not_yet_counting", "restored", "recovered",
 )  # fmt: skip
 """Closed and independent of the data: no reason says anything about anybody's events (PRIVACY 6)."""
 
@@ -90,6 +92,35 @@ class RecoverData:
         return _encode({"signing_key": self.signing_key, "next_digest": self.next_digest})
 
 
+@dataclass(frozen=True, slots=True)
+class ProposeData:
+    """A charter that members are asked to approve, by hash and version; they fetch it with `docs`.
+
+    `suspension`: instead of a version, the body of a suspension, which is small and travels here.
+    """
+
+    document: bytes
+    version: int | None = None
+    suspension: bytes | None = None
+
+    def encode(self) -> bytes:
+        return _encode(
+            without_none({"document": self.document, "version": self.version, "suspension": self.suspension})
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveData:
+    """A governance key's signature over a charter or suspension; any member's log may carry it."""
+
+    document: bytes
+    governance_key: bytes
+    signature: bytes
+
+    def encode(self) -> bytes:
+        return _encode({"document": self.document, "governance_key": self.governance_key, "signature": self.signature})
+
+
 def parse_inception_data(data: bytes) -> Inception:
     """The record in the first entry of a log, verified; the caller compares its node id with the author."""
     return parse_inception(data)
@@ -131,6 +162,34 @@ def parse_rotate(data: bytes) -> RotateData:
 def parse_recover(data: bytes) -> RecoverData:
     """Raises as `parse_rotate`."""
     return RecoverData(*_parse_keys(data, "recover"))
+
+
+def parse_propose(data: bytes) -> ProposeData:
+    """Whether the document is known or good is the caller's question."""
+    fields = _open(data, "propose")
+    found = ProposeData(
+        fields.bytes_of("document"),
+        fields.optional("version", lambda name: fields.integer(name, 2)),
+        fields.optional("suspension", lambda name: fields.blob(name, 1, MAX_SUSPENSION_BODY_BYTES)),
+    )
+    fields.done()
+    if (found.version is None) == (found.suspension is None):
+        refuse("propose", "it names a version, or carries a suspension, and not both")
+    if found.suspension is not None and object_id(SUSPENSION, found.suspension) != found.document:
+        refuse("propose: suspension", "its hash is another than the document's")
+    return found
+
+
+def parse_approve(data: bytes) -> ApproveData:
+    """Raises BadKey when the governance key is not a point of prime order; the signature is not verified here."""
+    fields = _open(data, "approve")
+    found = ApproveData(
+        fields.bytes_of("document"),
+        check_public_key(fields.bytes_of("governance_key")),
+        fields.bytes_of("signature", SIGNATURE_BYTES),
+    )
+    fields.done()
+    return found
 
 
 def log_start(federation: bytes) -> EntryId:

@@ -5,12 +5,15 @@ variance per block), what it cost (charges and the epoch's running total) and th
 number of users, events or rows, and no run time. The release id covers the slot and the released numbers, so
 that the same release published twice has one id and a second release for one slot shows.
 
-Left out on purpose: whether variance and charge are what the definition demands (judgement), and keys of `discover`
-(data version 2).
+Data version 2 is a summary with keys: names that nobody listed, one for each cell of a block (`discover`). Where no key
+passed there is no cell, and so neither a vector nor `cells_hash`.
+
+Left out on purpose: whether variance, charge and keys are what the definition demands (judgement).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,16 +22,30 @@ from typing import Final
 from protocol import canonical
 from protocol.canonical import Encodable, Value
 from protocol.cells import MAX_CELLS, cells_hash, decode_cells, encode_cells
-from protocol.errors import MalformedMessage, PartsMismatch
-from protocol.fields import Fields, check_array, check_ascending, check_integer, check_text, ratio_value, refuse
+from protocol.errors import MalformedMessage, PartsMismatch, UnknownVersion
+from protocol.fields import (
+    Fields,
+    check_array,
+    check_ascending,
+    check_human,
+    check_integer,
+    check_text,
+    human_value,
+    ratio_value,
+    refuse,
+)
 from protocol.ids import DefinitionHash, NodeId, ReleaseId
 from protocol.objects import RELEASE, object_id
 from protocol.windows import parse_window
 
 DATA_VERSION: Final = 1
+KEYED_VERSION: Final = 2
+MAX_KEYS: Final = 512  # of 64 bytes: half of the data
+MAX_KEY_BYTES: Final = 64
 MAX_BLOCKS: Final = 64
 MAX_CHARGES: Final = 8  # a window lies in one epoch; room for releases over several
 UNITS: Final = ("user", "session", "address")
+_HIDDEN: Final = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 MECHANISMS: Final = ("gaussian", "laplace", "geometric")
 
 
@@ -70,7 +87,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class SummaryData:
-    """The data of a summary. `total` is the ledger's running total of each charged epoch, this release included."""
+    """The data of a summary. `total` is the ledger's running total of each charged epoch, this release included.
+
+    `keys`: None in version 1; in version 2 the names of each block's cells, in the order of their bytes.
+    """
 
     definition: DefinitionHash
     window: str
@@ -81,6 +101,7 @@ class SummaryData:
     cells_hash: bytes
     sampling: Fraction
     release: ReleaseId
+    keys: tuple[str, ...] | None = None
 
     @property
     def cells(self) -> int:
@@ -88,20 +109,22 @@ class SummaryData:
         return sum(block.cells for block in self.blocks)
 
     def encode(self) -> bytes:
-        return canonical.encode(
-            {
-                "v": DATA_VERSION,
-                "definition": self.definition,
-                "window": self.window,
-                "unit": self.unit,
-                "blocks": [block.value() for block in self.blocks],
-                "charges": [charge.value() for charge in self.charges],
-                "total": [charge.value() for charge in self.total],
-                "cells_hash": self.cells_hash,
-                "sampling": ratio_value(self.sampling),
-                "release": self.release,
-            }
-        )
+        fields: dict[str, Encodable] = {
+            "v": DATA_VERSION if self.keys is None else KEYED_VERSION,
+            "definition": self.definition,
+            "window": self.window,
+            "unit": self.unit,
+            "blocks": [block.value() for block in self.blocks],
+            "charges": [charge.value() for charge in self.charges],
+            "total": [charge.value() for charge in self.total],
+            "sampling": ratio_value(self.sampling),
+            "release": self.release,
+        }
+        if self.keys is not None:
+            fields["keys"] = _key_values(self.keys)
+        if self.keys != ():
+            fields["cells_hash"] = self.cells_hash
+        return canonical.encode(fields)
 
 
 def release_id(
@@ -112,10 +135,11 @@ def release_id(
     cells_hash: bytes,
     blocks: Sequence[BlockData],
     charges: Sequence[Charge],
+    keys: Sequence[str] | None = None,
 ) -> ReleaseId:
-    """The id of a release: the hash of its slot, its vector (by hash), its blocks and its charges."""
+    """The id of a release: the hash of its slot, vector (by hash), blocks, charges and keys, if any."""
     body: list[Encodable] = [
-        DATA_VERSION,
+        DATA_VERSION if keys is None else KEYED_VERSION,
         definition,
         window,
         node,
@@ -123,6 +147,8 @@ def release_id(
         [block.value() for block in blocks],
         [charge.value() for charge in charges],
     ]
+    if keys is not None:
+        body.append(_key_values(keys))
     return ReleaseId(object_id(RELEASE, canonical.encode(body)))
 
 
@@ -144,7 +170,44 @@ def build_summary(
         MalformedMessage: whatever `parse_summary` and `read_cells` would refuse in the result.
     """
     vector = encode_cells(cells)
-    digest = cells_hash(vector)
+    return _built(definition, window, node, unit, blocks, charges, total, sampling, vector, None), vector
+
+
+def build_keyed_summary(
+    *,
+    definition: DefinitionHash,
+    window: str,
+    node: NodeId,
+    unit: str,
+    blocks: Sequence[BlockData],
+    charges: Sequence[Charge],
+    total: Sequence[Charge],
+    sampling: Fraction,
+    cells: Sequence[int],
+    keys: Sequence[str],
+) -> tuple[SummaryData, bytes | None]:
+    """The same of data version 2: `keys` name the cells of each block; without any key there is no vector.
+
+    Raises:
+        MalformedMessage: whatever `parse_summary` and `read_cells` would refuse in the result.
+    """
+    vector = encode_cells(cells) if keys or cells else None
+    return _built(definition, window, node, unit, blocks, charges, total, sampling, vector, tuple(keys)), vector
+
+
+def _built(
+    definition: DefinitionHash,
+    window: str,
+    node: NodeId,
+    unit: str,
+    blocks: Sequence[BlockData],
+    charges: Sequence[Charge],
+    total: Sequence[Charge],
+    sampling: Fraction,
+    vector: bytes | None,
+    keys: tuple[str, ...] | None,
+) -> SummaryData:
+    digest = cells_hash(vector or b"")
     data = SummaryData(
         definition=definition,
         window=window,
@@ -155,11 +218,18 @@ def build_summary(
         cells_hash=digest,
         sampling=sampling,
         release=release_id(
-            definition=definition, window=window, node=node, cells_hash=digest, blocks=blocks, charges=charges
+            definition=definition,
+            window=window,
+            node=node,
+            cells_hash=digest,
+            blocks=blocks,
+            charges=charges,
+            keys=keys,
         ),
+        keys=keys,
     )
     read_cells(parse_summary(data.encode(), node), vector)
-    return data, vector
+    return data
 
 
 def parse_summary(data: bytes, node: NodeId) -> SummaryData:
@@ -169,19 +239,26 @@ def parse_summary(data: bytes, node: NodeId) -> SummaryData:
         MalformedMessage: wrong form, or another release id. UnknownVersion: another data version.
     """
     fields = Fields(canonical.decode(data), "summary")
-    fields.version(DATA_VERSION)
+    version = fields.version(DATA_VERSION, KEYED_VERSION)
+    keys = fields.optional("keys", lambda name: parse_keys(fields.take(name))) if version == KEYED_VERSION else None
+    if keys is None and version == KEYED_VERSION:
+        raise UnknownVersion(what="summary not understood", why="version 2 has keys, and here are none")
+    least = 1 if keys is None else len(keys)
     summary = SummaryData(
         definition=DefinitionHash(fields.bytes_of("definition")),
         window=parse_window(fields.take("window"), "summary: window").text,
         unit=_one_of(fields.text("unit"), UNITS, "summary: unit"),
-        blocks=tuple(_parse_block(item) for item in fields.array("blocks", MAX_BLOCKS, 1)),
+        blocks=tuple(_parse_block(item, least) for item in fields.array("blocks", MAX_BLOCKS, 1)),
         charges=parse_charges(fields.take("charges"), "summary: charges"),
         total=parse_charges(fields.take("total"), "summary: total"),
-        cells_hash=fields.bytes_of("cells_hash"),
+        cells_hash=cells_hash(b"") if keys == () else fields.bytes_of("cells_hash"),
         sampling=_positive(fields.ratio("sampling"), "summary: sampling"),
         release=ReleaseId(fields.bytes_of("release")),
+        keys=keys,
     )
     fields.done()
+    if keys is not None and any(block.cells != len(keys) for block in summary.blocks):
+        refuse("summary: block", "a block has another number of cells than there are keys")
     if summary.cells > MAX_CELLS:
         refuse("summary", f"{summary.cells} cells, at most {MAX_CELLS} are allowed")
     if summary.sampling > 1:
@@ -195,9 +272,10 @@ def parse_summary(data: bytes, node: NodeId) -> SummaryData:
         cells_hash=summary.cells_hash,
         blocks=summary.blocks,
         charges=summary.charges,
+        keys=keys,
     )
     if summary.release != expected:
-        refuse("summary: release", "the id does not follow from slot, cells, blocks and charges")
+        refuse("summary: release", "the id does not follow from slot, cells, blocks, charges and keys")
     return summary
 
 
@@ -207,9 +285,28 @@ def read_cells(summary: SummaryData, cells: bytes | None) -> tuple[int, ...]:
     Raises:
         PartsMismatch: no vector, or another one. MalformedMessage: it is not the smallest form of that many cells.
     """
+    if summary.keys == () and cells is None:
+        return ()
     if cells is None or cells_hash(cells) != summary.cells_hash:
         raise PartsMismatch(what="summary refused", why="the cell vector is not the one that was signed")
     return decode_cells(cells, summary.cells)
+
+
+def parse_keys(value: Value) -> tuple[str, ...]:
+    """Keys as bins of UTF-8, 1 to 64 bytes each, in strictly ascending order of their bytes.
+
+    No control characters, none that are invisible, and none that turn the direction of text: whoever shows a key shows
+    what it says. The list is fixed, so that all members judge alike.
+
+    Raises:
+        MalformedMessage, TooLarge: anything else, or more than 512.
+    """
+    what = "summary: keys"
+    keys = tuple(check_human(item, what, MAX_KEY_BYTES) for item in check_array(value, what, 0, MAX_KEYS))
+    if any(_HIDDEN.search(key) for key in keys):
+        refuse(what, "a character is invisible or turns the direction of text")
+    check_ascending(keys, what, lambda key: key.encode())
+    return keys
 
 
 def parse_charges(value: Value, what: str) -> tuple[Charge, ...]:
@@ -231,16 +328,20 @@ def parse_charges(value: Value, what: str) -> tuple[Charge, ...]:
     return tuple(charges)
 
 
-def _parse_block(value: Value) -> BlockData:
+def _parse_block(value: Value, least: int) -> BlockData:
     fields = Fields(value, "summary: block")
     block = BlockData(
-        cells=fields.integer("cells", 1, MAX_CELLS),
+        cells=fields.integer("cells", min(least, 1), MAX_CELLS),
         mechanism=_one_of(fields.text("mechanism"), MECHANISMS, "summary: mechanism"),
         quantum=_positive(fields.ratio("quantum"), "summary: quantum"),
         sigma2=_positive(fields.ratio("sigma2"), "summary: sigma2"),
     )
     fields.done()
     return block
+
+
+def _key_values(keys: Sequence[str]) -> list[Encodable]:
+    return [human_value(key) for key in keys]
 
 
 def _one_of(value: Value, known: tuple[str, ...], what: str) -> str:

@@ -7,7 +7,7 @@ import http.client
 import json
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -124,7 +124,14 @@ class Shop:
             connection.close()
 
 
-def found_shop(folder: Path, *, metrics: dict[str, str] = METRICS, plan: str = PLAN, tick_s: int = 1) -> Shop:
+def found_shop(
+    folder: Path,
+    *,
+    metrics: dict[str, str] = METRICS,
+    plan: str = PLAN,
+    tick_s: int = 1,
+    issuers: Sequence[str] = (),
+) -> Shop:
     """Make the node, its federation of one and its charter; counts from 1 November 2026."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics").mkdir()
@@ -143,6 +150,7 @@ def found_shop(folder: Path, *, metrics: dict[str, str] = METRICS, plan: str = P
     _verb(
         "federation", "create", "--with", folder / "request", "--metrics", folder / "metrics", "--name", "one shop",
         "--counts-from", "2026-11-01", "--threshold", 1, "--allow-private", "--out", charter,
+        *(word for name in issuers for word in ("--token-issuer", name)),
     )  # fmt: skip
     _verb("charter", "sign", charter, "--governance-key", key)
     _verb("charter", "accept", charter, "--config", shop.config)

@@ -16,6 +16,7 @@ from node import keyfiles
 from node.state.database import StateDatabase
 from node.state.plans import PlanBook
 from node.vault.vault import Vault
+from privacy.rows import country_text
 from privacy.units import Window
 from protocol.identity import parse_inception
 
@@ -93,10 +94,11 @@ class OneNode:
         assert not ok or done.returncode == 0, done.stderr.decode()
         return done.stdout.decode() + ("" if ok else done.stderr.decode())
 
-    def start(self) -> None:
+    def start(self, *script: str) -> None:
+        """Run the node; `script` with its arguments stands in for `murmur run`."""
         log = (self.folder / "log").open("a")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "node", "run", "--config", str(self.folder / "node.toml")],
+            [sys.executable, "-P", *(script or ("-m", "node", "run", "--config", str(self.folder / "node.toml")))],
             stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -131,7 +133,12 @@ class OneNode:
                     app = plans[row["plan"]].apps[row["app"]]
                     action = app.actions[row["action"]]
                     slots = {a.name: row[f"a{slot}"] for slot, a in enumerate(action.attributes)}
-                    rows[row["person"], row["event_key"]] = {"app": app.name, "action": action.name, **slots}
+                    rows[row["person"], row["event_key"]] = {
+                        "app": app.name,
+                        "action": action.name,
+                        **slots,
+                        "country": country_text(row["country"]),
+                    }
             return sorted(rows.values(), key=json.dumps)
         finally:
             database.close()

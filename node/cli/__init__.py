@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -38,10 +39,13 @@ EPILOG = (
 )
 @click.version_option(package_name="murmur", prog_name="murmur")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing on stderr but errors.")
+@click.option("--passphrase-file", metavar="FILE", type=click.Path(path_type=Path),
+              help="Holds the passphrase of a sealed key that the command opens.")  # fmt: skip
 @click.pass_context
-def _murmur(context: click.Context, quiet: bool) -> None:
+def _murmur(context: click.Context, quiet: bool, passphrase_file: Path | None) -> None:
     """See the flock, never the bird: analytics across platforms from signed, noised summaries."""
     context.meta["murmur.quiet"] = quiet
+    context.meta["murmur.passphrase-file"] = passphrase_file
 
 
 def main(argv: Sequence[str] | None = None) -> None:

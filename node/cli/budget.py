@@ -14,6 +14,7 @@ from node.cli.kit.output import emit, emit_json, output_option
 from node.cli.kit.table import Column, render_table, terminal_width
 
 _NANO = 10**9
+_ATTO = 10**18
 _METER_CHARS = 30
 _LEDGER_ROWS = 14
 
@@ -64,14 +65,30 @@ def _meter(meter: Mapping[str, Any]) -> Iterator[str]:
         f"{rho(meter['reserved_rho_nano'])} kept for standing metrics, {rho(meter['free_rho_nano'])} free "
         f"of {rho(meter['cap_rho_nano'])}"
     )
+    yield from _delta_meter(meter)
+
+
+def _delta_meter(meter: Mapping[str, Any]) -> Iterator[str]:
+    """The other column: what thresholds of discovered keys cost; nothing where none was ever asked for."""
+    charged, kept = meter["charged_delta_atto"], meter["reserved_delta_atto"]
+    if charged or kept:
+        yield (
+            f"          delta {delta(charged)} charged, {delta(kept)} kept, {delta(meter['free_delta_atto'])} free "
+            f"of {delta(meter['cap_delta_atto'])}"
+        )
 
 
 def _forecast(forecast: Mapping[str, Any]) -> Iterator[str]:
     verdict = f"{rho(forecast['free_rho_nano'])} stays free" if forecast["fits"] else "it does NOT fit"
     yield (
         f"forecast  {forecast['epoch']}  {len(forecast['metrics'])} standing metrics need rho "
-        f"{rho(forecast['needed_rho_nano'])} of {rho(forecast['cap_rho_nano'])}: {verdict}"
+        f"{rho(forecast['needed_rho_nano'])} of {rho(forecast['cap_rho_nano'])}{_and_delta(forecast)}: {verdict}"
     )
+
+
+def _and_delta(forecast: Mapping[str, Any]) -> str:
+    needed = forecast["needed_delta_atto"]
+    return f" and delta {delta(needed)} of {delta(forecast['cap_delta_atto'])}" if needed else ""
 
 
 def _spans(spans: Mapping[str, Any], epoch: str) -> Iterator[str]:
@@ -80,7 +97,8 @@ def _spans(spans: Mapping[str, Any], epoch: str) -> Iterator[str]:
     node = spans["served_by"]["node"]
     for promised in spans["promised"]:
         if promised["length"] == length:
-            yield f"promise   {_epsilons(promised['guarantees'])}   (at the cap, zCDP, delta {spans['delta']})"
+            told = promised["guarantees"]
+            yield f"promise   {_epsilons(told)}   (at the cap, zCDP, {_deltas(told, spans['delta'])})"
     facts = [row for row in spans["fact"] or spans["charged"] if row["node"] == node]
     for fact in facts:
         told = fact["guarantees"]
@@ -93,12 +111,24 @@ def _spans(spans: Mapping[str, Any], epoch: str) -> Iterator[str]:
         yield "fact      nothing was charged yet"
 
 
+def _deltas(told: list[dict[str, Any]], base: str) -> str:
+    """The δ that these figures hold at: more than the base where thresholds of discovered keys add theirs."""
+    ends = [f"{float(one['delta']):.3g}" for one in (told[0], told[-1])]
+    return f"delta {base}" if {f"{float(base):.3g}"} == set(ends) else f"delta {ends[0]} a day, {ends[1]} in all"
+
+
 def _ledger(epochs: list[dict[str, Any]]) -> Iterator[str]:
     if not epochs:
         return
-    columns = (Column("epoch"), Column("charged"), Column("kept"), Column("free"), Column("cap"))
+    told = epochs[-_LEDGER_ROWS:]
+    has_delta = any(line["charged_delta_atto"] for line in told)
+    columns = [Column("epoch"), Column("charged"), Column("kept"), Column("free"), Column("cap")]
+    columns += [Column("delta charged")] if has_delta else []
     fields = ("charged_rho_nano", "reserved_rho_nano", "free_rho_nano", "cap_rho_nano")
-    rows = [(line["epoch"], *(rho(line[field]) for field in fields)) for line in epochs[-_LEDGER_ROWS:]]
+    rows = [
+        (line["epoch"], *(rho(line[field]) for field in fields), *([delta(line["charged_delta_atto"])] * has_delta))
+        for line in told
+    ]
     yield from render_table(columns, rows, terminal_width())
     if len(epochs) > _LEDGER_ROWS:
         yield f"and {len(epochs) - _LEDGER_ROWS} earlier epochs: murmur budget --json"
@@ -106,7 +136,7 @@ def _ledger(epochs: list[dict[str, Any]]) -> Iterator[str]:
 
 def _refusals(refusals: list[dict[str, Any]]) -> Iterator[str]:
     for refused in refusals[-_LEDGER_ROWS:]:
-        unit = _NANO if refused["rule"].startswith("rho") else 10**18
+        unit = _NANO if refused["rule"].startswith("rho") else _ATTO
         yield (
             f"refused   {refused['metric']} for {refused['window']}: {refused['rule']} lacks "
             f"{refused['deficit'] / unit:g}; room returns {refused['returns']}; would pass: {refused['nearest']}"
@@ -116,6 +146,11 @@ def _refusals(refusals: list[dict[str, Any]]) -> Iterator[str]:
 def rho(nano: int) -> str:
     """Units of 10⁻⁹ as a short decimal."""
     return f"{nano / _NANO:.4f}".rstrip("0").rstrip(".") if nano else "0"
+
+
+def delta(atto: int) -> str:
+    """Units of 10⁻¹⁸ as people write a δ: 1e-08."""
+    return f"{atto / _ATTO:.3g}" if atto else "0"
 
 
 def _epsilons(guarantees: list[dict[str, Any]]) -> str:

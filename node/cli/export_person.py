@@ -25,14 +25,16 @@ from node.cli.kit.persons import persons_options
 @node_option
 @output_option("ndjson", "json")
 def command(data: Path, kind: str, ids: list[str], output: str) -> None:
-    """Write every stored event of the persons named to stdout, one JSON document a line.
+    """Write every stored event of the persons named, and what they withdrew, to stdout, one JSON document a line.
 
     Ids are read from stdin or a file, one a line, and are not in the output. What was not stored (other attributes,
     exact times and numbers, addresses) cannot be shown: the node never kept it.
     """
     found = client_of(data, timeout_s=TIMEOUT_S).post_for_bytes("/v1/admin/person/export", {"kind": kind, "ids": ids})
+    lines = [json.loads(line) for line in found.splitlines()]
+    events = [line for line in lines if "withdrawn" not in line]
     if output == "json":
-        emit_json("murmur.person/1", {"events": [json.loads(line) for line in found.splitlines()]})
+        emit_json("murmur.person/1", {"events": events, "withdrawn": [line for line in lines if "withdrawn" in line]})
     else:
         click.echo(found.decode(), nl=False)
-    say(f"{found.count(bytes([10]))} events, of the epochs whose pseudonym key exists.")
+    say(f"Events found: {len(events):,}, of the epochs whose pseudonym key exists.")

@@ -1,4 +1,4 @@
-"""Found a federation: write the charter that the founders sign.
+"""Found a federation, invite others to it, and join one.
 
 Reads the founders' request files and a folder of metric definitions; writes one file, the founding bundle,
 which passes from founder to founder. Nothing in it is secret, and nothing holds until every founder has
@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from node.cli.kit.admitting import VERBS
 from node.cli.kit.base import Noun
+from node.cli.kit.belonging import show
+from node.cli.kit.change import Change, changing, would
 from node.cli.kit.files import exists_already, write_new
 from node.cli.kit.output import emit_json, next_steps, output_option, say
 
@@ -35,9 +38,22 @@ _EXAMPLE: Final = (
 )
 
 
-@click.group(cls=Noun, examples=((_EXAMPLE, "by one founder, with everyone's request file"),))
+@click.group(
+    cls=Noun,
+    examples=(
+        (_EXAMPLE, "by one founder, with everyone's request file"),
+        ("murmur federation show", "who belongs to it, who decides, what one lost key would cost"),
+        ("murmur federation invite", "a link for somebody who is to join"),
+        ("murmur federation join 'https://host#4-velvet-harbor-iris' --request a.request --governance-key gov.key", ""),
+        ("murmur federation approve shop-eu --governance-key gov.key", "after comparing fingerprints"),
+    ),
+)
 def command() -> None:
-    """Found a federation: write the charter that the founders sign."""
+    """Found a federation, invite others to it, and join one."""
+
+
+for _verb in (*VERBS, show):
+    command.add_command(_verb)
 
 
 @command.command(examples=((_EXAMPLE, "then every founder: murmur charter sign, murmur charter accept"),))
@@ -57,12 +73,18 @@ def command() -> None:
 @click.option("--expires-days", type=click.IntRange(1, 3660), default=EXPIRES_DAYS, show_default=True,
               help="After how many days the charter must be renewed.")  # fmt: skip
 @click.option("--allow-private", is_flag=True, help="Allow private addresses, and http to loopback ones.")
+@click.option(
+    "--succeeds", metavar="ID", help="The federation that this one refounds, 64 hex digits: it lost its quorum."
+)
+@click.option("--token-issuer", "issuers", multiple=True, metavar="NAME",
+              help="A node that may issue shared researcher tokens. Repeatable.")  # fmt: skip
 @click.option("--out", type=_PATH, required=True, metavar="FILE", help="The file to write; never overwritten.")
+@changing
 @output_option("text", "json")
 def create(
     requests: tuple[Path, ...], metrics: Path, name: str, counts_from: datetime, threshold: int | None,
-    suspend_threshold: int | None, caps: tuple[str, ...], expires_days: int, allow_private: bool, out: Path,
-    output: str,
+    suspend_threshold: int | None, caps: tuple[str, ...], expires_days: int, allow_private: bool,
+    issuers: tuple[str, ...], succeeds: str | None, out: Path, change: Change, output: str,
 ) -> None:  # fmt: skip
     """Write a charter from the founders' requests and the metric definitions."""
     from node.cli.kit.charter_words import charter_fields, charter_lines
@@ -84,9 +106,14 @@ def create(
             suspend_threshold=suspend_threshold,
             caps=_caps(caps),
             allow_private=allow_private,
+            token_issuers=issuers,
+            succeeds=_federation(succeeds),
         ),
     )
     _warn_of_caps(founding_metrics, bundle.charter.caps)
+    if change.is_dry_run:
+        would([f"write {out}", *charter_lines(bundle)], output)
+        return
     write_new(out, bundle.encode())
     if output == "json":
         emit_json("murmur.charter/1", {"file": str(out), **charter_fields(bundle)})
@@ -98,6 +125,16 @@ def create(
         (f"murmur charter sign {out} --governance-key FILE", "every founder, after reading it"),
         (f"murmur charter accept {out} --config node.toml", "every founder, when all have signed"),
     )
+
+
+def _federation(text: str | None) -> bytes | None:
+    try:
+        found = None if text is None else bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if found is not None and len(found) != 32:
+        raise click.BadParameter("a federation id has 64 hex digits", param_hint="--succeeds")
+    return found
 
 
 def _caps(texts: tuple[str, ...]) -> dict[str, Fraction]:

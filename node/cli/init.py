@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from node.cli.kit import exits
 from node.cli.kit.base import Verb
+from node.cli.kit.change import Change, Signs, changing, would
+from node.cli.kit.failures import CommandRefused
 from node.cli.kit.files import read_text
-from node.cli.kit.fingerprint import fingerprint
 from node.cli.kit.output import emit_json, next_steps, output_option, say
 from node.cli.kit.staging import Staging
+from node.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from node.keyfiles import KeyFile, KeyKind
@@ -41,7 +44,8 @@ class _Wish:
     config: Path
     plan: Path
     anchor: Path | None
-    root_key: Path
+    root_key: Path | None
+    passphrase_file: Path | None
     governance_key: Path
     request: Path
     listen: str
@@ -70,9 +74,11 @@ class _Wish:
 )
 @click.option("--config", type=_PATH, metavar="FILE", help="The node.toml to write.  [default: beside the data folder]")
 @click.option("--plan", type=_PATH, required=True, metavar="FILE", help="The tracking plan, which must be valid.")
-@click.option(
-    "--root-key", type=_PATH, required=True, metavar="FILE", help="Where the root key goes; outside the data folder."
-)
+@click.option("--root-key", type=_PATH, metavar="FILE", help="Where the root key goes; outside the data folder.")
+@click.option("--root-words", is_flag=True,
+              help="Show the root key once as 24 words instead; three of them are asked for.")  # fmt: skip
+@click.option("--passphrase-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="Seal the node's own keys with this passphrase; the node needs it to start.")  # fmt: skip
 @click.option("--governance-key", type=_PATH, required=True, metavar="FILE",
               help="Where the organisation's governance key goes; one that is there is used.")  # fmt: skip
 @click.option(
@@ -95,16 +101,20 @@ class _Wish:
 @click.option(
     "--population", type=click.IntRange(min=1), metavar="N", help="How many people the platform has; made public."
 )
+@changing
 @output_option("text", "json")
 def command(
     name: str, organisation: str | None, organisation_name: str | None, data: Path, config: Path | None, plan: Path,
-    root_key: Path, governance_key: Path, request: Path, listen: str, advertise: str | None, behind_proxy: bool,
-    anchor: Path | None, epoch: str, backfill_from: datetime | None, population: int | None, output: str,
+    root_key: Path | None, root_words: bool, passphrase_file: Path | None, governance_key: Path, request: Path,
+    listen: str, advertise: str | None, behind_proxy: bool, anchor: Path | None, epoch: str,
+    backfill_from: datetime | None, population: int | None, change: Change, output: str,
 ) -> None:  # fmt: skip
     """Make a node: keys, identity, data folder, node.toml and a request to join.
 
     Nothing is overwritten. If the command fails or is interrupted, nothing of it remains.
     """
+    if (root_key is not None) == root_words:
+        raise click.UsageError("give --root-key FILE or --root-words: where the root key goes")
     wish = _Wish(
         name=name,
         organisation=organisation or name,
@@ -113,7 +123,8 @@ def command(
         config=(config or data.absolute().parent / "node.toml").absolute(),
         plan=plan.absolute(),
         anchor=anchor.absolute() if anchor else None,
-        root_key=root_key.absolute(),
+        root_key=None if root_key is None else root_key.absolute(),
+        passphrase_file=None if passphrase_file is None else passphrase_file.absolute(),
         governance_key=governance_key.absolute(),
         request=request.absolute(),
         listen=listen,
@@ -125,7 +136,10 @@ def command(
     )
     _check_plan(wish.plan)
     _check_outside(wish)
-    made = _make(wish)
+    if change.is_dry_run:
+        would([f"make {path}" for path in _places(wish)], output, Signs("inception record and join request", None))
+        return
+    made = _make(wish, change)
     if output == "json":
         emit_json("murmur.init/1", made)
         return
@@ -136,11 +150,17 @@ def command(
         ("request to join", "request"),
     ):  # fmt: skip
         say(f"  {label:<16} {made[key]}")
-    say("\nMove the root key away from this machine: it is needed only to recover, and whoever has it owns the node.")
+    if root_key is not None:
+        say("\nMove the root key away from this machine: it is needed only to recover, and who has it owns the node.")
     next_steps(
         (f"murmur federation create --with {request} --with … --out charter.murmur", "one founder, with all requests"),
         (f"murmur charter sign charter.murmur --governance-key {governance_key}", "every founder"),
         (f"murmur charter accept charter.murmur --config {wish.config}", "every founder, when all have signed"),
+        (
+            f"murmur federation join 'URL#CODE' --config {wish.config} --request {request} "
+            f"--governance-key {governance_key}",
+            "or join a federation that runs",
+        ),
         (f"murmur run --config {wish.config}", "then the node counts"),
     )
 
@@ -156,18 +176,56 @@ def _check_outside(wish: _Wish) -> None:
     """A copy of the data folder must hold neither the keys that rule it nor its own witness."""
     for option, path in (
         ("--root-key", wish.root_key), ("--governance-key", wish.governance_key), ("--request", wish.request),
-        ("--config", wish.config),
+        ("--config", wish.config), ("--passphrase-file", wish.passphrase_file),
     ):  # fmt: skip
-        if path.resolve().is_relative_to(wish.data.resolve()):
+        if path is not None and path.resolve().is_relative_to(wish.data.resolve()):
             raise click.BadParameter(f"{path} lies inside the data folder {wish.data}; choose a path outside it",
                                      param_hint=option)  # fmt: skip
 
 
-def _make(wish: _Wish) -> dict[str, str]:
+def _places(wish: _Wish) -> list[Path]:
+    """The files that would be made, as far as their names are known before the node id is."""
+    outside = [wish.root_key, wish.governance_key, wish.anchor, wish.request, wish.config]
+    return [wish.data, *(path for path in outside if path is not None and not path.exists())]
+
+
+def _check_words(seed: bytes, change: Change) -> None:
+    """Show the root key once, and ask for three of its words, so that it was written down.
+
+    Raises:
+        CommandRefused: there is no terminal, or a word is not the one shown; nothing was made.
+    """
+    from random import SystemRandom
+
+    from node.cli.kit.passphrases import words_of
+
+    if not change.may_ask:
+        raise CommandRefused(
+            exits.USAGE, code="words_need_a_terminal", what="Nothing was made",
+            why="the root key's words are shown to a person and asked for, and there is no terminal",
+            fix="Run it at a terminal, or give --root-key FILE",
+        )  # fmt: skip
+    words = words_of(seed)
+    click.echo("The root key. Write these 24 words down, twice; they are not shown again.\n", err=True)
+    for row in range(6):
+        line = "   ".join(f"{row * 4 + at + 1:>2} {words[row * 4 + at]:<8}" for at in range(4))
+        click.echo(f"  {line}".rstrip(), err=True)
+    click.echo("", err=True)
+    for place in sorted(SystemRandom().sample(range(24), 3)):
+        typed = click.prompt(f"Word {place + 1}", err=True)
+        if typed.strip().lower() != words[place]:
+            raise CommandRefused(
+                exits.FAILED, code="words_not_written", what="Nothing was made",
+                why=f"word {place + 1} is another one", fix="Run the command again; it makes new words",
+            )  # fmt: skip
+
+
+def _make(wish: _Wish, change: Change) -> dict[str, str]:
     """Write everything in one step and say what was made."""
     from node.anchor import EMPTY_LOG, anchor_text
     from node.config import parse_config
     from node.keyfiles import KeyFile
+    from node.passphrase import read_passphrase
     from protocol.endpoints import Endpoint
     from protocol.errors import ProtocolError
     from protocol.identity import create_inception, parse_inception
@@ -176,6 +234,7 @@ def _make(wish: _Wish) -> dict[str, str]:
     root, root_file = _new_key("root")
     signing, signing_file = _new_key("signing")
     next_, next_file = _new_key("next")
+    passphrase = None if wish.passphrase_file is None else read_passphrase(wish.passphrase_file)
     governance_is_new = not wish.governance_key.exists()
     governance, governance_file = _new_key("governance") if governance_is_new else _old_key(wish.governance_key)
     try:
@@ -197,12 +256,15 @@ def _make(wish: _Wish) -> dict[str, str]:
     anchor = wish.anchor or _default_anchor(node.hex())
     toml = _node_toml(wish, anchor)
     parse_config(toml, wish.config)  # a configuration this version refuses is never written
+    if wish.root_key is None:
+        _check_words(root_file.secret, change)
     with Staging(wish.data) as staging:
-        staging.write("keys/signing.key", signing_file.text.encode())
-        staging.write("keys/next.key", next_file.text.encode())
-        staging.write("keys/master.key", KeyFile("master", os.urandom(32)).text.encode())
+        staging.write("keys/signing.key", signing_file.text_under(passphrase).encode())
+        staging.write("keys/next.key", next_file.text_under(passphrase).encode())
+        staging.write("keys/master.key", KeyFile("master", os.urandom(32)).text_under(passphrase).encode())
         staging.write("inception", inception.encode())
-        staging.write_outside(wish.root_key, root_file.text.encode())
+        if wish.root_key is not None:
+            staging.write_outside(wish.root_key, root_file.text.encode())
         if governance_is_new:
             staging.write_outside(wish.governance_key, governance_file.text.encode())
         staging.write_outside(anchor, anchor_text(EMPTY_LOG).encode(), make_folder=True)
@@ -211,8 +273,9 @@ def _make(wish: _Wish) -> dict[str, str]:
         staging.publish()
     return {
         "node": node.hex(), "fingerprint": fingerprint(node), "name": wish.name, "organisation": wish.organisation,
-        "data": str(wish.data), "config": str(wish.config), "anchor": str(anchor), "root_key": str(wish.root_key),
-        "governance_key": str(wish.governance_key), "request": str(wish.request),
+        "data": str(wish.data), "config": str(wish.config), "anchor": str(anchor),
+        "root_key": str(wish.root_key or "24 words, on paper"), "governance_key": str(wish.governance_key),
+        "request": str(wish.request),
     }  # fmt: skip
 
 
@@ -226,10 +289,10 @@ def _new_key(kind: KeyKind) -> tuple[SigningKey, KeyFile]:
 
 
 def _old_key(path: Path) -> tuple[SigningKey, KeyFile]:
-    from node.keyfiles import read_key
+    from node.cli.kit.passphrases import open_key
     from protocol.keys import SigningKey
 
-    file = read_key(path, "governance")
+    file = open_key(path, "governance")
     return SigningKey(file.secret), file
 
 
@@ -263,6 +326,8 @@ def _node_toml(wish: _Wish, anchor: Path) -> str:
     ]
     if wish.backfill_from:
         lines += ["", "[backfill]", f"from = {_toml(wish.backfill_from)}"]
+    if wish.passphrase_file is not None:
+        lines += ["", "[keys]", f"passphrase_file = {_toml(_from(base, wish.passphrase_file))}"]
     return "\n".join([*lines, ""])
 
 

@@ -26,7 +26,7 @@ def command() -> None:
     """Look into the mesh and put it right: sync, heads, doctor, evidence."""
 
 
-@command.command()
+@command.command(examples=(("murmur mesh sync", ""),))
 @node_option
 @output_option("text", "json")
 def sync(data: Path, output: str) -> None:
@@ -38,7 +38,7 @@ def sync(data: Path, output: str) -> None:
     say(f"Asking {told['asked']} peers; murmur peers shows what comes of it.")
 
 
-@command.command()
+@command.command(examples=(("murmur mesh heads", "the digest is the same on two nodes that hold the same"),))
 @node_option
 @output_option("table", "json")
 def heads(data: Path, output: str) -> None:
@@ -66,7 +66,7 @@ def heads(data: Path, output: str) -> None:
     emit(f"digest {told['digest']}")
 
 
-@command.command()
+@command.command(examples=(("murmur mesh doctor", ""),))
 @node_option
 @output_option("text", "json")
 def doctor(data: Path, output: str) -> None:
@@ -83,7 +83,7 @@ def doctor(data: Path, output: str) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-@command.command()
+@command.command(examples=(("murmur mesh evidence --json", "with the proofs"),))
 @node_option
 @output_option("table", "json")
 def evidence(data: Path, output: str) -> None:

@@ -9,6 +9,7 @@ import click
 
 from node.cli.kit import exits
 from node.cli.kit.base import Noun
+from node.cli.kit.change import Change, changing, would
 from node.cli.kit.choice import client_of, node_option
 from node.cli.kit.failures import CommandRefused
 from node.cli.kit.output import emit, emit_json, output_option, say
@@ -41,7 +42,7 @@ def check(file: Path, output: str) -> None:
     if output == "json":
         emit_json("murmur.plan_check/1", {"plan": plan.name, "apps": len(plan.apps), "actions": actions})
         return
-    say(f"{file}: in order; {len(plan.apps)} apps, {actions} actions.")
+    say(f"{file}: in order; {_counted(len(plan.apps), 'app')}, {_counted(actions, 'action')}.")
 
 
 @command.command(examples=(("murmur plan diff plan.yaml new.yaml", ""),))
@@ -64,26 +65,38 @@ def diff(old: Path, new: Path, output: str) -> None:
     for change in changes:
         emit(f"{change.kind}: {change.where}: {change.words}")
     if waits:
-        say("It alters how events are stored, so rows of both kinds meet in one epoch; begin with a new one.")
+        say("It alters how events are stored, so a node takes it up with the next epoch, over restarts, too.")
+    else:
+        say("A node takes it up at once.")
 
 
 @command.command("apply", examples=(("murmur plan apply", "after an edit of the plan's file; no restart"),))
 @node_option
+@changing
 @output_option("text", "json")
-def apply_(data: Path, output: str) -> None:
+def apply_(data: Path, change: Change, output: str) -> None:
     """Have the running node read its plan again; a change that alters stored forms begins with the next epoch."""
-    answer = client_of(data).post("/v1/admin/plan", {})
+    answer = client_of(data).post("/v1/admin/plan" + change.query, {})
+    if change.is_dry_run:
+        lines = [f"{one['kind']}: {one['where']}: {one['words']}" for one in answer["changes"]]
+        told = [*lines, f"be in force {answer['begins']}"] if lines else []
+        if answer["took_back"]:
+            told.append(f"take back what was to begin with epoch {answer['took_back']}")
+        would(told or ["nothing: the plan collects what it did"], output)
+        return
     if output == "json":
         emit_json(answer.pop("schema", "murmur.plan/1"), answer)
         return
-    for change in answer["changes"]:
-        emit(f"{change['kind']}: {change['where']}: {change['words']}")
+    for one in answer["changes"]:
+        emit(f"{one['kind']}: {one['where']}: {one['words']}")
     if not answer["changes"]:
         say("The plan collects what it did.")
     elif answer["begins"] == "at once":
         say("It is in force.")
     else:
-        say(f"It begins with epoch {answer['begins']}, if the node runs until then; a start takes it at once.")
+        say(f"It begins with epoch {answer['begins']}; until then, and over restarts, the plan in force stays.")
+    if answer["took_back"]:
+        say(f"What was to begin with epoch {answer['took_back']} is taken back.")
 
 
 @command.command(examples=(("murmur plan infer events.ndjson --person session --purpose analytics", ""),))
@@ -107,6 +120,7 @@ def infer(file: IO[bytes], person: str | None, purpose: str | None, name: str, o
             why="which id stands for a person is not said, and it is never guessed",
             fix="Give --person user, session or address",
         )  # fmt: skip
+    _check_names(name, purpose)
     draft, unread = Draft(), 0
     for line in file:
         try:
@@ -119,6 +133,12 @@ def infer(file: IO[bytes], person: str | None, purpose: str | None, name: str, o
             unread += 1
         else:
             draft.add(*found)
+    if not draft.seen:
+        raise CommandRefused(
+            exits.USAGE, code="no_events", what="No plan was drafted",
+            why=f"{_counted(unread, 'line')} held no event of a form that /v1/events takes",
+            fix="Give one event a line, as JSON",
+        )  # fmt: skip
     lines = list(draft.lines(name, person, purpose))
     if output == "json":
         drafted = {"plan": "\n".join(lines) + "\n", "warnings": draft.warnings, "unread": unread}
@@ -129,7 +149,24 @@ def infer(file: IO[bytes], person: str | None, purpose: str | None, name: str, o
     for warning in draft.warnings:
         say(f"warning: {warning}")
     if unread:
-        say(f"warning: {unread} lines were no event")
+        say(f"warning: {_counted(unread, 'line')} held no event")
+    say("Read it line by line before use: what it lists is kept of people. Then: murmur plan check")
+
+
+def _check_names(name: str, purpose: str | None) -> None:
+    from privacy.plan_shapes import is_plan_name
+
+    for option, text in (("--name", name), ("--purpose", purpose)):
+        if text is not None and (not is_plan_name(text) or text == "none"):
+            raise CommandRefused(
+                exits.USAGE, code="bad_plan_name", what="No plan was drafted",
+                why=f"{option} {text!r} is no name of a plan",
+                fix="A name is a-z first, then up to 63 of a-z, 0-9, _ . and -",
+            )  # fmt: skip
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _parts(event: object) -> tuple[str, str, dict[str, object]] | None:
@@ -150,12 +187,13 @@ def _parts(event: object) -> tuple[str, str, dict[str, object]] | None:
 
 def _load(path: Path) -> Plan:
     """The plan; a mistake names its line."""
+    from node.plan_file import read_text
     from node.plan_lines import place_of
     from node.yaml import load_strings
     from privacy.errors import InvalidPlan
     from privacy.tracking_plan import parse_plan
 
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     tree = load_strings(text, str(path))
     try:
         return parse_plan(tree)

@@ -24,7 +24,7 @@ def command() -> None:
     """Releases, one by one: which there are, what each says, and its proof."""
 
 
-@command.command("list")
+@command.command("list", examples=(("murmur release list --metric people", ""),))
 @click.option("--metric", metavar="NAME", help="Of this metric only.")
 @click.option("--window", metavar="WINDOW", help="Of this window only.")
 @click.option("--node", metavar="NAME", help="Of this member only.")
@@ -59,7 +59,7 @@ def list_(metric: str | None, window: str | None, node: str | None, limit: int, 
         say(f"{envelope['metadata']['total']} in all; --limit shows more.")
 
 
-@command.command("show")
+@command.command("show", examples=(("murmur release show 3f2a99c0", "the beginning of its id is enough"),))
 @click.argument("release")
 @node_option
 @output_option("table", "json", "csv")
@@ -87,7 +87,9 @@ def show(release: str, data: Path, output: str) -> None:
     write_table(["block", *axes, "released"], rows, output)
 
 
-@command.command("prove")
+@command.command(
+    "prove", examples=(("murmur release prove 3f2a99c0 --out number.proof", "for whoever doubts the number"),)
+)
 @click.argument("release")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it.  [default: ID.murmur-proof]"

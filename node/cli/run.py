@@ -24,9 +24,12 @@ from node.cli.kit.choice import config_path
 )
 @click.option("--config", type=click.Path(path_type=Path), envvar="MURMUR_CONFIG", metavar="FILE",
               help="The node's node.toml.  [default: ./node.toml]")  # fmt: skip
-def command(config: Path | None) -> int | None:
+@click.option("--passphrase-fd", type=click.IntRange(min=0), metavar="N",
+              help="An open descriptor with the passphrase of the node's keys.")  # fmt: skip
+def command(config: Path | None, passphrase_fd: int | None) -> int | None:
     """Run the node in the foreground until Ctrl-C or SIGTERM."""
     path = config_path(config)
     import node.app  # the node itself, and with it everything heavy
+    from node.passphrase import passphrase_from
 
-    return node.app.run(path)
+    return node.app.run(path, None if passphrase_fd is None else passphrase_from(passphrase_fd))

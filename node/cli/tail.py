@@ -28,7 +28,7 @@ _PAUSE_S = 0.5
 @output_option("text", "json")
 def command(data: Path, once: bool, output: str) -> None:
     """Watch what comes in: what was kept, what was dropped, and why; never a value."""
-    client, after = client_of(data), 0
+    client, after, told = client_of(data), 0, 0
     while True:
         answer = client.get("/v1/ingest/recent", {"after": str(after)})
         if output == "json":
@@ -37,6 +37,10 @@ def command(data: Path, once: bool, output: str) -> None:
             after = request["number"]
             if output == "text":
                 emit(_line(request))
+        for unusual in answer["unusual"]:
+            if output == "text" and unusual["number"] > told:
+                told = unusual["number"]
+                emit(_warning(unusual))
         if once or output == "json":
             if not after and output == "text":
                 say("Nothing has come since the node started.")
@@ -44,8 +48,18 @@ def command(data: Path, once: bool, output: str) -> None:
         time.sleep(_PAUSE_S)
 
 
+def _warning(unusual: dict[str, Any]) -> str:
+    who = f"key {unusual['key']}"
+    who = who if unusual["what"] == "key" else f"an address with {who}"
+    return f"{_moment(unusual)}  {who} sends far more than it used to: {unusual['requests']} requests within a minute"
+
+
+def _moment(entry: dict[str, Any]) -> str:
+    return datetime.fromtimestamp(entry["at_s"], UTC).strftime("%H:%M:%S")
+
+
 def _line(request: dict[str, Any]) -> str:
-    moment = datetime.fromtimestamp(request["at_s"], UTC).strftime("%H:%M:%S")
+    moment = _moment(request)
     if "error" in request:
         return f"{moment}  key {request['key']}  refused: {request['error']}"
     parts = [f"{request['accepted']} accepted"]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from node.cli.kit import exits
 from node.cli.kit.base import Noun
+from node.cli.kit.change import Change, changing, would
 from node.cli.kit.choice import client_of, node_option
 from node.cli.kit.failures import CommandRefused
 from node.cli.kit.output import emit, emit_json, output_option, say
+from node.cli.kit.passphrases import PassphraseSource, passphrase_option
 from node.errors import TransportError
+
+if TYPE_CHECKING:
+    from node.passphrase import Passphrase
 
 
 @click.group(
@@ -27,15 +32,16 @@ def command() -> None:
     """Check the sealed events of a node, and give up what is lost."""
 
 
-@command.command()
+@command.command(examples=(("murmur vault verify", ""),))
 @node_option
+@passphrase_option
 @output_option("text", "json")
-def verify(data: Path, output: str) -> int | None:
+def verify(data: Path, passphrase: PassphraseSource, output: str) -> int | None:
     """Open every epoch key and every sealed frame; name what was flipped, cut, swapped, replayed or is missing.
 
     Asks the running node; where none runs, reads the data folder itself. Exit 6 when something is damaged.
     """
-    told = _verified(data)
+    told = _verified(data, passphrase)
     if output == "json":
         emit_json(told.pop("schema", "murmur.verify/1"), told)
     else:
@@ -47,12 +53,13 @@ def verify(data: Path, output: str) -> int | None:
     return None if told["is_whole"] else exits.VERIFICATION
 
 
-@command.command()
+@command.command(examples=(("murmur vault abandon 2026-11-18/P1D", "the epoch as murmur vault verify names it"),))
 @node_option
 @click.argument("epoch")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@passphrase_option
+@changing
 @output_option("text", "json")
-def abandon(data: Path, epoch: str, yes: bool, output: str) -> None:
+def abandon(data: Path, epoch: str, passphrase: PassphraseSource, change: Change, output: str) -> None:
     """Give up EPOCH, whose key file is lost or damaged, so that the node starts again; it must not run.
 
     Without its data key its events are gone; without its pseudonym key they stay, but the epoch takes no more. An epoch
@@ -60,9 +67,11 @@ def abandon(data: Path, epoch: str, yes: bool, output: str) -> None:
     """
     from node.vault.offline import abandon_offline
 
-    if not yes:
-        click.confirm(f"Give up what is lost of {epoch}, for ever?", abort=True, err=True)
-    is_gone = abandon_offline(data, epoch, int(time.time()))
+    if change.is_dry_run:
+        would([f"record the lost keys of {epoch} as destroyed, for ever"], output)
+        return
+    change.confirm(f"What is lost of {epoch} is given up, for ever", epoch)
+    is_gone = abandon_offline(data, epoch, int(time.time()), _of(data, passphrase))
     if output == "json":
         emit_json("murmur.abandon/1", {"epoch": epoch, "events_are_gone": is_gone})
         return
@@ -71,7 +80,7 @@ def abandon(data: Path, epoch: str, yes: bool, output: str) -> None:
     )
 
 
-def _verified(data: Path) -> dict[str, Any]:
+def _verified(data: Path, passphrase: PassphraseSource) -> dict[str, Any]:
     try:
         found: dict[str, Any] = client_of(data, timeout_s=3600.0).post("/v1/admin/vault/verify", {})
     except TransportError as silent:
@@ -80,7 +89,7 @@ def _verified(data: Path) -> dict[str, Any]:
         from node.vault.offline import verify_offline
 
         try:
-            damages = [damage.as_json() for damage in verify_offline(data)]
+            damages = [damage.as_json() for damage in verify_offline(data, _of(data, passphrase))]
         except FileNotFoundError as error:
             raise CommandRefused(
                 exits.NOT_FOUND, code="no_vault", what="There is no vault to check",
@@ -88,3 +97,11 @@ def _verified(data: Path) -> dict[str, Any]:
             ) from error  # fmt: skip
         return {"is_whole": not damages, "damages": damages}
     return found
+
+
+def _of(data: Path, source: PassphraseSource) -> Passphrase | None:
+    """The passphrase of the node's own keys, where they have one."""
+    from node.keyfiles import read_label
+
+    master = data / "keys" / "master.key"
+    return source.get("the node's keys") if master.exists() and read_label(master).is_sealed else None

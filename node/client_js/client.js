@@ -1,5 +1,5 @@
 /* Murmur: events to this platform's own node. No cookie, no lasting id; silent under GPC and DNT; never throws.
-   <script defer src="https://NODE/client.js" data-key="mw_…" data-app="shop" data-page="view"></script> */
+   "murmur snippet" prints the lines that load it. */
 (function (w, d, n) {
   "use strict";
   var tag = d.currentScript || {}, set = tag.dataset || {}, DAY = 864e5, MAX = 200, BATCH = 25;
@@ -47,22 +47,50 @@
     wait = Math.min(wait ? wait * 2 : 1000, 3e5);
     later(Math.max(after * 1000 || 0, wait * (0.5 + Math.random())));
   }
-  var flush = safe(function () {
-    var batch = queue().slice(0, BATCH);
-    if (busy || !batch.length) return;
-    if (isOff()) return save([]);
-    if (!w.fetch) return beacon();
-    busy = 1;
-    w.fetch(url, { method: "POST", body: JSON.stringify({ batch: batch }), keepalive: true, credentials: "omit", mode: "cors" })
+  function said() { // what was withdrawn here and the node does not hold yet
+    var all = [];
+    try { all = JSON.parse(keep("local", "murmur:w")) || []; } catch (e) { /* spoiled: begin anew */ }
+    return all.filter(function (x) { return x && x.t > Date.now() - DAY; });
+  }
+  function hold(all) { keep("local", "murmur:w", all.length ? JSON.stringify(all) : null); }
+  function withdraw(purposes) { // with it the session ends: what is consented to later belongs to another
+    var s = keep("session", "murmur:s");
+    if (s) hold(said().concat({ session_id: s, withdraw: purposes, t: Date.now() }));
+    keep("session", "murmur:s", null);
+    save([]);
+    tell();
+  }
+  var tell = safe(function () {
+    var all = said();
+    if (!all.length || !w.fetch) return hold(all);
+    post(url.replace(/[^/]*(?=\?key=)/, "consent"), JSON.stringify(all.slice(0, 9), ["session_id", "withdraw"]), function () {
+      hold(said().slice(9));
+      tell();
+    });
+  });
+  function post(to, body, taken, ended) {
+    ended = ended || function () {};
+    w.fetch(to, { method: "POST", body: body, keepalive: true, credentials: "omit", mode: "cors" })
       .then(function (r) {
-        busy = 0;
+        ended();
         if (r.status >= 500 || r.status === 429 || r.status === 408) return again(+r.headers.get("Retry-After"));
         wait = 0;
-        done(batch);
-        if (set.debug !== undefined) r.json().then(function (x) { console.info("murmur", r.status, x); }, function () {});
-        if (queue().length) later(0);
-      }, function () { busy = 0; again(0); })
-      .catch(function () { busy = 0; });
+        taken(r);
+      }, function () { ended(); again(0); })
+      .catch(ended);
+  }
+  var flush = safe(function () {
+    tell();
+    var batch = queue().slice(0, BATCH);
+    if (busy) return;
+    if (!batch.length || isOff()) return save([]);
+    if (!w.fetch) return beacon();
+    busy = 1;
+    post(url, JSON.stringify({ batch: batch }), function (r) {
+      done(batch);
+      if (set.debug !== undefined) r.json().then(function (x) { console.info("murmur", r.status, x); }, function () {});
+      if (queue().length) later(0);
+    }, function () { busy = 0; });
   });
   var beacon = safe(function () { // unanswered, so what it sent stays until it is acknowledged; an id counts once
     if (isOff()) return;
@@ -79,10 +107,11 @@
     if (!wait) later(q.length >= BATCH ? 0 : 1000);
   });
   murmur.consent = safe(function (purposes) { // a list, a name, or nothing to withdraw: then what waits is dropped
-    keep("local", "murmur:c", [].concat(purposes || []).join(",") || null);
-    if (!purposes || !purposes.length) save([]);
+    var now = [].concat(purposes || []), gone = (consented() || []).filter(function (p) { return now.indexOf(p) < 0; });
+    keep("local", "murmur:c", now.join(",") || null);
+    if (gone.length) withdraw(gone); else if (!now.length) save([]);
   });
-  murmur.optOut = safe(function () { keep("local", "murmur:off", "1"); keep("session", "murmur:s", null); save([]); });
+  murmur.optOut = safe(function () { keep("local", "murmur:off", "1"); withdraw("all"); });
   murmur.optIn = safe(function () { keep("local", "murmur:off", null); });
   murmur.flush = flush;
   var last;
@@ -90,7 +119,9 @@
     if (last === (last = w.location.pathname)) return;
     murmur(set.page || "page", { path: last });
   });
+  var early = (w.murmur && w.murmur.q) || []; // what the page said before this script came
   w.murmur = murmur;
+  early.forEach(function (said) { (murmur[said[0]] || murmur).apply(null, said[1]); });
   safe(function () {
     if (set.page !== undefined) {
       ["pushState", "replaceState"].forEach(function (name) {
@@ -103,6 +134,6 @@
     w.addEventListener("online", function () { wait = 0; flush(); });
     w.addEventListener("pagehide", beacon);
     d.addEventListener("visibilitychange", function () { if (d.visibilityState === "hidden") beacon(); });
-    if (queue().length) later(500);
+    later(500); // what an earlier page left
   })();
 })(window, document, navigator);

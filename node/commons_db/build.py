@@ -108,7 +108,7 @@ class _Builder:
     state: sqlite3.Connection
     job: Job
     _definitions: dict[str, Definition] = field(default_factory=dict)
-    _layouts: dict[tuple[str, int], int] = field(default_factory=dict)
+    _layouts: dict[str, int] = field(default_factory=dict)
     _next_slot: int = 0
 
     def __post_init__(self) -> None:
@@ -117,8 +117,7 @@ class _Builder:
             if known is not None:  # else this version cannot compute it, and nothing of it counts here
                 self._definitions[digest] = known
         for number, name in self.connection.execute("SELECT layout, name FROM store.layout_names").fetchall():
-            digest, hour = name.split()
-            self._layouts[digest, int(hour)] = number
+            self._layouts[name] = number
         [(last,)] = self.connection.execute("SELECT coalesce(max(slot), 0) FROM store.releases").fetchall()
         self._next_slot = last + 1
 
@@ -193,20 +192,28 @@ class _Builder:
         definition = self._definitions[digest]
         charge = summary.charges[0]
         return (
-            self._next_slot, self._layout(digest, definition, window), definition.metric, digest, period,
+            self._next_slot, self._layout(digest, definition, window, summary), definition.metric, digest, period,
             _instant(window.start_hour), _instant(window.end_hour), author, summary.release.hex(), entry,
             summary.unit, float(summary.sampling), summary.cells, charge.epoch, charge.rho_nano / 1e9,
-            _UNIX + timedelta(seconds=at) if 0 <= at <= _LAST_SECOND else None,
+            _UNIX + timedelta(seconds=at) if 0 <= at <= _LAST_SECOND else None, summary.keys is not None,
         )  # fmt: skip
 
-    def _layout(self, digest: str, definition: Definition, window: Window) -> int:
-        """The number of the layout of this window; only hour windows differ, by their hour of the day."""
+    def _layout(self, digest: str, definition: Definition, window: Window, summary: SummaryData) -> int:
+        """The number of the layout of this window; only hour windows differ, by their hour of the day.
+
+        A release that brings its own keys has a layout of its own.
+        """
         hour = window.start_hour % 24 if window.kind == "hour" else 0
-        number = self._layouts.get((digest, hour))
+        name = f"{digest} {hour}" if summary.keys is None else f"{digest} {summary.release.hex()}"
+        number = self._layouts.get(name)
         if number is None:
-            number = self._layouts[digest, hour] = len(self._layouts) + 1
-            self._insert("store.layout_names", [(number, f"{digest} {hour}")])
-            self._insert("store.layouts", _layout_rows(number, compile_layout(definition, window)))
+            number = self._layouts[name] = len(self._layouts) + 1
+            layout = compile_layout(definition, window)
+            self._insert("store.layout_names", [(number, name)])
+            self._insert(
+                "store.layouts",
+                _layout_rows(number, layout if summary.keys is None else layout.with_keys(summary.keys)),
+            )
         return number
 
     def _read(self, slot: Slot) -> tuple[SummaryData, tuple[int, ...], int]:
@@ -255,7 +262,7 @@ def _layout_rows(number: int, layout: Layout) -> list[tuple[Any, ...]]:
 
 _ARROW: Final = {
     "INTEGER": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string(),
-    "TIMESTAMP": pa.timestamp("us"), "VARCHAR[]": pa.list_(pa.string()),
+    "BOOLEAN": pa.bool_(), "TIMESTAMP": pa.timestamp("us"), "VARCHAR[]": pa.list_(pa.string()),
     "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
 }  # fmt: skip
 

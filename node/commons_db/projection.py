@@ -123,6 +123,12 @@ class Projection:
         if self._changed:
             self._wake.set()
 
+    def follow_charter(self) -> None:
+        """Another charter is trusted, or a definition is known: catalogue, members and slots are written anew."""
+        if self._task is not None and self._stored_key() != self._key():
+            self._needs_rebuild = True
+            self._wake.set()
+
     async def settled(self) -> None:
         """Return once the file is current or has failed; for tests and for a node that ends."""
         while self.state in ("updating", "rebuilding"):

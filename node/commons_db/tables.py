@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 1  # another number: the file is rebuilt
+SCHEMA_VERSION: Final = 2  # another number: the file is rebuilt
 FILE_NAME: Final = "commons.duckdb"
 
 Columns = tuple[tuple[str, str, str], ...]
@@ -27,7 +27,7 @@ _WHO: Final[Columns] = (
 )
 _CELL: Final[Columns] = (
     ("block", "VARCHAR", "stretch of the vector: count, people, …"),
-    ("cell", "INTEGER", "position in the vector"),
+    ("cell", "INTEGER", "position in the vector; of discovered keys null in sums over nodes"),
     ("key", "MAP(VARCHAR, VARCHAR)", "label by dimension: key['country']"),
 )
 
@@ -49,7 +49,7 @@ TABLES: Final[dict[str, Columns]] = {
         ("lower", "DOUBLE", "estimate - 1.96 sigma; /v1/insights gives the exact interval"),
         ("upper", "DOUBLE", "estimate + 1.96 sigma"),
         ("sigma", "DOUBLE", "standard deviation of the noise of the sum"),
-        ("nodes", "BIGINT", "how many nodes it sums"),
+        ("nodes", "BIGINT", "how many nodes it sums; of discovered keys, those that name the key"),
     ),
     "releases": (
         *_SLOT,
@@ -100,7 +100,7 @@ CREATE TABLE store.layout_names (layout INTEGER, name VARCHAR);
 CREATE TABLE store.cells (slot INTEGER, cell INTEGER, units BIGINT);
 CREATE TABLE store.releases (slot INTEGER, layout INTEGER, metric VARCHAR, definition VARCHAR, period VARCHAR,
     starts TIMESTAMP, ends TIMESTAMP, node VARCHAR, release VARCHAR, entry VARCHAR, person_key VARCHAR,
-    sampling DOUBLE, cells INTEGER, epoch VARCHAR, rho DOUBLE, signed_at TIMESTAMP);
+    sampling DOUBLE, cells INTEGER, epoch VARCHAR, rho DOUBLE, signed_at TIMESTAMP, keyed BOOLEAN);
 CREATE TABLE store.abstentions (metric VARCHAR, definition VARCHAR, period VARCHAR, starts TIMESTAMP, ends TIMESTAMP,
     node VARCHAR, reason VARCHAR);
 CREATE TABLE store.members (place INTEGER, node VARCHAR, name VARCHAR, organisation VARCHAR, counts_from TIMESTAMP);
@@ -129,7 +129,14 @@ CREATE VIEW insights AS
         l.sigma * sqrt(s.nodes) AS sigma, s.nodes
     FROM (SELECT r.metric, r.definition, r.period, r.starts, r.ends, r.layout, c.cell, sum(c.units) AS units,
             count(*) AS nodes
-        FROM store.cells c JOIN store.releases r USING (slot) GROUP BY ALL) s
-        JOIN store.layouts l ON l.layout = s.layout AND l.cell = s.cell;
+        FROM store.cells c JOIN store.releases r USING (slot) WHERE NOT r.keyed GROUP BY ALL) s
+        JOIN store.layouts l ON l.layout = s.layout AND l.cell = s.cell
+    UNION ALL
+    SELECT metric, definition, period, starts, ends, block, NULL, key, estimate, estimate - 1.959963985 * sigma,
+        estimate + 1.959963985 * sigma, sigma, nodes
+    FROM (SELECT r.metric, r.definition, r.period, r.starts, r.ends, l.block, l.key,
+            sum(c.units * l.quantum) AS estimate, sqrt(sum(l.sigma * l.sigma)) AS sigma, count(*) AS nodes
+        FROM store.cells c JOIN store.releases r USING (slot)
+            JOIN store.layouts l ON l.layout = r.layout AND l.cell = c.cell WHERE r.keyed GROUP BY ALL);
 """
 """Everything a new file holds before its first row."""

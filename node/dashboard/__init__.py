@@ -33,6 +33,8 @@ PAGES: Final[dict[str, str]] = {
     "/releases": "Releases",
 }
 PUBLIC_PAGES: Final[dict[str, str]] = {"/privacy": "Privacy"}
+OPERATOR_PAGES: Final[dict[str, str]] = {"/ingest": "Ingest", "/admin": "Admin"}
+STATIC: Final = "/static/"
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -85,12 +87,15 @@ def load_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
 
 
 class Dashboard:
-    """The handlers of the pages: all of them where questions are answered, the public ones elsewhere."""
+    """The handlers of the pages: all where questions are answered, the public ones and the operator's elsewhere."""
 
     def __init__(self) -> None:
         self._files = load_files()
         frame = self._files[SHELL].body.decode()
-        self._pages = {path: _page(frame, title) for path, title in {**PAGES, **PUBLIC_PAGES}.items()}
+        self._pages = {path: _page(frame, title, "") for path, title in {**PAGES, **PUBLIC_PAGES}.items()}
+        self._operator_pages = {
+            path: _page(frame, title, "operator") for path, title in {**PAGES, **OPERATOR_PAGES}.items()
+        }
 
     def routes(self) -> list[web.RouteDef]:
         """Every page but the public ones, and the files of all."""
@@ -100,8 +105,15 @@ class Dashboard:
         """The pages that anybody may read, without their files."""
         return [web.get(path, self.page) for path in PUBLIC_PAGES]
 
+    def operator_routes(self) -> list[web.RouteDef]:
+        """Every page and the operator's own, with their files, for the admin port. They hold no figure themselves."""
+        return [*(web.get(path, self.operator_page) for path in self._operator_pages), *self.file_routes()]
+
     def file_routes(self) -> list[web.RouteDef]:
         return [web.get("/static/{name:.+}", self.static)]
+
+    async def operator_page(self, request: web.Request) -> web.Response:
+        return _served(request, self._operator_pages[request.path])
 
     async def page(self, request: web.Request) -> web.Response:
         return _served(request, self._pages[request.path])
@@ -113,9 +125,9 @@ class Dashboard:
         return _served(request, found)
 
 
-def _page(frame: str, title: str) -> StaticFile:
-    """The frame with a title; nothing else differs between pages."""
-    return _file(frame.replace("{title}", html.escape(title)).encode(), "text/html")
+def _page(frame: str, title: str, plane: str) -> StaticFile:
+    """The frame with a title and the plane it is served on; nothing else differs between pages."""
+    return _file(frame.replace("{title}", html.escape(title)).replace("{plane}", plane).encode(), "text/html")
 
 
 def _file(body: bytes, content_type: str) -> StaticFile:

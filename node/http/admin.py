@@ -5,7 +5,7 @@ Exact figures live here and nowhere else (DESIGN 5). Each handler is a thin shel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,9 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from node.dashboard import STATIC
 from node.errors import RejectedInput
+from node.http.documents import answered, asked
 from node.http.problems import problem_middleware
 from node.recent import Recent
 from node.state.tokens import Token, TokenBook
@@ -31,8 +33,17 @@ class NodePort(Protocol):
     def mesh_bytes(self) -> Mapping[str, Any]: ...
     def budget(self) -> Mapping[str, Any]: ...
     def finish_backfill(self, through: date) -> Mapping[str, Any]: ...
-    def create_token(self, kind: str, scopes: list[str], label: str, origins: list[str]) -> tuple[str, Token]: ...
-    def apply_plan(self) -> Mapping[str, Any]: ...
+    def create_token(
+        self,
+        kind: str,
+        scopes: list[str],
+        label: str,
+        origins: list[str],
+        life_s: int | None = None,
+        *,
+        is_dry_run: bool = False,
+    ) -> tuple[str, Token]: ...
+    def apply_plan(self, *, is_dry_run: bool = False) -> Mapping[str, Any]: ...
     def revoke_token(self, token_id: str) -> Token: ...
 
 
@@ -41,6 +52,7 @@ class _NewToken(msgspec.Struct, forbid_unknown_fields=True):
     scopes: list[str] = []
     label: str = ""
     origins: list[str] = []
+    life_s: int | None = None
 
 
 class _Finish(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,37 +60,47 @@ class _Finish(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def make_admin_app(
-    node: NodePort, further_routes: list[web.RouteDef] | None = None, gate: Callable[[web.Request], None] | None = None
+    node: NodePort,
+    further_routes: list[web.RouteDef] | None = None,
+    gate: Callable[[web.Request], None] | None = None,
+    open_paths: Collection[str] = (),
 ) -> web.Application:
     """The application of the operator plane.
 
     Args:
         further_routes: What else is served there; research reads among it.
         gate: Lets a request pass or raises; None where the listener itself keeps strangers out (the socket).
+        open_paths: What the gate lets everybody read: the pages, which hold no figure before a key is given.
     """
 
     async def status(_request: web.Request) -> web.Response:
-        return _json(200, {"schema": "murmur.status/1", **node.status()})
+        return answered({"schema": "murmur.status/1", **node.status()})
 
     async def mesh(_request: web.Request) -> web.Response:
-        return _json(200, {"schema": "murmur.mesh/1", **node.mesh_bytes()})
+        return answered({"schema": "murmur.mesh/1", **node.mesh_bytes()})
 
     async def ledger(_request: web.Request) -> web.Response:
-        return _json(200, {"schema": "murmur.ledger/1", **node.budget()})
+        return answered({"schema": "murmur.ledger/1", **node.budget()})
 
     async def list_tokens(_request: web.Request) -> web.Response:
-        return _json(200, {"schema": "murmur.tokens/1", "tokens": [_public(token) for token in node.tokens.list()]})
+        rows = [{**_public(token), "is_expired": node.tokens.is_over(token)} for token in node.tokens.list()]
+        return answered({"schema": "murmur.tokens/1", "tokens": rows})
 
     async def create_token(request: web.Request) -> web.Response:
-        wanted = await _body(request, _NewToken)
-        secret, token = node.create_token(wanted.kind, wanted.scopes, wanted.label, wanted.origins)
-        return _json(201, {"schema": "murmur.token/1", "token": secret, **_public(token)})
+        wanted = await asked(request, _NewToken, "See specs/api/openapi.yaml for the shape")
+        is_dry_run = request.query.get("dry_run") == "1"
+        secret, token = node.create_token(
+            wanted.kind, wanted.scopes, wanted.label, wanted.origins, wanted.life_s, is_dry_run=is_dry_run
+        )
+        if is_dry_run:
+            return answered({"schema": "murmur.token/1", **_public(token), "id": None})
+        return answered({"schema": "murmur.token/1", "token": secret, **_public(token)}, 201)
 
     async def revoke_token(request: web.Request) -> web.Response:
-        return _json(200, {"schema": "murmur.token/1", **_public(node.revoke_token(request.match_info["id"]))})
+        return answered({"schema": "murmur.token/1", **_public(node.revoke_token(request.match_info["id"]))})
 
     async def finish_backfill(request: web.Request) -> web.Response:
-        wanted = await _body(request, _Finish)
+        wanted = await asked(request, _Finish, "See specs/api/openapi.yaml for the shape")
         try:
             through = date.fromisoformat(wanted.through)
         except ValueError as error:
@@ -88,17 +110,19 @@ def make_admin_app(
                 why=f'"{wanted.through[:40]}" is not a day',
                 fix="Give a day such as 2026-11-18",
             ) from error
-        return _json(202, {"schema": "murmur.backfill/1", **node.finish_backfill(through)})
+        return answered({"schema": "murmur.backfill/1", **node.finish_backfill(through)}, 202)
 
-    async def apply_plan(_request: web.Request) -> web.Response:
-        return _json(200, {"schema": "murmur.plan/1", **node.apply_plan()})
+    async def apply_plan(request: web.Request) -> web.Response:
+        is_dry_run = request.query.get("dry_run") == "1"
+        return answered({"schema": "murmur.plan/1", **node.apply_plan(is_dry_run=is_dry_run)})
 
     async def recent(request: web.Request) -> web.Response:
         after = request.query.get("after", "0")
         number = int(after) if after.isascii() and after.isdigit() else 0
-        return _json(200, {"schema": "murmur.recent/1", "requests": node.recent.after(number)})
+        found = {"requests": node.recent.after(number), "unusual": node.recent.unusual()}
+        return answered({"schema": "murmur.recent/1", **found})
 
-    app = web.Application(middlewares=[problem_middleware, *([_gated(gate)] if gate is not None else [])])
+    app = web.Application(middlewares=[problem_middleware, *([_gated(gate, open_paths)] if gate is not None else [])])
     app.router.add_get("/v1/ingest/recent", recent)
     app.router.add_post("/v1/admin/plan", apply_plan)
     app.router.add_get("/v1/admin/status", status)
@@ -123,10 +147,12 @@ def admin_gate(tokens: TokenBook) -> Callable[[web.Request], None]:
     return gate
 
 
-def _gated(gate: Callable[[web.Request], None]) -> Middleware:
+def _gated(gate: Callable[[web.Request], None], open_paths: Collection[str]) -> Middleware:
     @web.middleware
     async def gated(request: web.Request, handler: Handler) -> web.StreamResponse:
-        gate(request)  # before routing shows: a stranger learns nothing of the paths
+        is_page = request.path in open_paths or (open_paths and request.path.startswith(STATIC))
+        if not (is_page and request.method == "GET"):
+            gate(request)  # before routing shows: a stranger learns nothing of the paths
         return await handler(request)
 
     return gated
@@ -141,21 +167,5 @@ def _public(token: Token) -> dict[str, Any]:
         "origins": list(token.origins),
         "created_at": token.created_at_s,
         "revoked_at": token.revoked_at_s,
+        "expires_at": token.expires_at_s,
     }
-
-
-async def _body(request: web.Request, shape: type[Shape]) -> Shape:
-    raw = await request.read()
-    try:
-        return msgspec.json.decode(raw, type=shape)
-    except msgspec.MsgspecError as error:
-        raise RejectedInput(
-            code="malformed_body",
-            what="The request is refused",
-            why=f"Its body is not what this path takes: {error}",
-            fix="See specs/api/openapi.yaml for the shape",
-        ) from error
-
-
-def _json(status: int, document: Mapping[str, Any]) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")

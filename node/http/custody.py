@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from node.audit import Audit
 from node.custody import KEPT, Custody
 from node.errors import RejectedInput
+from node.http.documents import answered
 from node.state.tokens import TokenBook
 
 
@@ -22,6 +24,7 @@ class _Persons(msgspec.Struct, forbid_unknown_fields=True):
     ids: list[str]
     kind: str = "user"
     dry_run: bool = False
+    keep_out: bool = False
 
 
 def admin_custody_routes(custody: Custody) -> list[web.RouteDef]:
@@ -29,18 +32,18 @@ def admin_custody_routes(custody: Custody) -> list[web.RouteDef]:
 
     def answering(schema: str, call: Callable[[], dict[str, Any]]) -> Callable[[web.Request], Any]:
         async def answer(_request: web.Request) -> web.Response:
-            return _json({"schema": schema, **await asyncio.to_thread(call)})
+            return answered({"schema": schema, **await asyncio.to_thread(call)})
 
         return answer
 
     async def forget(request: web.Request) -> web.Response:
-        asked = await _asked(request)
-        told = await asyncio.to_thread(custody.forget, asked.kind, asked.ids, is_dry_run=asked.dry_run)
-        return _json({"schema": "murmur.forget/1", **told})
+        wanted = await _asked(request)
+        told = await asyncio.to_thread(_forgotten, custody, wanted)
+        return answered({"schema": "murmur.forget/1", **told})
 
     async def export(request: web.Request) -> web.Response:
-        asked = await _asked(request)
-        body = await asyncio.to_thread(lambda: _lines(custody.export(asked.kind, asked.ids)))
+        wanted = await _asked(request)
+        body = await asyncio.to_thread(lambda: _lines(custody.export(wanted.kind, wanted.ids)))
         return web.Response(body=body, content_type="application/x-ndjson")
 
     return [
@@ -52,17 +55,26 @@ def admin_custody_routes(custody: Custody) -> list[web.RouteDef]:
     ]
 
 
-def person_routes(custody: Custody, tokens: TokenBook) -> list[web.RouteDef]:
+def person_routes(custody: Custody, tokens: TokenBook, audit: Audit) -> list[web.RouteDef]:
     """`DELETE /v1/person` for listeners that strangers can reach."""
 
     async def forget(request: web.Request) -> web.Response:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        tokens.check(secret.strip() if scheme.lower() == "bearer" else None, "admin", "admin")
-        asked = await _asked(request)
-        await asyncio.to_thread(custody.forget, asked.kind, asked.ids, is_dry_run=asked.dry_run)
-        return _json({"schema": "murmur.forgotten/1", "is_dry_run": asked.dry_run, "kept": KEPT})
+        token = tokens.check(secret.strip() if scheme.lower() == "bearer" else None, "admin", "admin")
+        wanted = await _asked(request)
+
+        def recorded() -> None:
+            with audit.around(f"key:{token.id}", "DELETE /v1/person"):
+                _forgotten(custody, wanted)
+
+        await asyncio.to_thread(recorded)
+        return answered({"schema": "murmur.forgotten/1", "is_dry_run": wanted.dry_run, "kept": KEPT})
 
     return [web.delete("/v1/person", forget)]
+
+
+def _forgotten(custody: Custody, asked: _Persons) -> dict[str, Any]:
+    return custody.forget(asked.kind, asked.ids, is_dry_run=asked.dry_run, keeps_out=asked.keep_out)
 
 
 async def _asked(request: web.Request) -> _Persons:
@@ -79,7 +91,3 @@ async def _asked(request: web.Request) -> _Persons:
 
 def _lines(events: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(msgspec.json.encode(event) + b"\n" for event in events)
-
-
-def _json(document: dict[str, Any]) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), content_type="application/json")

@@ -53,8 +53,9 @@ class Envelope:
         body = forms.written_rows(names, rows, form, {"murmur": canonical_json(about).decode()})
         headers = {}
         if form in ("csv", "ndjson"):
-            path = request.path if request.path.endswith(f".{form}") else f"{request.path}.{form}"
-            query = f"?{request.query_string}" if request.query_string else ""
+            asked = request.rel_url  # raw: what is encoded in the question stays encoded in a header
+            path = asked.raw_path if asked.raw_path.endswith(f".{form}") else f"{asked.raw_path}.{form}"
+            query = f"?{asked.raw_query_string}" if asked.raw_query_string else ""
             headers["Link"] = f'<{path}.meta.json{query}>; rel="describedby"; type="application/json"'
         return tagged(request, body, forms.CONTENT_TYPES[form], headers)
 

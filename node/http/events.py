@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, Protocol
 
 import msgspec
@@ -25,8 +26,8 @@ from node.http.forms import plausible, segment
 from node.http.forms.body import MAX_BODY_BYTES
 from node.http.inflate import inflate
 from node.http.limits import Allowance, Limits, SlowDown
-from node.http.origin import Origins
-from node.http.problems import internal_problem, problem
+from node.http.origin import Asked, Origins
+from node.http.problems import internal_problem, problem, refusal
 from node.idempotency import IdempotencyMemory
 from node.ingest import IntakePlan, Submission
 from node.receipt import Receipt
@@ -39,9 +40,26 @@ BODY_TIMEOUT_S: Final = 30.0  # for the whole body: a slow sender holds a connec
 MAX_IDEMPOTENCY_KEY: Final = 200  # characters
 PREFLIGHT_S: Final = 600  # how long a browser may keep the answer to a preflight
 
-_JSON_TYPES: Final = frozenset({"application/json", "text/plain"})  # text/plain is what sendBeacon sends
+_JSON_TYPES: Final = frozenset({"", "application/json", "text/plain"})  # text/plain is what sendBeacon sends
 _NDJSON_TYPES: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+_NO_SIGNALS: Final = Signals()
 _EXPOSED: Final = "Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+
+
+# What the door hands over and is told: a request whose body is whole; a response, or the JSON of a 202.
+Tell = Callable[[web.Response | bytes], None]
+Take = Callable[[Asked, bytes, Tell], None]
+ReadBody = Callable[[], Awaitable[bytes]]
+
+# Who reads the bodies of each path; None: they are of the forms of /v1/events.
+AT_THE_DOOR: Final[Mapping[str, BodyReader | None]] = {
+    "/v1/events": None,
+    "/v1/track": segment.read_track,
+    "/v1/page": segment.read_page,
+    "/v1/batch": segment.read_batch,
+    "/v1/identify": segment.read_identify,
+    "/api/event": plausible.read,
+}
 
 
 class KnownKey(Protocol):
@@ -65,8 +83,9 @@ class Keys(Protocol):
 class Intake(Protocol):
     """The queue behind the door."""
 
-    plan: IntakePlan
-
+    @property
+    def plan(self) -> IntakePlan: ...
+    def offer(self, submission: Submission, tell: Callable[[Receipt | NodeError], None]) -> None: ...
     async def submit(self, submission: Submission) -> Receipt: ...
 
 
@@ -106,7 +125,12 @@ class EventsEndpoint:
         self._recent = recent or Recent()
         self._memory = IdempotencyMemory(clock, rng)
         self._origins = origins or Origins(OriginConfig())
-        self.limits = Limits(rates or Rates(), clock.monotonic_s, rng)
+        self.limits = Limits(rates or Rates(), clock.monotonic_s, rng, self._note_unusual)
+        self._inflating = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()  # kept from the garbage collector until they are done
+
+    def _note_unusual(self, key_id: str, what: str, requests: int) -> None:
+        self._recent.add_unusual(self._clock.now_ms(), key_id, what, requests)
 
     def routes(self) -> list[web.RouteDef]:
         found = [
@@ -118,6 +142,10 @@ class EventsEndpoint:
             web.post("/api/event", self._handler(plausible.read)),
         ]
         return [*found, *(web.options(route.path, self.preflight) for route in found)]
+
+    def at_the_door(self) -> dict[str, Take]:
+        """For each path, what answers a POST whose body is whole already (`node.http.door`); equal to the routes."""
+        return {path: self._taker(path, reader) for path, reader in AT_THE_DOOR.items()}
 
     async def preflight(self, request: web.Request) -> web.Response:
         """What a browser asks before it sends headers of its own: only origins of browser keys may."""
@@ -137,21 +165,87 @@ class EventsEndpoint:
 
     def _handler(self, reader: BodyReader | None) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def post(request: web.Request) -> web.Response:
-            return await self._post(request, reader)
+            return await self._post(request, reader, lambda: read_body(request))
 
         return post
 
-    async def _post(self, request: web.Request, reader: BodyReader | None) -> web.Response:
+    def _taker(self, path: str, reader: BodyReader | None) -> Take:
+        def take(request: Asked, body: bytes, tell: Tell) -> None:
+            self._take_whole(path, request, body, reader, tell)
+
+        return take
+
+    def _take_whole(self, path: str, request: Asked, body: bytes, reader: BodyReader | None, tell: Tell) -> None:
+        """As `_post`, for a body that is here; without a task where nothing has to be waited for but the receipt."""
+
+        async def whole() -> bytes:
+            return body
+
+        async def slowly() -> None:
+            try:
+                response = await self._post(request, reader, whole)
+            except Exception as error:
+                response = refusal(error, path)
+            tell(response)
+
+        try:
+            key = self._keys.find(_secret(request), "write")
+            if key.origins or "Idempotency-Key" in request.headers or _is_gzip(request):
+                self._tasks.add(task := asyncio.get_running_loop().create_task(slowly()))
+                task.add_done_callback(self._tasks.discard)
+                return
+            self._admit(request, key)
+            try:
+                submission = self._submission(request, key, body, reader, None)
+                self._intake.offer(submission, lambda outcome: tell(self._told(key, outcome, path)))
+            except NodeError as refused:
+                self._recent.add(self._clock.now_ms(), key.id, refused.code)
+                raise
+        except Exception as error:
+            tell(refusal(error, path))
+
+    def _told(self, key: KnownKey, outcome: Receipt | NodeError, path: str) -> web.Response | bytes:
+        """The answer to a server key without an Idempotency-Key; bytes: the JSON of a 202."""
+        if isinstance(outcome, NodeError):
+            self._recent.add(self._clock.now_ms(), key.id, outcome.code)
+            return refusal(outcome, path)
+        self._recent.add(self._clock.now_ms(), key.id, outcome)
+        return _answer(outcome) if outcome.is_refusal else _json_of(outcome)
+
+    async def _post(self, request: Asked, reader: BodyReader | None, read: ReadBody) -> web.Response:
         """Answer 202 or 422 with a receipt; raises a NodeError for every other refusal (node/http/problems.py)."""
         key = self._keys.find(_secret(request), "write")
         if key.origins:
-            return await self._from_browser(request, key, reader)
+            return await self._from_browser(
+                request, key, lambda address: self._public(request, key, reader, read, address)
+            )
+        self._admit(request, key)
+        return _answer(await self._take(request, key, reader, read, None))
+
+    def _admit(self, request: Asked, key: KnownKey) -> None:
+        """Let a request with a server key pass, or raise."""
         if request.query_string and "key" in request.query:
             raise _key_in_address()
         self.limits.take(key.id, is_browser=False, address=None)
-        return _answer(await self._take(request, key, reader, None))
 
-    async def _from_browser(self, request: web.Request, key: KnownKey, reader: BodyReader | None) -> web.Response:
+    async def guarded(
+        self, request: web.Request, act: Callable[[KnownKey, str | None], Awaitable[web.Response]]
+    ) -> web.Response:
+        """Answer what `act` makes of the request's key and the browser's address, behind the same door as events."""
+        key = self._keys.find(_secret(request), "write")
+        if key.origins:
+            return await self._from_browser(request, key, lambda address: act(key, address))
+        self._admit(request, key)
+        return await act(key, None)
+
+    async def _public(
+        self, request: Asked, key: KnownKey, reader: BodyReader | None, read: ReadBody, address: str | None
+    ) -> web.Response:
+        return _answer((await self._take(request, key, reader, read, address)).as_public())
+
+    async def _from_browser(
+        self, request: Asked, key: KnownKey, act: Callable[[str | None], Awaitable[web.Response]]
+    ) -> web.Response:
         """As `_post`, for a browser key: every answer, refusals too, can be read by the page that asked."""
         origin = request.headers.get("Origin", "")
         if origin not in key.origins:
@@ -165,7 +259,7 @@ class EventsEndpoint:
         try:
             address = self._origins.address(request)
             allowance = self.limits.take(key.id, is_browser=True, address=address)
-            response = _answer(await self._take(request, key, reader, address))
+            response = await act(address)
         except SlowDown as refused:
             allowance = refused.allowance
             response = problem(refused)
@@ -186,10 +280,10 @@ class EventsEndpoint:
         return response
 
     async def _take(
-        self, request: web.Request, key: KnownKey, reader: BodyReader | None, address: str | None
+        self, request: Asked, key: KnownKey, reader: BodyReader | None, read: ReadBody, address: str | None
     ) -> Receipt:
         try:
-            receipt = await self._submit(request, key, reader, address)
+            receipt = await self._submit(request, key, reader, read, address)
         except NodeError as refused:
             self._recent.add(self._clock.now_ms(), key.id, refused.code)
             raise
@@ -197,22 +291,16 @@ class EventsEndpoint:
         return receipt
 
     async def _submit(
-        self, request: web.Request, key: KnownKey, reader: BodyReader | None, address: str | None
+        self, request: Asked, key: KnownKey, reader: BodyReader | None, read: ReadBody, address: str | None
     ) -> Receipt:
         idempotency_key = _idempotency_key(request)
-        is_ndjson, is_gzip = _is_ndjson(request), _is_gzip(request)
-        body = await _read_body(request)
-        submission = Submission(
-            is_ndjson=is_ndjson,
-            body=inflate(body, MAX_BODY_BYTES) if is_gzip else body,
-            signals=_signals(request),
-            idempotency_key=idempotency_key,
-            is_backfill="backfill" in key.scopes,
-            address=self._origins.person(request, address) if key.origins and self._intake.plan.needs_address else None,
-            country=self._origins.country(request, address) if key.origins else None,
-            reader=reader,
-            received_s=self._clock.now_ms() / 1000,
-        )
+        _is_ndjson(request)  # refused before the body is waited for
+        is_gzip = _is_gzip(request)
+        body = await read()
+        if is_gzip:  # up to some milliseconds, so not in the loop; one at a time, so that threads do not crowd it out
+            async with self._inflating:
+                body = await asyncio.to_thread(inflate, body, MAX_BODY_BYTES)
+        submission = self._submission(request, key, body, reader, address)
         if idempotency_key is None:
             return await self._intake.submit(submission)
         receipt, is_repeat = await self._memory.once(
@@ -220,15 +308,35 @@ class EventsEndpoint:
         )
         return receipt.as_repeat() if is_repeat and not key.origins else receipt
 
+    def _submission(
+        self, request: Asked, key: KnownKey, body: bytes, reader: BodyReader | None, address: str | None
+    ) -> Submission:
+        return Submission(
+            body=body,
+            is_ndjson=_is_ndjson(request),
+            signals=_signals(request),
+            idempotency_key=_idempotency_key(request),
+            is_backfill="backfill" in key.scopes,
+            address=self._origins.person(request, address) if key.origins and self._intake.plan.needs_address else None,
+            country=self._origins.country(request, address) if key.origins else None,
+            reader=reader,
+            received_s=self._clock.now_ms() / 1000,
+        )
+
 
 def _answer(receipt: Receipt) -> web.Response:
-    members = receipt.as_json()
     if receipt.is_refusal:
-        return problem(_nothing_in_order(), members)
-    return web.Response(status=202, body=msgspec.json.encode(members), content_type="application/json")
+        return problem(_nothing_in_order(), receipt.as_json())
+    return web.Response(status=202, body=_json_of(receipt), content_type="application/json")
 
 
-def _secret(request: web.Request) -> str | None:
+def _json_of(receipt: Receipt) -> bytes:
+    if receipt.filtered or receipt.rejected or receipt.not_idempotent:
+        return msgspec.json.encode(receipt.as_json())
+    return b'{"accepted":%d,"filtered":{},"rejected":[]}' % receipt.accepted
+
+
+def _secret(request: Asked) -> str | None:
     """The key: a bearer token, the user of basic authentication (Segment's way), or `?key=`."""
     header = request.headers.get("Authorization")
     if header is None:
@@ -254,7 +362,7 @@ def _key_in_address() -> BadRequest:
     )
 
 
-def _idempotency_key(request: web.Request) -> str | None:
+def _idempotency_key(request: Asked) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None or (0 < len(key) <= MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable()):
         return key
@@ -266,11 +374,11 @@ def _idempotency_key(request: web.Request) -> str | None:
     )
 
 
-def _is_ndjson(request: web.Request) -> bool:
-    kind = request.content_type
+def _is_ndjson(request: Asked) -> bool:
+    kind = _media_type(request.headers.get("Content-Type", ""))
     if kind in _NDJSON_TYPES:
         return True
-    if kind in _JSON_TYPES or "Content-Type" not in request.headers:
+    if kind in _JSON_TYPES:
         return False
     raise BadRequest(
         status=415,
@@ -280,7 +388,12 @@ def _is_ndjson(request: web.Request) -> bool:
     )
 
 
-def _is_gzip(request: web.Request) -> bool:
+@lru_cache(maxsize=64)
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
+
+
+def _is_gzip(request: Asked) -> bool:
     encoding = request.headers.get("Content-Encoding")
     if encoding is None or (named := encoding.strip().lower()) in ("", "identity"):
         return False
@@ -294,7 +407,7 @@ def _is_gzip(request: web.Request) -> bool:
     )
 
 
-async def _read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request) -> bytes:
     """The body, never more of it in memory than allowed."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise _too_large()
@@ -322,12 +435,14 @@ async def _read_body(request: web.Request) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _signals(request: web.Request) -> Signals:
+def _signals(request: Asked) -> Signals:
     """`Sec-GPC: 1` and `DNT: 1`; any other value says nothing, and of several headers one is enough."""
     headers = request.headers
+    if "Sec-GPC" not in headers and "DNT" not in headers:
+        return _NO_SIGNALS
     return Signals(
-        gpc="Sec-GPC" in headers and any(value.strip() == "1" for value in headers.getall("Sec-GPC")),
-        dnt="DNT" in headers and any(value.strip() == "1" for value in headers.getall("DNT")),
+        gpc=any(value.strip() == "1" for value in headers.getall("Sec-GPC", ())),
+        dnt=any(value.strip() == "1" for value in headers.getall("DNT", ())),
     )
 
 

@@ -6,7 +6,7 @@ The record is the body that the node's id is the hash of; a key that differs fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -18,8 +18,8 @@ from protocol.objects import INCEPTION, parse_object
 
 
 def key_routes(
-    inceptions: Mapping[NodeId, bytes],
-    authors: Sequence[NodeId],
+    record_of: Callable[[NodeId], bytes | None],
+    authors: Callable[[], Sequence[NodeId]],
     key_of: Callable[[NodeId], bytes | None],
     envelope: Envelope,
     gate: ReadGate,
@@ -27,8 +27,8 @@ def key_routes(
     """The one route.
 
     Args:
-        inceptions: Signed birth records by node id.
-        authors: Members, in charter order.
+        record_of: A member's signed birth record; None while unknown.
+        authors: Gives everybody a charter named, in order.
         key_of: The signing key in force; None while unknown.
         envelope: Writes the answer.
         gate: Who may read.
@@ -37,8 +37,8 @@ def key_routes(
     async def keys(request: web.Request) -> web.Response:
         gate(request)
         rows: list[Json] = []
-        for node in authors:
-            key, record = key_of(node), inceptions.get(node)
+        for node in authors():
+            key, record = key_of(node), record_of(node)
             if key is not None and record is not None:
                 body = parse_object(record, INCEPTION).body
                 rows.append({"node": node.hex(), "inception": body.hex(), "signing_key": key.hex()})

@@ -4,7 +4,8 @@
   address behind them has a small bucket of its own.
 - An address is held as a keyed hash for an hour at most; the hash key is random, in memory only, and changes hourly.
   At most MAX_ADDRESSES are held; beyond that the one seen longest ago is forgotten.
-- A key that sends far more than its habit is told of once an hour (`ingest.unusual`), by its id alone.
+- A key, or an address, that sends far more than its habit is told of once an hour (`ingest.unusual`): the key by its
+  id, an address by the key it used. An address without a habit yet is held against what addresses here usually send.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from node.senders import Rates
 
 log = structlog.get_logger()
 
-MAX_ADDRESSES: Final = 100_000  # some 20 MB
+MAX_ADDRESSES: Final = 100_000  # some 40 MB
 _HASH_KEY_S: Final = 3600.0
 _HABIT_S: Final = 60.0
 _UNUSUAL_FACTOR: Final = 10
-_UNUSUAL_LEAST: Final = 600  # requests a minute; below this nothing is unusual
+_UNUSUAL_LEAST: Final = 600  # requests a minute of a key; below this nothing is unusual
+_UNUSUAL_LEAST_OF_ADDRESS: Final = 120
+_FIRST_MINUTES: Final = 20  # minutes of addresses to see before one without a habit is held against the others'
+
+Unusual = Callable[[str, str, int], None]  # told: key id, "key" or "address", requests a minute
 
 
 class SlowDown(RejectedInput):
@@ -84,26 +89,62 @@ class _Bucket:
 
 @dataclass(slots=True)
 class _Habit:
-    """Requests a minute, smoothed over some twenty minutes."""
+    """Requests a minute, smoothed over some twenty minutes. `least`: no fewer are unusual."""
 
     since_s: float
+    least: int
     count: int = 0
     usual: float = 0.0
     told_s: float = -math.inf
 
-    def take(self, now_s: float) -> bool:
-        """Count one; true when the minute that ended was far above the habit and that was not said lately."""
+    def take(self, now_s: float, others: _Typical | None = None) -> int | None:
+        """Count one. The minute's requests when it ended far above the habit and that was not said lately.
+
+        A minute may also end early: once it is far above the habit, nobody waits for its end.
+        """
         self.count += 1
-        if now_s - self.since_s < _HABIT_S:
-            return False
-        rate = self.count * _HABIT_S / (now_s - self.since_s)
-        is_unusual = self.usual > 0 and rate > max(_UNUSUAL_LEAST, _UNUSUAL_FACTOR * self.usual)
-        self.usual = rate if not self.usual else 0.95 * self.usual + 0.05 * rate
-        self.since_s, self.count = now_s, 0
-        if not is_unusual or now_s - self.told_s < _HASH_KEY_S:
-            return False
-        self.told_s = now_s
-        return True
+        passed_s = now_s - self.since_s
+        usual = self.usual or (others.usual if others is not None else 0.0)
+        is_unusual = usual > 0 and self.count > max(self.least, _UNUSUAL_FACTOR * usual) * max(1.0, passed_s / _HABIT_S)
+        found = None
+        if is_unusual and now_s - self.told_s >= _HASH_KEY_S:
+            self.told_s = now_s
+            found = self.count
+        if passed_s >= _HABIT_S:
+            rate = self.count * _HABIT_S / passed_s
+            self.usual = rate if not self.usual else 0.95 * self.usual + 0.05 * rate
+            self.since_s, self.count = now_s, 0
+            if others is not None:
+                others.add(rate)
+        return found
+
+
+@dataclass(slots=True)
+class _Typical:
+    """What addresses here send in a minute, smoothed over some hundred of their minutes."""
+
+    minutes: int = 0
+    mean: float = 0.0
+
+    @property
+    def usual(self) -> float:
+        """Requests a minute; 0 while too little was seen."""
+        return self.mean if self.minutes >= _FIRST_MINUTES else 0.0
+
+    def add(self, rate: float) -> None:
+        self.minutes += 1
+        weight = max(0.01, 1 / self.minutes)
+        self.mean = (1 - weight) * self.mean + weight * rate
+
+
+class _Address:
+    """One address, known by its hash alone."""
+
+    __slots__ = ("bucket", "habit")
+
+    def __init__(self, rate: float, now_s: float) -> None:
+        self.bucket = _Bucket(rate, now_s)
+        self.habit = _Habit(now_s, _UNUSUAL_LEAST_OF_ADDRESS)
 
 
 class Limits:
@@ -113,17 +154,25 @@ class Limits:
         rates: What the buckets let pass.
         monotonic_s: Seconds of a clock that never goes back.
         rng: Random bytes, for the hash key of addresses.
+        unusual: Told of who sends far more than its habit.
     """
 
-    def __init__(self, rates: Rates, monotonic_s: Callable[[], float], rng: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        rates: Rates,
+        monotonic_s: Callable[[], float],
+        rng: Callable[[int], bytes],
+        unusual: Unusual = lambda _key, _what, _count: None,
+    ) -> None:
         self._rates = rates
         self._monotonic_s = monotonic_s
         self._rng = rng
         self._keys: dict[str, _Bucket] = {}
         self._habits: dict[str, _Habit] = {}
-        self._addresses: OrderedDict[bytes, _Bucket] = OrderedDict()  # least lately seen first
+        self._unusual = unusual
+        self._addresses: OrderedDict[bytes, _Address] = OrderedDict()  # least lately seen first
+        self._typical = _Typical()
         self._hash_key, self._hash_key_until_s = rng(32), monotonic_s() + _HASH_KEY_S
-        self.unusual_keys: set[str] = set()
 
     def take(self, key_id: str, *, is_browser: bool, address: str | None) -> Allowance | None:
         """Use one request of the key, and of the address where one is given.
@@ -134,7 +183,11 @@ class Limits:
             SlowDown: a bucket is empty.
         """
         now_s = self._monotonic_s()
-        self._note_habit(key_id, now_s)
+        habit = self._habits.get(key_id)
+        if habit is None:
+            habit = self._habits[key_id] = _Habit(now_s, _UNUSUAL_LEAST)
+        if (count := habit.take(now_s)) is not None:
+            self._tell(key_id, "key", count)
         bucket = self._keys.get(key_id)
         if bucket is None:
             rate = self._rates.browser if is_browser else self._rates.server
@@ -146,25 +199,23 @@ class Limits:
         if address is None:
             return bucket.allowance()
         mine = self._of_address(address, now_s)
-        if not mine.take(now_s):
-            raise SlowDown("address", mine.allowance())
-        return mine.allowance()
+        if (count := mine.habit.take(now_s, self._typical)) is not None:
+            self._tell(key_id, "address", count)
+        if not mine.bucket.take(now_s):
+            raise SlowDown("address", mine.bucket.allowance())
+        return mine.bucket.allowance()
 
-    def _of_address(self, address: str, now_s: float) -> _Bucket:
+    def _tell(self, key_id: str, what: str, count: int) -> None:
+        log.warning("ingest.unusual", key=key_id, what=what)
+        self._unusual(key_id, what, count)
+
+    def _of_address(self, address: str, now_s: float) -> _Address:
         if now_s >= self._hash_key_until_s:
             self._hash_key, self._hash_key_until_s = self._rng(32), now_s + _HASH_KEY_S
             self._addresses.clear()
         name = blake2b(address.encode("utf-8", "surrogatepass"), digest_size=16, key=self._hash_key).digest()
-        bucket = self._addresses.pop(name, None) or _Bucket(self._rates.address, now_s)
-        self._addresses[name] = bucket
+        found = self._addresses.pop(name, None) or _Address(self._rates.address, now_s)
+        self._addresses[name] = found
         if len(self._addresses) > MAX_ADDRESSES:
             self._addresses.popitem(last=False)
-        return bucket
-
-    def _note_habit(self, key_id: str, now_s: float) -> None:
-        habit = self._habits.get(key_id)
-        if habit is None:
-            habit = self._habits[key_id] = _Habit(now_s)
-        if habit.take(now_s):
-            self.unusual_keys.add(key_id)
-            log.warning("ingest.unusual", key=key_id)
+        return found

@@ -94,7 +94,7 @@ class MeshView:
             return ", ".join(names) or good
 
         return [
-            ("own log", "fail" if held else "pass", held or "this node signs", "See murmur keys show" if held else ""),
+            ("own log", "fail" if held else "pass", held or "this node signs", self._own_fix(held)),
             (
                 "peers",
                 "pass" if not silent else "warn" if heard else "fail",
@@ -126,6 +126,13 @@ class MeshView:
                 "A relay or proxy may have changed bytes, or a peer runs another version" if refused else "",
             ),
         ]  # fmt: skip
+
+    def _own_fix(self, held: str | None) -> str:
+        if held is None:
+            return ""
+        if self._own_log.has_foreign:
+            return "After a theft: murmur keys log, then keys recover --from the last good entry; else stop the clone"
+        return "See murmur keys show"
 
     def _is_frozen(self, author: NodeId) -> bool:
         log = self._core.logs.log(author)

@@ -10,16 +10,30 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from node.errors import ConfigError
 from node.senders import OriginConfig
 
 CountryOf = Callable[[str], str | None]
+
+
+class Asked(Protocol):
+    """A request without its body, as `aiohttp.web.Request` has it."""
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...
+    @property
+    def query_string(self) -> str: ...
+    @property
+    def query(self) -> Mapping[str, str]: ...
+    @property
+    def remote(self) -> str | None: ...
+
 
 _MAX_HOPS: Final = 16
 _MAX_AGENT: Final = 256  # characters
@@ -38,13 +52,13 @@ class Origins:
         self._header = config.country_header
         self._country_of = country_of
 
-    def address(self, request: web.Request) -> str | None:
+    def address(self, request: Asked) -> str | None:
         """The sender's IP address, None where it has none (a unix socket)."""
         peer = request.remote
         if peer is None or not self._trusted or not self._is_trusted(peer):
-            return peer
+            return peer if peer is None else _address(peer) or peer
         hops = [hop.strip() for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
-        found = peer
+        found = _address(peer) or peer
         for hop in reversed(hops[-_MAX_HOPS:]):
             address = _address(hop)
             if address is None:
@@ -54,7 +68,7 @@ class Origins:
                 break
         return found
 
-    def country(self, request: web.Request, address: str | None) -> str | None:
+    def country(self, request: Asked, address: str | None) -> str | None:
         """Two letters, or None where nobody who is trusted says."""
         peer = request.remote
         if self._header is not None and peer is not None and self._is_trusted(peer):
@@ -65,17 +79,17 @@ class Origins:
             return self._country_of(address)
         return None
 
-    def person(self, request: web.Request, address: str | None) -> str | None:
+    def person(self, request: Asked, address: str | None) -> str | None:
         """What an app of person kind `address` hashes: address and user agent."""
         if address is None:
             return None
         return f"{address}\n{request.headers.get('User-Agent', '')[:_MAX_AGENT]}"
 
     def _is_trusted(self, text: str) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
+        found = _address(text)
+        if found is None:
             return False
+        address = ipaddress.ip_address(found)
         return any(address in network for network in self._trusted)
 
 
@@ -92,7 +106,7 @@ def open_country_database(path: Path) -> CountryOf:
             code="country_database",
             what="The country database cannot be used",
             why="the Python package maxminddb is not installed",
-            fix='Install "maxminddb" beside murmur, or take country_database out of node.toml',
+            fix='Install "murmur[country]", or take country_database out of node.toml',
         ) from error
     try:
         reader: Any = maxminddb.open_database(str(path))
@@ -118,11 +132,12 @@ def open_country_database(path: Path) -> CountryOf:
 
 
 def _address(text: str) -> str | None:
-    """The address in one entry of X-Forwarded-For: bare, with a port, or in brackets."""
+    """The address in one entry of X-Forwarded-For: bare, with a port, or in brackets. One of IPv4 in IPv6 is IPv4."""
     bare = text.removeprefix("[").partition("]")[0] if text.startswith("[") else text
     if bare.count(":") == 1:
         bare = bare.partition(":")[0]
     try:
-        return str(ipaddress.ip_address(bare))
+        address = ipaddress.ip_address(bare)
+        return str(getattr(address, "ipv4_mapped", None) or address)
     except ValueError:
         return None

@@ -24,13 +24,13 @@ import msgspec
 from aiohttp import web
 
 from node.commons import Commons, FederationView
-from node.jobs.facts import Layouts, standing_geometric_delta, suffered
+from node.jobs.facts import Layouts, standing_delta, suffered
 from node.vault.calendar import CLOSE_AFTER_HOURS, GRACE_HOURS, RETENTION_HOURS
 from privacy.accounting import DELTA, Guarantee, guarantees
 from privacy.coding import encoder_of
 from privacy.noise_table import ETA_TABLE
 from privacy.quantiles import decimal_text
-from privacy.tracking_plan import Attribute, Band, Category, Flag, Number, Plan
+from privacy.tracking_plan import Attribute, Band, Category, Flag, Key, Number, Plan
 from privacy.units import EpochLength
 
 NEWEST_RELEASES: Final = 10
@@ -45,6 +45,7 @@ DROPPED: Final = (
     "every field that the plan below does not name, unread",
     "values that look like an e-mail address, a phone number, a card or an account",
 )
+_KEY_SAMPLE: Final = "my-first-post"
 _SEEN: Final = ("User-Agent", "Accept-Language", "Referer", "Cookie", "DNT", "Sec-GPC", "X-Forwarded-For")
 
 Json = dict[str, object]
@@ -99,9 +100,14 @@ def privacy_document(disclosed: Disclosed) -> Json:
         "name": disclosed.name,
         "dashboard": disclosed.has_dashboard,
         "changed": _changed(disclosed.plan_file),
-        "plan": {"name": plan.name, "purposes": list(plan.purposes), "apps": _apps(plan)},
+        "plan": {"name": plan.name, "purposes": list(plan.purposes), "apps": plan_apps(plan)},
         "dropped": list(DROPPED),
-        "signals": {"gpc": "dropped", "dnt": "dropped", "no_consent": "dropped where the app needs a purpose"},
+        "signals": {
+            "gpc": "dropped",
+            "dnt": "dropped",
+            "no_consent": "dropped where the app needs a purpose",
+            "withdrawn": "dropped from then on, whatever an event claims, until the epoch ends",
+        },
         "kept": {
             "epoch": disclosed.epoch,
             "pseudonym_key_hours": GRACE_HOURS,
@@ -144,6 +150,9 @@ def request_document(request: web.Request) -> Json:
 
 def example_of(attribute: Attribute) -> tuple[str, str]:
     """A value as an app might send it and what is kept of it, by the encoder that the filter uses."""
+    if isinstance(attribute.type, Key):
+        kept = _KEY_SAMPLE[: attribute.type.max_bytes].rstrip("-")
+        return kept, kept
     before = _sample(attribute)
     code = encoder_of(attribute.type)(before)
     if code is None:
@@ -163,6 +172,8 @@ def _sample(attribute: Attribute) -> str | bool:
             return _text(middle - middle % quantum + quantum * Fraction(3, 10))
         case Flag():
             return True
+        case Key():
+            raise TypeError("a key has no code")
 
 
 def _kept(attribute: Attribute, code: int) -> str:
@@ -177,6 +188,8 @@ def _kept(attribute: Attribute, code: int) -> str:
             return _text(code * quantum)
         case Flag():
             return "yes" if code else "no"
+        case Key():
+            raise TypeError("a key has no code")
 
 
 def _hundredths(value: Fraction) -> Fraction:
@@ -192,7 +205,8 @@ def _text(value: Fraction) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _apps(plan: Plan) -> list[Json]:
+def plan_apps(plan: Plan) -> list[Json]:
+    """The plan as anybody may read it: apps, actions, fields, and an example of each before and after the filter."""
     return [
         {
             "app": app.name,
@@ -210,7 +224,7 @@ def _apps(plan: Plan) -> list[Json]:
 
 def _field(attribute: Attribute) -> Json:
     before, after = example_of(attribute)
-    kinds = {Category: "category", Band: "band", Number: "number", Flag: "flag"}
+    kinds = {Category: "category", Band: "band", Number: "number", Flag: "flag", Key: "key"}
     return {"field": attribute.name, "kept_as": kinds[type(attribute.type)], "before": before, "after": after}
 
 
@@ -224,7 +238,7 @@ def _guarantees(disclosed: Disclosed, view: FederationView) -> Json:
     promised: Json = {}
     if cap is not None:
         for who, platforms in (("one_platform", 1), ("all_platforms", len(view.members))):
-            thresholds = platforms * standing_geometric_delta(length, rows)
+            thresholds = platforms * standing_delta(length, rows)
             eta = ETA_TABLE * PROMISED_DRAWS * platforms
             promised[who] = _spans(guarantees(length, cap * platforms, eta=eta, thresholds_delta=thresholds))
     charged = next((_spans(one.guarantees) for one in own if one.length == length), None)

@@ -109,17 +109,22 @@ async def problem_middleware(
     """Turn every error of a handler into its problem document."""
     try:
         return await handler(request)
-    except FAMILIES as error:
-        if status_of(error) >= 500:
-            log.error("http.failed", path=_path_of(request), code=error.code)
-        return problem(error)
-    except web.HTTPException as refusal:
-        if refusal.status < 400:
+    except web.HTTPException as refused:
+        if refused.status < 400:
             raise
-        return _from_aiohttp(refusal)
+        return _from_aiohttp(refused)
     except Exception as error:
-        log.error("http.failed", path=_path_of(request), code="internal", exc_info=error)
-        return internal_problem()
+        return refusal(error, _path_of(request))
+
+
+def refusal(error: Exception, path: str) -> web.Response:
+    """The problem document of what a handler raised, logged where the fault is the node's. `path`: the route's."""
+    if isinstance(error, FAMILIES):
+        if status_of(error) >= 500:
+            log.error("http.failed", path=path, code=error.code)
+        return problem(error)
+    log.error("http.failed", path=path, code="internal", exc_info=error)
+    return internal_problem()
 
 
 def _from_aiohttp(refusal: web.HTTPException) -> web.Response:

@@ -31,10 +31,10 @@ from node.http import insights
 from node.http.access import ReadGate
 from node.http.envelope import Envelope
 from node.http.forms_asked import form_accepted, split_suffix
-from node.jobs.facts import Facts, Layouts, Span, Suffered, standing_geometric_delta, suffered
+from node.jobs.facts import Facts, Layouts, Span, Suffered, standing_delta, suffered
 from privacy.accounting import DELTA, Guarantee, guarantees
 from privacy.definition import Definition
-from privacy.layout import compile_layout
+from privacy.layout import Layout, compile_layout
 from privacy.noise_table import ETA_TABLE
 from privacy.quantiles import decimal_text, sqrt_half_even
 from privacy.units import EpochLength, Window, datetime_of_hour
@@ -149,7 +149,7 @@ def _parameters(request: web.Request) -> dict[str, str]:
 def _metric(row: MetricRow, newest: Window | None) -> dict[str, Json]:
     definition = row.definition
     layout = compile_layout(definition, Window.containing(definition.window, row.from_hour))
-    axes = (*definition.by, *definition.measure.axes)
+    axes = [*((axis, "by") for axis in definition.by), *((axis, "measure") for axis in definition.measure.axes)]
     if newest is not None and newest.kind != definition.window:
         newest = None
     return {
@@ -162,7 +162,15 @@ def _metric(row: MetricRow, newest: Window | None) -> dict[str, Json]:
         "from": _hour(row.from_hour),
         "until": None if row.until_hour is None else _hour(row.until_hour),
         "newest": None if newest is None else newest.text,
-        "dimensions": [{"name": axis.name, "labels": list(axis.labels)} for axis in axes],
+        "dimensions": [
+            {
+                "name": axis.name,
+                "labels": list(axis.labels),
+                "of": of,
+                **({"discovered": True} if axis.is_discovered else {}),
+            }
+            for axis, of in axes
+        ],
         "cells": layout.cells,
         "unit": definition.unit,
         "privacy": {
@@ -171,9 +179,17 @@ def _metric(row: MetricRow, newest: Window | None) -> dict[str, Json]:
             "max_per_cell": definition.max_per_cell,
             "rho": str(definition.rho),
             **({} if definition.epsilon is None else {"epsilon": str(definition.epsilon)}),
+            **_discovery(layout),
             "sigma": decimal_text(sqrt_half_even(layout.blocks[0].sigma_squared, Fraction(1, 10**6)), 6),
         },
     }
+
+
+def _discovery(layout: Layout) -> dict[str, Json]:
+    """Where keys are discovered: their price in δ, and the noised people that a key needs at a node."""
+    if layout.discovery is None:
+        return {}
+    return {"delta": str(layout.discovery.delta), "threshold": layout.discovery.threshold}
 
 
 def _source(definition: Definition) -> Json:
@@ -212,7 +228,7 @@ def _peer(peer: PeerView) -> dict[str, Json]:
 
 
 def _promised(length: EpochLength, rho: Fraction, rows: Sequence[MetricRow]) -> Json:
-    geometric = standing_geometric_delta(length, rows)
+    geometric = standing_delta(length, rows)
     told = guarantees(length, rho, eta=ETA_TABLE * PROMISED_DRAWS, thresholds_delta=geometric)
     return {"length": length, "rho": str(rho), "guarantees": [_guarantee(one) for one in told]}
 

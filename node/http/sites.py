@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import resource
 import socket
 import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +19,18 @@ from aiohttp import web
 from node.config import Address
 from node.errors import ConfigError, StorageError
 from node.http.access import tell_allowance
+from node.http.door import IDLE_S, MAX_CONNECTIONS, Doors
+from node.http.events import Take
 from node.http.problems import problem_middleware
+from node.http.workers import Workers
 
 MAX_BODY_BYTES: Final = (1 << 20) + 1024  # a handler's own limit speaks first, with a better message
 BACKLOG: Final = 1024
+HANDSHAKE_S: Final = 10.0
+WANTED_FILES: Final = 65_536
+OTHER_FILES: Final = 512  # segments, databases, peers
+_NO_TAKER: Final[Mapping[str, Take]] = {}
+_NO_TAKERS: Final[Mapping[Address, Mapping[str, Take]]] = {}
 SHUTDOWN_S: Final = 5.0  # how long open connections may finish once the node stops listening
 
 
@@ -28,12 +39,21 @@ class Sites:
 
     def __init__(self) -> None:
         self._runners: list[web.AppRunner] = []
+        self._doors: list[Doors] = []
+        self._listening: list[asyncio.Server] = []
+        self.workers: Workers | None = None
         self._socket_path: Path | None = None
 
     async def open(
-        self, routes: Mapping[Address, Sequence[web.AbstractRouteDef]], tls: ssl.SSLContext | None = None
+        self,
+        routes: Mapping[Address, Sequence[web.AbstractRouteDef]],
+        tls: ssl.SSLContext | None = None,
+        takers: Mapping[Address, Mapping[str, Take]] = _NO_TAKERS,
+        workers: int = 1,
     ) -> None:
-        """Listen on each address with its routes; with `tls` over TLS only.
+        """Listen on each address with its routes; with `tls` over TLS only. `takers`: answered at the door already.
+
+        With more than one of `workers`, others stand at the doors of addresses that have takers, too.
 
         Raises:
             ConfigError: an address is in use or not this machine's; what was opened is closed again.
@@ -42,14 +62,37 @@ class Sites:
             app = web.Application(middlewares=[problem_middleware], client_max_size=MAX_BODY_BYTES)
             app.on_response_prepare.append(tell_allowance)
             app.router.add_routes(of_address)
-            await self.open_port(app, address, tls)
+            await self.open_port(app, address, tls, takers.get(address, {}), workers)
 
-    async def open_port(self, app: web.Application, address: Address, tls: ssl.SSLContext | None = None) -> None:
+    async def open_port(
+        self,
+        app: web.Application,
+        address: Address,
+        tls: ssl.SSLContext | None = None,
+        takers: Mapping[str, Take] = _NO_TAKER,
+        workers: int = 1,
+    ) -> None:
         """Listen on one address; raises as `open`."""
         runner = await self._run(app)
+        loop = asyncio.get_running_loop()
+        if runner.server is None:
+            raise RuntimeError("the runner is set up")
+        doors = Doors(loop, runner.server, takers, max_connections=room_for_connections())
+        self._doors.append(doors)
         try:
-            site = web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_port=False, ssl_context=tls)
-            await site.start()
+            listening = await loop.create_server(
+                doors,
+                address.host,
+                address.port,
+                backlog=BACKLOG,
+                reuse_port=bool(takers) and workers > 1,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
+            )
+            self._listening.append(listening)
+            if takers and workers > 1:
+                self.workers = Workers(runner.server, takers)
+                await self.workers.start(workers - 1, address, BACKLOG)
         except OSError as error:
             await self.close()
             raise _cannot_listen(address, error) from error
@@ -85,6 +128,14 @@ class Sites:
 
     async def close(self) -> None:
         """Stop listening, let open requests finish for a moment, remove the socket."""
+        for listening in self._listening:
+            listening.close()
+        ends = [doors.close(SHUTDOWN_S) for doors in self._doors]
+        if self.workers is not None:
+            ends.append(self.workers.close(SHUTDOWN_S))
+        await asyncio.gather(*ends)
+        self._listening.clear()
+        self._doors.clear()
         for runner in reversed(self._runners):
             await runner.cleanup()
         self._runners.clear()
@@ -98,11 +149,27 @@ class Sites:
             access_log=None,
             handle_signals=False,
             shutdown_timeout=SHUTDOWN_S,
+            keepalive_timeout=IDLE_S,
             auto_decompress=False,  # who takes gzip inflates it under its own cap
         )
         await runner.setup()
         self._runners.append(runner)
         return runner
+
+
+def raise_file_limit() -> None:
+    """Let this process open as many files as it may: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def room_for_connections() -> int:
+    """How many connections a listener may hold, so that files are left for everything else."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(64, min(MAX_CONNECTIONS, soft - OTHER_FILES))
 
 
 def admin_socket_path(node_id: bytes) -> Path:

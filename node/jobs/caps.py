@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from privacy.ledger import DELTA_ATTO_PER_DAY, nano_rho_of_cap
@@ -9,7 +10,13 @@ from privacy.units import Window
 from protocol.charter import Charter, Member
 
 
-def caps_of(charter: Charter, own: Member, operators_cap: Fraction | None, epoch: Window) -> tuple[int, int]:
+def caps_of(
+    charter: Charter,
+    own: Member,
+    operators_cap: Fraction | None,
+    epoch: Window,
+    caps: Mapping[str, Fraction] | None = None,
+) -> tuple[int, int]:
     """(ρ in 10⁻⁹, δ in 10⁻¹⁸), both rounded down.
 
     The charter caps what the nodes of an organisation charge one population (PRIVACY 1): members that declare one
@@ -20,6 +27,7 @@ def caps_of(charter: Charter, own: Member, operators_cap: Fraction | None, epoch
         own: This node's entry in it.
         operators_cap: ρ of `[budget] cap` in node.toml, or None.
         epoch: Its length chooses the charter's cap.
+        caps: ρ an epoch of each length where an earlier charter's hold for it; None for this charter's.
     """
     sharing = [
         member
@@ -28,7 +36,7 @@ def caps_of(charter: Charter, own: Member, operators_cap: Fraction | None, epoch
         and (member.organisation, member.population_group) == (own.organisation, own.population_group)
     ]
     split = max(len(sharing), 1)
-    rho = charter.caps[epoch.kind] / split
+    rho = (charter.caps if caps is None else caps)[epoch.kind] / split
     if operators_cap is not None:
         rho = min(rho, operators_cap)
     return nano_rho_of_cap(rho), DELTA_ATTO_PER_DAY * (epoch.hours // 24) // split

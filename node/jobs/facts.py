@@ -24,7 +24,7 @@ from node.jobs.workshop import Epsilons, Workshop
 from privacy.accounting import REPORT_DAYS, Guarantee, guarantees
 from privacy.errors import NoiseUnavailable
 from privacy.layout import Layout, compile_layout
-from privacy.ledger import ATTO, NANO, nano_rho_of_charge
+from privacy.ledger import ATTO, DELTA_ATTO_PER_DAY, NANO, nano_rho_of_charge
 from privacy.losses import Loss, geometric_delta, losses_of
 from privacy.noise_table import ETA_TABLE
 from privacy.units import EpochLength, Window, window_lies_in_one_epoch
@@ -119,16 +119,21 @@ def suffered(charges: Sequence[EpochCharge], layouts: Layouts) -> list[Suffered]
     return found
 
 
-def standing_geometric_delta(length: EpochLength, rows: Sequence[MetricRow]) -> Fraction:
-    """δ of all `Geometric` draws that the catalogue asks of one epoch of this length, at most."""
+def standing_delta(length: EpochLength, rows: Sequence[MetricRow]) -> Fraction:
+    """δ that the catalogue asks of one epoch of this length, at most: of `Geometric` draws, and of discovered keys.
+
+    Of discovered keys no more than the cap: what would pass it is not released.
+    """
     layouts, epoch = Layouts(rows), Window.containing(length, _SAMPLE_HOUR)
-    total = Fraction(0)
+    draws, thresholds = Fraction(0), Fraction(0)
     for row in rows:
         if window_lies_in_one_epoch(Window.containing(row.definition.window, _SAMPLE_HOUR), length):
             layout = layouts.of(row.definition_hash)
             assert layout is not None
-            total += geometric_delta(layout.blocks) * _WINDOWS[row.definition.window](epoch)
-    return total
+            windows = _WINDOWS[row.definition.window](epoch)
+            draws += geometric_delta(layout.blocks) * windows
+            thresholds += Fraction(layout.delta_atto, ATTO) * windows
+    return draws + min(thresholds, Fraction(DELTA_ATTO_PER_DAY * (epoch.hours // 24), ATTO))
 
 
 class Facts:

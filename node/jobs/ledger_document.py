@@ -56,12 +56,14 @@ def ledger_document(
             "charged_delta_atto": found.charged.delta_atto,
             "reserved_rho_nano": found.reserved.rho_nano,
             "free_rho_nano": max(0, rho_nano - found.charged.rho_nano - found.reserved.rho_nano),
+            "reserved_delta_atto": found.reserved.delta_atto,
+            "free_delta_atto": max(0, delta_atto - found.charged.delta_atto - found.reserved.delta_atto),
         }
 
     names = {metric.hash: metric.name for metric in metrics}
     return {
         "meter": line(now),
-        "forecast": _forecast(metrics, plans, counts_from, now.next, cap_of(now.next)[0]),
+        "forecast": _forecast(metrics, plans, counts_from, now.next, cap_of(now.next)),
         "ledger": [line(epoch) for epoch in sorted(lines, key=lambda one: one.start_hour)[-_LEDGER_EPOCHS:]],
         "refusals": [
             {
@@ -78,19 +80,31 @@ def ledger_document(
 
 
 def _forecast(
-    metrics: Sequence[StandingMetric], plans: Mapping[int, Plan], counts_from: int, epoch: Window, cap_rho_nano: int
+    metrics: Sequence[StandingMetric], plans: Mapping[int, Plan], counts_from: int, epoch: Window, cap: tuple[int, int]
 ) -> dict[str, Any]:
     """What the standing metrics will ask of the next epoch, and whether it fits."""
-    needs: dict[str, list[int]] = {}
+    needs: dict[str, list[Charge]] = {}
     names = {metric.hash: metric.name for metric in metrics}
     for definition, _, cost in standing_slots(metrics, plans, counts_from, epoch):
-        needs.setdefault(names[definition], []).append(cost.rho_nano)
-    needed = sum(map(sum, needs.values()))
+        needs.setdefault(names[definition], []).append(cost)
+    all_costs = [cost for costs in needs.values() for cost in costs]
+    needed, needed_delta = sum(cost.rho_nano for cost in all_costs), sum(cost.delta_atto for cost in all_costs)
+    cap_rho_nano, cap_delta_atto = cap
     return {
         "epoch": epoch.text,
         "cap_rho_nano": cap_rho_nano,
         "needed_rho_nano": needed,
         "free_rho_nano": max(0, cap_rho_nano - needed),
-        "fits": needed <= cap_rho_nano,
-        "metrics": [{"metric": name, "windows": len(costs), "rho_nano": sum(costs)} for name, costs in needs.items()],
+        "cap_delta_atto": cap_delta_atto,
+        "needed_delta_atto": needed_delta,
+        "fits": needed <= cap_rho_nano and needed_delta <= cap_delta_atto,
+        "metrics": [
+            {
+                "metric": name,
+                "windows": len(costs),
+                "rho_nano": sum(cost.rho_nano for cost in costs),
+                "delta_atto": sum(cost.delta_atto for cost in costs),
+            }
+            for name, costs in needs.items()
+        ],
     }

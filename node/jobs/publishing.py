@@ -3,7 +3,7 @@
     outside   compile, draw the noise, bound
     inside    BEGIN IMMEDIATE · refuse if the slot is answered · check the caps · add the noise · read the head ·
               sign · insert charge, slot, entry · COMMIT
-    after     the anchor, fsynced · hand to the mesh
+    after     held until the next tick (outbox) · the anchor, fsynced · hand to the mesh
 
 A crash before COMMIT: nothing happened, the noise is gone and fresh noise is drawn for a slot that was never signed.
 After it: the entry is in the log and reaches the peers by push or by sync, the same bytes for ever.
@@ -14,10 +14,12 @@ process there; it does nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -31,19 +33,32 @@ from node.state.slots import SlotStore
 from privacy.abstaining import AbstainReason, abstain_for_epoch
 from privacy.bounding import Binding, bind
 from privacy.definition import Definition
+from privacy.discovery import KeyNoise, read_keys, release_keys
 from privacy.errors import BudgetExhausted
 from privacy.exact_sampling import Rng
-from privacy.layout import compile_layout
-from privacy.ledger import Balance, Charge
+from privacy.layout import Layout, compile_layout
+from privacy.ledger import ATTO, Balance, Charge, fits_population
 from privacy.person_unit import sampling_of, unit_of
 from privacy.release import ExactVector, GeometricSource, Release, Slot, draw_noise, make_release
 from privacy.tracking_plan import Plan
 from privacy.units import EpochLength, Window, epoch_of
-from protocol.entries import ABSTAIN, RECOVER, ROTATE, SUMMARY, Entry, ParsedEntry, build_entry, parse_header
+from protocol.entries import (
+    ABSTAIN,
+    RECOVER,
+    ROTATE,
+    SUMMARY,
+    Entry,
+    Header,
+    ParsedEntry,
+    build_entry,
+    data_hash,
+    parse_header,
+)
 from protocol.ids import DefinitionHash, EntryId, FederationId, NodeId, ReleaseId
 from protocol.keys import SigningKey
 from protocol.kind_data import AbstainData, RecoverData, RotateData, log_start
-from protocol.summaries import BlockData, build_summary
+from protocol.objects import ENTRY, signature_message
+from protocol.summaries import BlockData, SummaryData, build_keyed_summary, build_summary
 from protocol.summaries import Charge as WireCharge
 
 SALT_BYTES = 32
@@ -51,20 +66,56 @@ SALT_BYTES = 32
 log = structlog.get_logger()
 
 
+Maker = Callable[[Slot, tuple[tuple[str, int, int], ...], str, Fraction], Release]
+"""(slot, charges, person-key kind, sampling rate) -> the release of what was prepared, once."""
+
+
 class WindowRows(Protocol):
     """The rows of one window, opened for bounding."""
 
     def vector(self, binding: Binding, salt: bytes) -> list[int]: ...
+    def keys(self, binding: Binding, salt: bytes) -> list[tuple[Any, ...]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A definition compiled for a window and bound to the plans of this node; `sampling` is the rate it states."""
+
+    layout: Layout
+    binding: Binding
+    sampling: Fraction
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signs: this node within its federation. `charter_version` is that of the trusted charter."""
+    """Who signs: this node within its federation. `charter_version` is that of the charter trusted at the start.
+
+    `population`: the number of people it declares there, if any.
+    """
 
     node: NodeId
     federation: FederationId
     signing_key: SigningKey
     charter_version: int
+    population: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry without its signature."""
+
+    header: Header
+    data: bytes
+
+    @property
+    def id(self) -> EntryId:
+        """The id it will have: signatures are no part of it."""
+        return Entry(self.header.encode(), (), self.data, None).id
+
+    @property
+    def message(self) -> bytes:
+        """What is to be signed."""
+        return signature_message(ENTRY, self.header.federation, self.header.author, self.header.encode())
 
 
 class Publisher:
@@ -92,6 +143,7 @@ class Publisher:
         self._slots = SlotStore(database)
         self._ledger = LedgerStore(database)
         self._identity = identity
+        self._charter_version = identity.charter_version
         self._anchor = anchor
         self._epoch_length = epoch_length
         self._cap_of = cap_of
@@ -105,6 +157,22 @@ class Publisher:
         """The slots that need no answer any more."""
         return self._slots.answered()
 
+    def question(self, definition: Definition, window: Window, plans: Mapping[int, Plan]) -> Question | AbstainReason:
+        """The definition compiled for the window and bound to the plans, or why this node abstains whatever it holds.
+
+        Raises:
+            PrivacyError: it cannot be compiled.
+        """
+        reason: AbstainReason | None = abstain_for_epoch(window, self._epoch_length)
+        if reason is not None:
+            return reason
+        layout = compile_layout(definition, window)
+        bound = bind(definition, layout, plans)
+        if isinstance(bound, str):
+            return bound
+        sampling = sampling_of(definition, plans)
+        return sampling if isinstance(sampling, str) else Question(layout, bound, sampling)
+
     def answer(
         self,
         definition_hash: DefinitionHash,
@@ -112,36 +180,32 @@ class Publisher:
         window: Window,
         plans: Mapping[int, Plan],
         rows: WindowRows | None,
+        question: Question | AbstainReason | None = None,
     ) -> ParsedEntry | None:
         """Release the slot, or abstain; None when it was answered before.
 
         Args:
             plans: Every plan that rows of the window may be coded by.
             rows: The window's rows; None when the epoch's keys are gone.
+            question: What `question` said, where that was asked before.
 
         Raises:
             StorageError: nothing was released or charged; with `fatal`, the process must end.
             PrivacyError: no noise, or a fault of the engine; nothing was released or charged.
         """
-        reason: AbstainReason | None = abstain_for_epoch(window, self._epoch_length)
-        if reason is not None:
-            return self._abstain(definition_hash, window, reason)
-        layout = compile_layout(definition, window)
-        bound = bind(definition, layout, plans)
-        if isinstance(bound, str):
-            return self._abstain(definition_hash, window, bound)
-        sampling = sampling_of(definition, plans)
-        if isinstance(sampling, str):
-            return self._abstain(definition_hash, window, sampling)
+        if question is None:
+            question = self.question(definition, window, plans)
+        if isinstance(question, str):
+            return self._abstain(definition_hash, window, question)
+        layout, bound, sampling = question.layout, question.binding, question.sampling
         if rows is None:
             return self._abstain(definition_hash, window, "epoch_closed")
-        self._checkpoint("draw")
-        noise = draw_noise(layout, self._rng, self._geometric)
-        self._checkpoint("bound")
-        vector = ExactVector(rows.vector(bound, self._rng(SALT_BYTES)))
-        layout.check_vector(vector)
         epoch = epoch_of(self._epoch_length, window.start_hour)
-        cost = Charge.of(layout.rho)
+        if not fits_population(layout.delta_atto, self._identity.population):
+            return self._abstain(definition_hash, window, "budget", (epoch, self._delta_refused(layout.delta_atto)))
+        self._checkpoint("draw")
+        make = self._prepare(layout, bound, rows)
+        cost = Charge.of(layout.rho, layout.delta_atto)
         slot = Slot(definition_hash, window, self._identity.node)
         self._checkpoint("begin")
         try:
@@ -153,15 +217,8 @@ class Publisher:
                     raise _NoEpoch
                 budget = self._ledger.budget(connection, epoch, cap).spend(slot.name, cost)
                 self._checkpoint("add")
-                release = make_release(
-                    slot,
-                    layout,
-                    noise,
-                    vector,
-                    ((epoch.text, cost.rho_nano, cost.delta_atto),),
-                    unit_of(definition, plans),
-                    sampling,
-                )
+                charges = ((epoch.text, cost.rho_nano, cost.delta_atto),)
+                release = make(slot, charges, unit_of(definition, plans), sampling)
                 self._checkpoint("sign")
                 entry, release_id = self._sign_release(release, budget.balance, epoch)
                 self._checkpoint("insert")
@@ -187,6 +244,33 @@ class Publisher:
         self._checkpoint("committed")
         return entry
 
+    def _prepare(self, layout: Layout, bound: Binding, rows: WindowRows) -> Maker:
+        """Draw the noise, then read the exact numbers; what comes back adds them, once, inside the transaction."""
+        if layout.discovery is not None:
+            key_noise = KeyNoise(layout, self._rng)
+            self._checkpoint("bound")
+            exact = read_keys(rows.keys(bound, self._rng(SALT_BYTES)))
+            return lambda slot, charges, unit, sampling: release_keys(
+                slot, layout, key_noise, exact, charges, unit, sampling
+            )
+        noise = draw_noise(layout, self._rng, self._geometric)
+        self._checkpoint("bound")
+        vector = ExactVector(rows.vector(bound, self._rng(SALT_BYTES)))
+        layout.check_vector(vector)
+        return lambda slot, charges, unit, sampling: make_release(slot, layout, noise, vector, charges, unit, sampling)
+
+    def _delta_refused(self, delta_atto: int) -> BudgetExhausted:
+        """δ above 1/(10 · declared people): of so many, somebody's own key might well be shown."""
+        most = ATTO // (10 * (self._identity.population or 1))
+        refusal = BudgetExhausted(
+            rule="delta of one release",
+            deficit=delta_atto - most,
+            returns="with another definition, or fewer declared people",
+            nearest=f"delta {Fraction(most, ATTO)}",
+        )
+        log.warning("release.refused", rule=refusal.rule, deficit=refusal.deficit, nearest=refusal.nearest)
+        return refusal
+
     def publish_other(self, kind: str, data: bytes) -> ParsedEntry:
         """Append an entry that releases nothing: the inception, an endpoint."""
         with self._database.transaction() as connection:
@@ -197,6 +281,26 @@ class Publisher:
     def abstain(self, definition: DefinitionHash, window: Window, reason: AbstainReason) -> ParsedEntry | None:
         """Say that the slot is never released here, and why; None when it was answered before."""
         return self._abstain(definition, window, reason)
+
+    def abstain_all(self, window: Window, reasons: Sequence[tuple[DefinitionHash, AbstainReason]]) -> list[ParsedEntry]:
+        """Abstain from several slots of a window in one transaction, in order; those answered before are left out.
+
+        All or none of them is on disk afterwards, whatever crashes.
+        """
+        if not reasons:
+            return []
+        with self._database.transaction() as connection:
+            entries = [self._abstain_in(connection, definition, window, reason) for definition, reason in reasons]
+            self._checkpoint("commit abstentions")
+        return [entry for entry in entries if entry is not None]
+
+    def abstain_recovered(self, definition: DefinitionHash, window: str) -> ParsedEntry:
+        """Say of a slot whose answer a recovery made void that it is never released again."""
+        with self._database.transaction() as connection:
+            entry = self._sign(ABSTAIN, AbstainData(definition, window, "recovered").encode(), None)
+            self._slots.record_recovered(connection, definition, window, entry.id)
+            self._logs.write_down(connection, entry)
+        return entry
 
     def rotate(self, following: SigningKey, next_digest: bytes) -> ParsedEntry:
         """Append a rotation to the key committed to; what is signed after it is signed with that key.
@@ -210,16 +314,23 @@ class Publisher:
         self.use_key(following)  # the caller keeps the release worker from signing meanwhile
         return entry
 
-    def recover(
-        self, root: SigningKey, fresh: SigningKey, next_digest: bytes, good: ParsedEntry, generation: int
-    ) -> ParsedEntry:
-        """Append a recovery on the entry `good`, signed by the root key: everything that followed it is void."""
-        data = RecoverData(fresh.public_key, next_digest).encode()
+    def draft_recovery(self, data: RecoverData, good: ParsedEntry, generation: int) -> Draft:
+        """The entry that recovers on `good`, for the root key to sign; nothing is written."""
+        identity, body = self._identity, data.encode()
+        header = Header(
+            identity.federation, identity.node, generation, good.header.seq + 1, good.id, identity.charter_version,
+            self._tick(), RECOVER, data_hash(body), len(body),
+        )  # fmt: skip
+        return Draft(header, body)
+
+    def recover(self, draft: Draft, signature: bytes, fresh: SigningKey) -> ParsedEntry:
+        """Append a drafted recovery with the root key's verified signature: what followed its entry is void."""
+        entry = Entry(draft.header.encode(), (signature,), draft.data, None)
+        parsed = ParsedEntry(entry.id, draft.header, entry)
         with self._database.transaction() as connection:
-            entry = self._entry(root, generation, good.header.seq + 1, good.id, RECOVER, data)
-            self._logs.write_down(connection, entry)
+            self._logs.write_down(connection, parsed)
         self.use_key(fresh)
-        return entry
+        return parsed
 
     def ask_before_signing(self, may_sign: Callable[[], bool]) -> None:
         """Ask inside each transaction, before an entry is signed, whether that may be."""
@@ -228,6 +339,10 @@ class Publisher:
     def use_key(self, key: SigningKey) -> None:
         """Sign with this key from now on."""
         self._identity = replace(self._identity, signing_key=key)
+
+    def use_charter(self, version: int) -> None:
+        """Name this charter in every entry from now on; it never falls."""
+        self._charter_version = max(self._charter_version, version)
 
     def anchor(self, entry: ParsedEntry) -> None:
         """Step 7: the anchor at this entry's position, on disk. Only then may the entry be pushed."""
@@ -243,31 +358,47 @@ class Publisher:
         refused: tuple[Window, BudgetExhausted] | None = None,
     ) -> ParsedEntry | None:
         with self._database.transaction() as connection:
-            if self._slots.is_answered(connection, definition, window.text):
-                return None
-            entry = self._sign(ABSTAIN, AbstainData(definition, window.text, reason).encode(), None)
-            self._slots.record_abstain(connection, definition, window.text, reason, entry.id)
-            self._ledger.give_back(connection, definition, window.text)
-            if refused is not None:
-                self._ledger.record_refusal(connection, definition, window.text, *refused)
-            self._logs.write_down(connection, entry)
+            return self._abstain_in(connection, definition, window, reason, refused)
+
+    def _abstain_in(
+        self,
+        connection: sqlite3.Connection,
+        definition: DefinitionHash,
+        window: Window,
+        reason: AbstainReason,
+        refused: tuple[Window, BudgetExhausted] | None = None,
+    ) -> ParsedEntry | None:
+        if self._slots.is_answered(connection, definition, window.text):
+            return None
+        entry = self._sign(ABSTAIN, AbstainData(definition, window.text, reason).encode(), None)
+        self._slots.record_abstain(connection, definition, window.text, reason, entry.id)
+        self._ledger.give_back(connection, definition, window.text)
+        if refused is not None:
+            self._ledger.record_refusal(connection, definition, window.text, *refused)
+        self._logs.write_down(connection, entry)
         return entry
 
     def _sign_release(self, release: Release, balance: Balance, epoch: Window) -> tuple[ParsedEntry, ReleaseId]:
         """The entry of a release. A `Release` is the only thing this takes (I1)."""
-        data, cells = build_summary(
-            definition=DefinitionHash(release.slot.definition_hash),
-            window=release.slot.window.text,
-            node=self._identity.node,
-            unit=release.unit,
-            blocks=[
+        about: dict[str, Any] = {  # of one shape in both versions
+            "definition": DefinitionHash(release.slot.definition_hash),
+            "window": release.slot.window.text,
+            "node": self._identity.node,
+            "unit": release.unit,
+            "blocks": [
                 BlockData(block.cells, block.mechanism, block.quantum, block.sigma_squared) for block in release.blocks
             ],
-            charges=[WireCharge(*charge) for charge in release.charges],
-            total=[WireCharge(epoch.text, balance.rho_nano, balance.delta_atto)],
-            sampling=release.sampling,
-            cells=release.cells,
-        )
+            "charges": [WireCharge(*charge) for charge in release.charges],
+            "total": [WireCharge(epoch.text, balance.rho_nano, balance.delta_atto)],
+            "sampling": release.sampling,
+            "cells": release.cells,
+        }
+        data: SummaryData
+        cells: bytes | None
+        if release.keys is None:
+            data, cells = build_summary(**about)
+        else:
+            data, cells = build_keyed_summary(**about, keys=release.keys)
         return self._sign(SUMMARY, data.encode(), cells), data.release
 
     def _sign(
@@ -316,7 +447,7 @@ class Publisher:
             generation=generation,
             seq=seq,
             prev=prev,
-            charter_version=self._identity.charter_version,
+            charter_version=self._charter_version,
             at=self._tick(),
             kind=kind,
             data=data,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
 
 from node.clock import Clock
+from node.errors import StorageError
 from node.jobs.memory import give_back_memory
-from node.jobs.publishing import Publisher, WindowRows
-from node.vault.engine import EngineLimits, run_window
+from node.jobs.publishing import Publisher, Question, WindowRows
+from node.vault.engine import FAULTS, EngineLimits, WindowEngine, run_window
 from node.vault.vault import EpochClosed, Vault
+from privacy.abstaining import AbstainReason
 from privacy.definition import Definition
 from privacy.errors import PrivacyError
+from privacy.mechanisms import LAPLACE
 from privacy.tracking_plan import Plan
 from privacy.units import Window
 from protocol.entries import ParsedEntry
@@ -51,24 +54,26 @@ class ReleaseRound:
         vault: Vault,
         publisher: Publisher,
         metrics: Sequence[StandingMetric],
-        counts_from: int,
+        counts_from: Callable[[], int],
         plans_of: Callable[[Window], Mapping[int, Plan]],
         clock: Clock,
-        committed: Callable[[Sequence[ParsedEntry]], None],
+        hold: Callable[[Sequence[ParsedEntry]], None],
         is_clock_trusted: Callable[[], bool] = lambda: True,
         holds_back: Callable[[], str | None] = lambda: None,
         finished: Callable[[], None] = lambda: None,
+        ahead: Callable[[], None] = lambda: None,
         engine_limits: EngineLimits | None = None,
     ) -> None:
         """Make the round.
 
         Args:
             metrics: In catalogue order.
-            counts_from: Hour of the first window expected of this node.
+            counts_from: Gives the hour of the first window expected of this node.
             plans_of: The plans that stored rows of a window may be coded by.
-            committed: Given each window's new entries once they and the anchor are on disk.
+            hold: Given each window's new entries once they are on disk; they leave at the next tick.
             holds_back: Why nothing may be signed now, None when it may.
             finished: Called after each round's releases; ends what only they needed.
+            ahead: Called before a round that needs diffprivlib's noise; starts what takes seconds to start.
         """
         self._vault = vault
         self._publisher = publisher
@@ -76,18 +81,21 @@ class ReleaseRound:
         self._counts_from = counts_from
         self._plans_of = plans_of
         self._clock = clock
-        self._committed = committed
+        self._hold = hold
         self._is_clock_trusted = is_clock_trusted
         self._holds_back = holds_back
         self._finished = finished
+        self._ahead = ahead
         self._engine_limits = engine_limits
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> int:
         """Do everything that is due; returns how many slots were answered.
 
         Raises:
-            StorageError: what was committed before it stays; the next round goes on from there.
+            StorageError: what was committed before it stays; the next round goes on from there. An engine that fails
+                at one metric or window has done the others first.
         """
+        failed: StorageError | None = None
         trusted = self._is_clock_trusted()
         now_s = self._clock.now_ms() / 1000
         kinds = {metric.definition.window for metric in self._metrics}
@@ -100,14 +108,35 @@ class ReleaseRound:
                 for window, metrics in self._open_pairs():
                     if should_stop():
                         break
-                    answered += self._answer_window(window, metrics, should_stop)
+                    entries, fault = self._answer_window(window, metrics, should_stop)
+                    answered += entries
+                    failed = failed or fault
             finally:
                 self._finished()
             self._vault.drop_cache()
             if answered:
                 give_back_memory()
+        else:
+            self._finished()
         self._vault.destroy_due_keys(now_s, clock_trusted=trusted)
+        if failed is not None:
+            raise failed
         return answered
+
+    def prepare(self, tick_s: float) -> None:
+        """Shortly before a tick, at this time in Unix seconds: start what its releases would else wait for."""
+        kinds = {metric.definition.window for metric in self._metrics if _needs_diffprivlib(metric.definition)}
+        if not kinds:
+            return
+        due = self._vault.due_windows(kinds, tick_s, clock_trusted=self._is_clock_trusted())
+        slots = (
+            metric.definition
+            for window, metrics in [*((window, self._metrics) for window in due), *self._open_pairs()]
+            for metric in metrics
+            if metric.covers(window) and window.start_hour >= self._counts_from()
+        )
+        if any(_needs_diffprivlib(definition) for definition in slots):
+            self._ahead()
 
     def open_slots(self) -> Iterator[tuple[DefinitionHash, Window]]:
         """Every slot of a closed window that has no answer yet."""
@@ -116,48 +145,103 @@ class ReleaseRound:
     def _open_pairs(self) -> Iterator[tuple[Window, list[StandingMetric]]]:
         answered = self._publisher.answered()
         for window in self._vault.closed_windows():
-            if window.start_hour < self._counts_from:
+            if window.start_hour < self._counts_from():
                 continue
             metrics = [m for m in self._metrics if m.covers(window) and (m.hash, window.text) not in answered]
             if metrics:
                 yield window, metrics
 
-    def _answer_window(self, window: Window, metrics: Sequence[StandingMetric], should_stop: Callable[[], bool]) -> int:
+    def _answer_window(
+        self, window: Window, metrics: Sequence[StandingMetric], should_stop: Callable[[], bool]
+    ) -> tuple[int, StorageError | None]:
+        """How many slots were answered, and the first fault of the engine."""
         entries: list[ParsedEntry] = []
+        failed: StorageError | None = None
         plans = self._plans_of(window)
+        questions = self._questions(window, metrics, plans)
         try:
-            with self._rows_of(window) as rows:
+            with self._vault.releasing, self._rows_of(window) as rows:
+                if rows is not None:
+                    rows.expect([asked.binding for asked in questions.values() if isinstance(asked, Question)])
+                abstained: list[tuple[DefinitionHash, AbstainReason]] = []  # in one transaction, in catalogue order
                 for metric in metrics:
                     if should_stop():
                         break
-                    entry = self._answer(metric, window, plans, rows)
-                    if entry is not None:
-                        entries.append(entry)
+                    question = questions.get(metric.hash)
+                    if isinstance(question, Question) and rows is None:
+                        question = "epoch_closed"
+                    if isinstance(question, str):
+                        abstained.append((metric.hash, question))
+                    elif question is not None:
+                        entries += self._publisher.abstain_all(window, abstained)
+                        abstained.clear()
+                        try:
+                            entry = self._answer(metric, window, plans, rows, question)
+                        except StorageError as error:
+                            failed = failed or _told(error, metric.name, window)
+                            continue
+                        if entry is not None:
+                            entries.append(entry)
+                entries += self._publisher.abstain_all(window, abstained)
+                if rows is not None:
+                    rows.save_cells()
+        except StorageError as error:
+            failed = failed or _told(error, "all", window)
         finally:
-            if entries:  # also after an error: what is committed is pushed
-                self._publisher.anchor(entries[-1])
-                self._committed(entries)
-        return len(entries)
+            self._hold(entries)  # also after an error: what is committed leaves
+        return len(entries), failed
+
+    def _questions(
+        self, window: Window, metrics: Sequence[StandingMetric], plans: Mapping[int, Plan]
+    ) -> dict[DefinitionHash, Question | AbstainReason]:
+        """What is asked, or why this node abstains; none for a metric that cannot be compiled, which is told."""
+        found: dict[DefinitionHash, Question | AbstainReason] = {}
+        for metric in metrics:
+            try:
+                found[metric.hash] = self._publisher.question(metric.definition, window, plans)
+            except PrivacyError as error:
+                _tell(error, metric.name, window)
+        return found
 
     def _answer(
-        self, metric: StandingMetric, window: Window, plans: Mapping[int, Plan], rows: WindowRows | None
+        self,
+        metric: StandingMetric,
+        window: Window,
+        plans: Mapping[int, Plan],
+        rows: WindowRows | None,
+        question: Question,
     ) -> ParsedEntry | None:
         """The slot's new entry; None when it has one, or when it failed and is tried again at the next tick."""
         try:
-            return self._publisher.answer(metric.hash, metric.definition, window, plans, rows)
+            return self._publisher.answer(metric.hash, metric.definition, window, plans, rows, question)
         except PrivacyError as error:  # one metric's trouble holds up no other; the slot shows as missing
-            log.error("release.failed", metric=metric.name, window=window.text, code=error.code, what=error.what,
-                      why=error.why, fix=error.fix)  # fmt: skip
+            _tell(error, metric.name, window)
             return None
 
     @contextmanager
-    def _rows_of(self, window: Window) -> Iterator[WindowRows | None]:
+    def _rows_of(self, window: Window) -> Iterator[WindowEngine | None]:
         try:
-            table = self._vault.read(window)
+            source = self._vault.window(window)
         except EpochClosed:
             yield None
             return
-        engine: AbstractContextManager[WindowRows] = run_window(table, window, self._engine_limits)
-        del table
-        with engine as rows:
-            yield rows
+        with run_window(source, limits=self._engine_limits) as engine:
+            yield engine
+
+
+def _needs_diffprivlib(definition: Definition) -> bool:
+    """Whether its noise may be drawn by the child (few cells and a small scale) or not (then it is started in vain)."""
+    return definition.mechanism == LAPLACE
+
+
+def _told(error: StorageError, metric: str, window: Window) -> StorageError:
+    """The error, logged, where it is of the engine: such a slot shows as missing and is tried again."""
+    if error.code not in FAULTS:
+        raise error
+    _tell(error, metric, window)
+    return error
+
+
+def _tell(error: StorageError | PrivacyError, metric: str, window: Window) -> None:
+    log.error("release.failed", metric=metric, window=window.text, code=error.code, what=error.what, why=error.why,
+              fix=error.fix)  # fmt: skip

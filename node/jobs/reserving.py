@@ -28,19 +28,19 @@ log = structlog.get_logger()
 def reserver(
     ledger: LedgerStore,
     metrics: Sequence[StandingMetric],
-    plans: Callable[[], Mapping[int, Plan]],
-    counts_from: int,
+    plans: Callable[[int], Mapping[int, Plan]],
+    counts_from: Callable[[], int],
 ) -> Callable[[sqlite3.Connection, EpochRecord], None]:
     """What the vault calls inside the transaction that records a new epoch.
 
     Args:
         metrics: In catalogue order.
-        plans: The plans in force now, by number.
-        counts_from: Hour of the first window expected of this node.
+        plans: The plans, by number, in force at an hour to come, or now where it has passed.
+        counts_from: Gives the hour of the first window expected of this node.
     """
 
     def reserve(connection: sqlite3.Connection, record: EpochRecord) -> None:
-        slots = standing_slots(metrics, plans(), counts_from, record.epoch)
+        slots = standing_slots(metrics, plans(record.epoch.start_hour), counts_from(), record.epoch)
         cap = Balance(record.cap_rho_nano, record.cap_delta_atto)
         without = ledger.reserve(connection, record.epoch, cap, slots)
         if without:
@@ -68,4 +68,4 @@ def standing_slots(
         if isinstance(bind(metric.definition, layout, plans), str):
             continue  # it will abstain, whatever happens
         for window in windows:
-            yield metric.hash, window, Charge.of(layout.rho)
+            yield metric.hash, window, Charge.of(layout.rho, layout.delta_atto)

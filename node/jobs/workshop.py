@@ -31,6 +31,7 @@ from privacy.errors import NoiseUnavailable
 from privacy.losses import Losses
 
 ANSWER_TIMEOUT_S: Final = 120.0  # imports take two seconds on an idle machine, a year of PLD three
+AHEAD: Final = "ahead"  # argument of a child that is to import diffprivlib before the first question
 _ROOT: Final = Path(__file__).parents[2]
 
 
@@ -64,9 +65,9 @@ class Workshop:
         self.close()
 
     def start(self) -> None:
-        """Start the child without waiting for it, so that its imports run beside other work."""
+        """Start the child without waiting for it, with diffprivlib imported, so that this runs beside other work."""
         with self._lock:
-            self._started()
+            self._started(AHEAD)
 
     def geometric(self, scale: Fraction, count: int, key: bytes) -> list[int]:
         """Draws of diffprivlib's `Geometric` at value 0 (privacy.diffprivlib_adapter), a pure function of the three.
@@ -79,7 +80,7 @@ class Workshop:
         return draws
 
     def choose(self, utilities: Sequence[int], epsilon: Fraction, sensitivity: int, key: bytes) -> int:
-        """The index of a privately chosen candidate (PermuteAndFlip); epsilon²/2 is charged before this is called.
+        """The index of a privately chosen candidate (PermuteAndFlip); epsilon²/2 is charged before it is told.
 
         Raises:
             NoiseUnavailable: the child gave none.
@@ -129,12 +130,12 @@ class Workshop:
             raise _unavailable(answer["why"])
         return answer
 
-    def _started(self) -> subprocess.Popen[str]:
+    def _started(self, *arguments: str) -> subprocess.Popen[str]:
         if self._child is None or self._child.poll() is not None:
             self._stop()
             keep = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "node.jobs.workshop_child"],
+                [sys.executable, "-m", "node.jobs.workshop_child", *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

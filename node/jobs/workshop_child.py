@@ -89,4 +89,8 @@ _DO: Final[dict[str, Callable[[Question], Answer]]] = {
 }
 
 if __name__ == "__main__":
+    if sys.argv[1:]:  # ahead of need
+        import privacy.diffprivlib_adapter
+
+        privacy.diffprivlib_adapter.load()
     serve(sys.stdin, sys.stdout)

@@ -16,11 +16,14 @@ from federation.core import Core, Failed
 from federation.effects import (
     Alarm,
     Change,
+    CharterTrusted,
     Effect,
+    JoinAsked,
     Judged,
     Log,
     Reply,
     SendRequest,
+    StoreCharter,
     StoreDefinition,
     StoreEntries,
     StoreEvidence,
@@ -32,8 +35,10 @@ from node.errors import NodeError, StorageError, TransportError
 from node.mesh.counters import UNKNOWN, MeshCounters
 from node.mesh.transport import MeshTransport
 from node.state.log import LogStore
+from protocol.charter_document import CharterDocument
 from protocol.entries import ParsedEntry
 from protocol.errors import ProtocolError
+from protocol.ids import CharterHash
 from protocol.keys import SigningKey
 from protocol.requests import parse_request
 
@@ -58,6 +63,9 @@ class MeshDriver:
         on_judged: Callable[[Sequence[Change]], None] = lambda _: None,
         on_foreign: Callable[[Sequence[ParsedEntry]], None] = lambda _: None,
         on_progress: Callable[[], None] = lambda: None,
+        save_charter: Callable[[StoreCharter], None] = lambda _: None,
+        on_charter: Callable[[], None] = lambda: None,
+        on_join: Callable[[JoinAsked], None] = lambda _: None,
     ) -> None:
         """Make the driver.
 
@@ -66,6 +74,9 @@ class MeshDriver:
             on_conflict: Called when the core does not take an entry of our own: the node must stop signing.
             on_foreign: Given entries of the own log that came from peers, before they are stored.
             on_progress: Called after everything that was exchanged.
+            save_charter: Stores a charter durably.
+            on_charter: Called when another charter is trusted, or a definition is known, once it is stored.
+            on_join: Told who asks to be admitted; stores the request.
             on_judged: Told which verdicts changed, once what they rest on is stored.
         """
         self.core = core
@@ -79,6 +90,9 @@ class MeshDriver:
         self._on_judged = on_judged
         self._on_foreign = on_foreign
         self._on_progress = on_progress
+        self._save_charter = save_charter
+        self._on_charter = on_charter
+        self._on_join = on_join
         self._timer: asyncio.TimerHandle | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -109,6 +123,22 @@ class MeshDriver:
         self.counters.sent[sender] += len(reply.body)
         return reply.status, reply.body
 
+    def take_charter(self, document: CharterDocument) -> None:
+        """A charter from the operator: proposed, approved by more, or decided.
+
+        Raises:
+            ProtocolError: it is broken, or does not follow what is trusted here.
+        """
+        self._carry_out(self.core.take_charter(document, self._clock.now_ms()))
+
+    def confirm_charter(self, charter: CharterHash) -> None:
+        """The operator compared a charter's fingerprint elsewhere: follow it."""
+        self._carry_out(self.core.confirm_charter(charter, self._clock.now_ms()))
+
+    def learn_definition(self, body: bytes) -> None:
+        """A definition from the operator: kept, served and judged by from now on."""
+        self._carry_out(self.core.learn_definition(body))
+
     def sync_now(self) -> int:
         """Compare logs with every peer that can be called; how many those are."""
         asked = self.core.sync_soon(self._clock.now_ms())
@@ -130,6 +160,7 @@ class MeshDriver:
     def _carry_out(self, effects: Iterable[Effect]) -> Reply | None:
         """The effects in order; returns the reply among them."""
         reply: Reply | None = None
+        is_other = False  # catalogue or charter
         try:
             for effect in effects:
                 match effect:
@@ -142,6 +173,13 @@ class MeshDriver:
                         self._logs.save_evidence(author, seq, proof)
                     case StoreDefinition(digest, definition):
                         self._logs.save_definition(digest, definition)
+                        is_other = True
+                    case StoreCharter():
+                        self._save_charter(effect)
+                    case CharterTrusted():
+                        is_other = True
+                    case JoinAsked():
+                        self._on_join(effect)
                     case SendRequest():
                         self._send(effect)
                     case Reply():
@@ -156,6 +194,8 @@ class MeshDriver:
             # The core has moved on: it and the disk differ until it is built anew.
             self._on_fatal(error)
             raise
+        if is_other:
+            self._on_charter()
         self._on_progress()
         self._set_timer()
         return reply

@@ -53,9 +53,9 @@ class Parts:
     keys: SigningKeys
     clock: Clock
     inception: bytes
-    begun: Callable[[], Iterable[tuple[Window, Balance]]]
+    begun: Callable[[], Iterable[tuple[Window, Balance]]]  # every epoch until now, recorded here or not
     open_slots: Callable[[], Iterable[tuple[DefinitionHash, Window]]]
-    committed: Callable[[Sequence[ParsedEntry]], None]
+    send: Callable[[Sequence[ParsedEntry]], None]
     use_key: Callable[[SigningKey], None]
 
 
@@ -115,6 +115,11 @@ class OwnLog:
         self._failure = None
         self.may_sign = True
 
+    @property
+    def has_foreign(self) -> bool:
+        """Whether somebody else wrote into this log: a clone, an old backup, or a thief."""
+        return self._conflict or self._own().is_frozen
+
     def holds_back(self) -> str | None:
         """Why nothing may be signed, in words; None when it may."""
         own = self._own()
@@ -145,7 +150,7 @@ class OwnLog:
             self._failure = str(error)
             return
         self._failure = None
-        if self._reaches_anchor():
+        if self._reaches_anchor() and (has_majority or load_anchor(self._anchor) is not None):
             self._begin()
             self._is_ready = self.may_sign = True
             return
@@ -200,9 +205,8 @@ class OwnLog:
         parts, own = self._parts, self._own()
         if not own.ids:
             self.may_sign = True
-            entry = parts.publisher.publish_other(INCEPTION, parts.inception)
-            parts.publisher.anchor(entry)
-            parts.committed([entry])
+            if parts.logs.head(parts.core.me) is None:
+                parts.send([parts.publisher.publish_other(INCEPTION, parts.inception)])
         else:
             save_anchor(self._anchor, AnchoredPosition(*own.position))
 
@@ -221,7 +225,6 @@ class OwnLog:
         log.warning("own_log.restored", epochs_spent=spent, slots_abstained=len(entries))
         self._is_ready = True
         if entries:
-            parts.publisher.anchor(entries[-1])
-            parts.committed(entries)
+            parts.send(entries)
         else:
             save_anchor(self._anchor, AnchoredPosition(*self._own().position))

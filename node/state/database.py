@@ -5,6 +5,8 @@ Rules:
 - `transaction()` is BEGIN IMMEDIATE … COMMIT under a lock; threads wait for each other. It does not nest.
 - An error from COMMIT (or from a needed ROLLBACK) leaves the truth unknown: StorageError with `fatal`, and
   every later call is refused. The caller ends the process; what is true is read again at start (DESIGN 5).
+- A full disk is the one exception: SQLite says `SQLITE_FULL` when a page could not be *written*, before anything is
+  synced, and has rolled back. Nothing was written: StorageError `disk_full`, and the next transaction tries again.
 - The schema is the sum of `migrations/NNNN_noun.sql`, applied in order of NNNN, each once, each in one
   transaction, and recorded with its SHA-256. Migrations are appended, never edited: a changed one, one that
   sorts before an applied one, and a database newer than this code are refused.
@@ -20,7 +22,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,8 @@ class StateDatabase:
             try:
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
+                if _is_full(error) and not connection.in_transaction:
+                    raise self._unusable(error) from error
                 self._failed = True
                 raise StorageError(
                     code="state_commit",
@@ -122,6 +126,27 @@ class StateDatabase:
                 raise
             except sqlite3.DatabaseError as error:
                 raise self._unusable(error) from error
+
+    def copy_to(self, path: Path) -> None:
+        """A copy of one moment in a new file, mode 0600; writers go on meanwhile, since it is read by a second hand.
+
+        Raises:
+            StorageError: the copy could not be made.
+        """
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            with (
+                closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+                closing(sqlite3.connect(path)) as target,
+            ):
+                source.backup(target)
+        except (OSError, sqlite3.Error) as error:
+            raise StorageError(
+                code="state_not_copied",
+                what="The state database was not copied",
+                why=str(error),
+                fix="Check the disk for space and errors",
+            ) from error
 
     def close(self) -> None:
         """Close the connection; the WAL is folded into the file. May be called twice."""
@@ -155,6 +180,13 @@ class StateDatabase:
             )
 
     def _unusable(self, error: Exception) -> StorageError:
+        if _is_full(error):
+            return StorageError(
+                code="disk_full",
+                what=f"The state database {self._path} could not be written",
+                why="the disk is full; nothing was written",
+                fix="Make room on the disk: the node goes on by itself",
+            )
         return StorageError(
             code="state_unreadable",
             what=f"The state database {self._path} cannot be used",
@@ -203,6 +235,11 @@ class StateDatabase:
                     "INSERT INTO migrations (number, name, sha256) VALUES (?, ?, ?)",
                     (migration.number, migration.name, migration.sha256),
                 )
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether SQLite found no room. Never said of a failed sync, whatever its errno: that is SQLITE_IOERR_FSYNC."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _load_migrations(folder: Path) -> list[_Migration]:

@@ -90,6 +90,16 @@ class LogStore:
             if len(rows) < _PAGE:
                 return
 
+    def of_kind(self, author: NodeId, kind: str, latest: int | None = None) -> Iterator[ParsedEntry]:
+        """The author's entries of one kind, those that do not stand too, by position; or only the `latest` so many."""
+        rows = self._database.query(
+            "SELECT id, header, signatures, data, cells FROM entries WHERE author = ? AND kind = ?"
+            " ORDER BY generation DESC, seq DESC, id DESC LIMIT ?",
+            (author, kind, -1 if latest is None else latest),
+        )
+        ordered = reversed(rows)
+        return (ParsedEntry(EntryId(entry_id), parse_header(parts[0]), _entry(parts)) for entry_id, *parts in ordered)
+
     def read(self, entry_id: EntryId) -> ParsedEntry | None:
         """One entry by id, with its body."""
         rows = self._database.query("SELECT header, signatures, data, cells FROM entries WHERE id = ?", (entry_id,))

@@ -28,6 +28,11 @@ class SlotStore:
         query = "SELECT 1 FROM slots WHERE definition = ? AND window = ?"
         return connection.execute(query, (definition, window)).fetchone() is not None
 
+    def entries(self) -> list[tuple[DefinitionHash, str, bytes]]:
+        """(definition, window, entry id) of every answer."""
+        rows = self._database.query("SELECT definition, window, entry FROM slots ORDER BY window, definition")
+        return [(DefinitionHash(definition), window, entry) for definition, window, entry in rows]
+
     def charges_by_epoch(self) -> dict[str, Charge]:
         """The ledger's running totals, newest epoch last."""
         rows = self._database.query(
@@ -54,6 +59,16 @@ class SlotStore:
         connection.execute(
             "INSERT INTO charges (epoch, definition, window, rho_nano, delta_atto, entry) VALUES (?, ?, ?, ?, ?, ?)",
             (epoch, definition, window, charge.rho_nano, charge.delta_atto, entry),
+        )
+
+    def record_recovered(
+        self, connection: sqlite3.Connection, definition: DefinitionHash, window: str, entry: EntryId
+    ) -> None:
+        """The slot's abstention in place of an answer that a recovery made void; its charge stays."""
+        connection.execute(
+            "INSERT OR REPLACE INTO slots (definition, window, outcome, reason, entry)"
+            " VALUES (?, ?, 'abstain', 'recovered', ?)",
+            (definition, window, entry),
         )
 
     def record_abstain(

@@ -1,6 +1,9 @@
 """API keys: `mw_` write, `mr_` read, `ma_` admin. Shown once; only SHA-256 of the secret is kept.
 
 A plain hash is enough here, because each secret is 160 random bits: there is nothing to guess.
+
+A key belongs to a role: an *operator*'s sends events (`mw_`), a *researcher*'s asks (`mr_`), an *admin*'s changes
+things (`ma_`). Within its kind it has scopes, a write key perhaps origins, and each perhaps an end.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "read": ("query",),
     "admin": ("admin",),
 }
+ROLES: dict[str, str] = {"operator": "write", "researcher": "read", "admin": "admin"}
+MAX_LIFE_S = 10 * 366 * 86_400
 DEFAULT_SCOPES: dict[str, tuple[str, ...]] = {"write": ("events",), "read": ("query",), "admin": ("admin",)}
 
 
@@ -46,20 +51,36 @@ class Token:
     created_at_s: int
     revoked_at_s: int | None
     origins: tuple[str, ...] = ()  # a browser key: taken from pages of these origins only
+    expires_at_s: int | None = None
 
     @property
     def is_revoked(self) -> bool:
         return self.revoked_at_s is not None
 
+    def is_expired(self, now_s: int) -> bool:
+        return self.expires_at_s is not None and now_s >= self.expires_at_s
+
 
 class TokenBook:
     """The node's API keys, in its state database with a copy in memory for the request path."""
 
-    def __init__(self, database: StateDatabase) -> None:
+    def __init__(
+        self,
+        database: StateDatabase,
+        *,
+        now_s: Callable[[], int] | None = None,
+        on_refusal: Callable[[str, str], None] = lambda _kind, _code: None,
+    ) -> None:
+        """Args:
+        now_s: Unix seconds; without it a key that has an end opens nothing.
+        on_refusal: Told (who: a key's id or `stranger`, what was refused) of every request that is turned away.
+        """
         self._database = database
+        self._now_s = now_s
+        self._on_refusal = on_refusal
         self._by_hash: dict[bytes, Token] = {}
         rows = database.query(
-            "SELECT secret_hash, id, kind, scopes, label, created_at, revoked_at, origins FROM tokens"
+            "SELECT secret_hash, id, kind, scopes, label, created_at, revoked_at, origins, expires_at FROM tokens"
         )
         for secret_hash, *fields in rows:
             self._by_hash[secret_hash] = _token(fields)
@@ -73,12 +94,18 @@ class TokenBook:
         now_s: int,
         rng: Callable[[int], bytes],
         origins: Sequence[str] = (),
+        life_s: int | None = None,
+        is_dry_run: bool = False,
     ) -> tuple[str, Token]:
         """Make a key and keep its hash durably. Returns the secret, for showing once, and the record.
 
+        Args:
+            life_s: How long it opens anything, in seconds; None until it is revoked.
+            is_dry_run: Only check the wish: nothing is kept, and the secret is empty.
+
         Raises:
-            RejectedInput: unknown kind or scope, a label over 100 characters, or origins that are none or that this
-                kind of key does not have.
+            RejectedInput: unknown kind or scope, a label over 100 characters, a life of no time or over ten years, or
+                origins that are none or that this kind of key does not have.
         """
         if kind not in PREFIXES:
             raise _refused(f'"{kind}" is not a kind of key', f"Use one of {', '.join(PREFIXES)}")
@@ -92,13 +119,18 @@ class TokenBook:
         for origin in origins:
             if _ORIGIN.fullmatch(origin) is None:
                 raise _refused(f'"{origin[:80]}" is no origin', "Give one such as https://example.org, without a path")
+        if life_s is not None and not 0 < life_s <= MAX_LIFE_S:
+            raise _refused("it would end at once, or after more than ten years", "Give --expires such as 30d")
+        expires_s = None if life_s is None else now_s + life_s
+        token = Token(rng(6).hex(), kind, chosen, label, now_s, None, tuple(dict.fromkeys(origins)), expires_s)
+        if is_dry_run:
+            return "", token
         secret = PREFIXES[kind] + base64.b32encode(rng(20)).decode("ascii").lower()
-        token = Token(rng(6).hex(), kind, chosen, label, now_s, None, tuple(dict.fromkeys(origins)))
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO tokens (id, kind, scopes, label, secret_hash, created_at, origins)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (token.id, kind, " ".join(chosen), label, _hash(secret), now_s, " ".join(token.origins)),
+                "INSERT INTO tokens (id, kind, scopes, label, secret_hash, created_at, origins, expires_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (token.id, kind, " ".join(chosen), label, _hash(secret), now_s, " ".join(token.origins), expires_s),
             )
         self._by_hash[_hash(secret)] = token
         return secret, token
@@ -117,9 +149,20 @@ class TokenBook:
 
     def is_origin_known(self, origin: str) -> bool:
         """Whether some valid browser key is bound to this origin."""
-        return any(origin in token.origins and not token.is_revoked for token in self._by_hash.values())
+        return any(
+            origin in token.origins and not token.is_revoked and not self.is_over(token)
+            for token in self._by_hash.values()
+        )
 
     def _check(self, secret: str | None, kind: str, scope: str | None) -> Token:
+        token = self._by_hash.get(_hash(secret)) if secret else None
+        try:
+            return self._checked(secret, token, kind, scope)
+        except AccessDenied as denied:
+            self._on_refusal("stranger" if token is None else f"key:{token.id}", f"{kind} refused: {denied.code}")
+            raise
+
+    def _checked(self, secret: str | None, token: Token | None, kind: str, scope: str | None) -> Token:
         if not secret:
             raise AccessDenied(
                 status=401,
@@ -128,13 +171,20 @@ class TokenBook:
                 why=f"It brings no {kind} key",
                 fix=f'Send "Authorization: Bearer {PREFIXES[kind]}…"; "murmur tokens create" makes one',
             )
-        token = self._by_hash.get(_hash(secret))
         if token is None or token.is_revoked:
             raise AccessDenied(
                 status=401,
                 code="key_unknown",
                 what="The request is refused",
                 why="The key is not one of this node's, or was revoked",
+                fix="Ask the node's operator for a new key",
+            )
+        if self.is_over(token):
+            raise AccessDenied(
+                status=401,
+                code="key_expired",
+                what="The request is refused",
+                why="The key has come to its end",
                 fix="Ask the node's operator for a new key",
             )
         if token.kind != kind or (scope is not None and scope not in token.scopes):
@@ -156,6 +206,17 @@ class TokenBook:
             return False
         return True
 
+    def is_over(self, token: Token) -> bool:
+        """Whether the key has come to its end; without a clock every end has come."""
+        return token.expires_at_s is not None and (self._now_s is None or token.is_expired(self._now_s()))
+
+    def named(self, token_id: str) -> Token:
+        """The key with this id; raises RejectedInput where there is none."""
+        found = next((token for token in self._by_hash.values() if token.id == token_id), None)
+        if found is None:
+            raise _refused(f'no key has the id "{token_id}"', '"murmur tokens list" shows them')
+        return found
+
     def revoke(self, token_id: str, *, now_s: int) -> Token:
         """Revoke a key durably; revoking again changes nothing.
 
@@ -171,7 +232,7 @@ class TokenBook:
                 revoked = replace(token, revoked_at_s=now_s)
                 self._by_hash[secret_hash] = revoked
                 return revoked
-        raise _refused(f'no key has the id "{token_id}"', '"murmur tokens list" shows them')
+        return self.named(token_id)
 
     def list(self) -> list[Token]:
         """All keys, oldest first."""
@@ -183,7 +244,7 @@ def _hash(secret: str) -> bytes:
 
 
 def _token(fields: Sequence[object]) -> Token:
-    token_id, kind, scopes, label, created_at, revoked_at, origins = fields
+    token_id, kind, scopes, label, created_at, revoked_at, origins, expires_at = fields
     return Token(
         str(token_id),
         str(kind),
@@ -192,6 +253,7 @@ def _token(fields: Sequence[object]) -> Token:
         int(str(created_at)),
         None if revoked_at is None else int(str(revoked_at)),
         tuple(str(origins).split()),
+        None if expires_at is None else int(str(expires_at)),
     )
 
 

@@ -21,6 +21,7 @@ from typing import Final, Literal
 from node.state.epochs import EpochRecord, VaultStart
 from node.vault.epoch_keys import EpochKeyKind
 from privacy.units import EpochLength, Window, WindowKind, epoch_of, window_lies_in_one_epoch
+from privacy.withdrawal import NOBODY, Withdrawn
 
 RefusalCode = Literal["late", "epoch_closed", "timestamp_out_of_range"]
 
@@ -33,10 +34,11 @@ HOUR_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class EpochAccess:
-    """The hour may be written: its epoch, and the key that makes pseudonyms in it."""
+    """The hour may be written: its epoch, the key that makes pseudonyms in it, and what persons withdrew in it."""
 
     epoch: Window
     pseudonym_key: bytes = field(repr=False)
+    withdrawn: Withdrawn = field(default_factory=lambda: NOBODY, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
+from node.vault.row_columns import FrameError, RowsInColumns
 from privacy.rows import ATTRIBUTE_SLOTS, FIXED_COLUMNS, ROW_COLUMNS, Column, Row
 
 if TYPE_CHECKING:
@@ -51,11 +52,8 @@ _DTYPES: Final[dict[str, _Dtype]] = {
 }
 _LARGEST: Final = {"u8": (1 << 8) - 1, "u16": (1 << 16) - 1, "u32": (1 << 32) - 1}
 _FEW: Final = 200  # below this Python finds least and greatest faster than numpy is called
+_TYPES: Final = {column.name: column.type for column in ROW_COLUMNS}
 MAX_FRAME_ROWS: Final = 1 << 20  # so that a damaged count can never ask for more than some 200 MB
-
-
-class FrameError(ValueError):
-    """The plaintext is not a frame of this version. The segment reader names segment and frame."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)  # repr: it would show rows
@@ -73,6 +71,12 @@ class DecodedFrame:
 
     rows: int
     columns: tuple[DecodedColumn | None, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """About what it holds."""
+        arrays = [array for column in self.columns if column for array in (column.offsets, column.valid)]
+        return sum(array.nbytes for array in arrays if array is not None)
 
 
 def columns_of(slots: int) -> tuple[Column, ...]:
@@ -93,17 +97,6 @@ def arrow_schema(slots: int) -> pa.Schema:
             for column in columns_of(slots)
         ]
     )
-
-
-class RowsInColumns:
-    """Rows that come as columns, in the order of ROW_COLUMNS, all of one length: the way in makes no row of its own."""
-
-    __slots__ = ("columns",)
-
-    columns: list[list[int | None]]
-
-    def __len__(self) -> int:
-        return len(self.columns[0])
 
 
 def encode_rows(rows: Sequence[Row] | RowsInColumns, slots: int) -> bytes:
@@ -152,15 +145,53 @@ def table_of(frames: Sequence[DecodedFrame]) -> pa.Table:
     """All rows of the frames, in order, with every column of ROW_COLUMNS; a slot that no frame holds is null."""
     import pyarrow as pa
 
-    rows = sum(frame.rows for frame in frames)
-    arrays = [_arrow_column(position, column, frames, rows) for position, column in enumerate(ROW_COLUMNS)]
+    arrays = [arrow_of(column.name, found) for column, found in zip(ROW_COLUMNS, gather(frames), strict=True)]
     return pa.Table.from_arrays(arrays, schema=arrow_schema(ATTRIBUTE_SLOTS))
+
+
+def column_of(parts: Sequence[tuple[DecodedColumn | None, int, int]], position: int) -> ArrayColumn:
+    """One column of ROW_COLUMNS from its parts: each a frame's column, from which row, and to before which."""
+    return _gather(ROW_COLUMNS[position], parts)
+
+
+def arrow_of(column: str, found: ArrayColumn) -> pa.Array:
+    """One column of ROW_COLUMNS as Arrow; shares its memory."""
+    import pyarrow as pa
+
+    values, valid = found
+    bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    nulls = 0 if valid is None else len(values) - int(valid.sum())
+    dtype = pa.from_numpy_dtype(_DTYPES[_TYPES[column]])
+    return pa.Array.from_buffers(dtype, len(values), [bitmap, pa.py_buffer(values)], nulls)
+
+
+def joined(frames: Sequence[DecodedFrame]) -> DecodedFrame:
+    """All rows of the frames, in order, as one frame."""
+    packed = [_pack_array(column, *found) for column, found in zip(ROW_COLUMNS, gather(frames), strict=True)]
+    columns = tuple(None if one is None else DecodedColumn(*one) for one in packed)
+    return DecodedFrame(sum(frame.rows for frame in frames), columns)
+
+
+def frame_of(table: pa.Table) -> DecodedFrame:
+    """A table as `table_of` makes them, as one frame."""
+    columns: list[DecodedColumn] = []
+    for column in ROW_COLUMNS:
+        found = table.column(column.name).combine_chunks()
+        values = found.fill_null(0).to_numpy(zero_copy_only=False).astype(_DTYPES[column.type], copy=False)
+        valid = found.is_valid().to_numpy(zero_copy_only=False) if found.null_count else None
+        columns.append(DecodedColumn(0, values.view(np.uint64) if column.type == "i64" else values, valid))
+    return DecodedFrame(table.num_rows, tuple(columns))
 
 
 def gather(frames: Sequence[DecodedFrame]) -> list[ArrayColumn]:
     """All rows of the frames, in order, as one array for each of ROW_COLUMNS."""
-    rows = sum(frame.rows for frame in frames)
-    return [_gather(position, column, frames, rows) for position, column in enumerate(ROW_COLUMNS)]
+    return [
+        _gather(
+            column,
+            [(frame.columns[place] if place < len(frame.columns) else None, 0, frame.rows) for frame in frames],
+        )
+        for place, column in enumerate(ROW_COLUMNS)
+    ]
 
 
 def _frame(packed: Sequence[_Packed | None], rows: int) -> bytes:
@@ -197,14 +228,13 @@ def _pack_array(column: Column, values: _Array, valid: npt.NDArray[np.bool_] | N
 
 def _pack(column: Column, values: Sequence[int | None], rows: int) -> _Packed | None:
     """(base, offsets or None when constant, validity or None when all valid), or None when all are null."""
-    nulls = values.count(None)
-    if nulls and not column.nullable:
-        raise ValueError(f"column {column.name} holds a null")
-    if nulls == rows:
-        return None
     first = values[0]
-    if first is not None and first == values[-1] and values.count(first) == rows:
-        return _integers(column, [first])[1] % _MODULUS, None, None
+    if first == values[-1] and values.count(first) == rows:
+        if first is not None:
+            return _integers(column, [first])[1] % _MODULUS, None, None
+        if column.nullable:
+            return None
+    nulls = values.count(None) if column.nullable else 0
     valid = None
     present = cast("Sequence[int]", values)  # true once the nulls are filled
     if nulls:
@@ -244,7 +274,7 @@ def _message(arrays: list[ArrayColumn], rows: int) -> bytes:
         columns.append(
             pa.Array.from_buffers(pa.from_numpy_dtype(offsets.dtype), rows, [bitmap, pa.py_buffer(offsets)], nulls)
         )
-    schema = pa.schema([pa.field("", column.type) for column in columns])
+    schema = _wire_schema(tuple(_WIDTHS.index(offsets.dtype) for offsets, _ in arrays))
     message = pa.RecordBatch.from_arrays(columns, schema=schema).serialize()
     compressed: bytes = pa.compress(message, codec="lz4_raw", asbytes=True)
     return _HEAD.pack(message.size) + compressed
@@ -312,34 +342,24 @@ def _wire_schema(widths: tuple[int, ...]) -> pa.Schema:
     return pa.schema([pa.field("", pa.from_numpy_dtype(_WIDTHS[width])) for width in widths])
 
 
-def _arrow_column(position: int, column: Column, frames: Sequence[DecodedFrame], rows: int) -> pa.Array:
-    """One column of all frames as one Arrow array."""
-    import pyarrow as pa
-
-    values, valid = _gather(position, column, frames, rows)
-    bitmap = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    nulls = 0 if valid is None else rows - int(valid.sum())
-    return pa.Array.from_buffers(pa.from_numpy_dtype(_DTYPES[column.type]), rows, [bitmap, pa.py_buffer(values)], nulls)
-
-
-def _gather(position: int, column: Column, frames: Sequence[DecodedFrame], rows: int) -> ArrayColumn:
-    """One column of all frames."""
+def _gather(column: Column, parts: Sequence[tuple[DecodedColumn | None, int, int]]) -> ArrayColumn:
+    """One column from its parts."""
+    rows = sum(end - begin for _, begin, end in parts)
     dtype = _DTYPES[column.type]
     values = np.zeros(rows, np.uint64 if dtype.itemsize == 8 else dtype)  # zeros: untouched pages cost nothing
     valid: npt.NDArray[np.bool_] | None = None
     start = 0
-    for frame in frames:
-        stop = start + frame.rows
-        part = frame.columns[position] if position < len(frame.columns) else None
+    for part, begin, end in parts:
+        stop = start + end - begin
         if part is None or part.valid is not None:
             if valid is None:
                 valid = np.ones(rows, np.bool_)
-            valid[start:stop] = False if part is None else part.valid
+            valid[start:stop] = False if part is None or part.valid is None else part.valid[begin:end]
         if part is not None:
             if part.offsets is None:
                 values[start:stop] = part.base
             else:
                 base = values.dtype.type(part.base % (1 << 8 * values.itemsize))
-                np.add(part.offsets, base, out=values[start:stop], dtype=values.dtype, casting="unsafe")
+                np.add(part.offsets[begin:end], base, out=values[start:stop], dtype=values.dtype, casting="unsafe")
         start = stop
     return values, valid

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from node import keyfiles
 from node.errors import ConfigError
+from node.passphrase import Passphrase
 from node.vault.disk import Disk
 from node.vault.epoch_keys import KEY_BYTES, Rng
 
@@ -22,23 +23,25 @@ from node.vault.epoch_keys import KEY_BYTES, Rng
 class MasterKey:
     """The master key in a folder of keys, with the one it takes over from while a change is under way."""
 
-    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
-        """Read what is there and finish step 3 if it had begun.
+    def __init__(self, folder: Path, disk: Disk | None = None, passphrase: Passphrase | None = None) -> None:
+        """Destroy what a crash left of a file being written, read what is there, finish step 3 if it had begun.
 
         Raises:
             ConfigError: there is no master key, or its file is not one.
             StorageError: the disk failed.
         """
         self._disk = disk or Disk()
+        self._passphrase = passphrase
         self._file, self._next, self._old = (folder / f"{name}.key" for name in ("master", "master.next", "master.old"))
-        self._disk.destroy_file(self._next.with_name(self._next.name + ".tmp"))
+        for left in (*folder.glob(".master*.new"), *folder.glob("master*.tmp")):
+            self._disk.destroy_file(left)  # of a file that was being written: it may hold a whole key
         if not self._file.exists() and self._next.exists() and self._old.exists():
             self._disk.rename(self._next, self._file)
         self._disk.destroy_file(self._old)
-        self.current = keyfiles.read_key(self._file, "master").secret
+        self.current = keyfiles.read_key(self._file, "master", passphrase).secret
         self.retiring: bytes | None = None
         if self._next.exists():
-            self.current, self.retiring = keyfiles.read_key(self._next, "master").secret, self.current
+            self.current, self.retiring = keyfiles.read_key(self._next, "master", passphrase).secret, self.current
 
     def begin(self, rng: Rng) -> None:
         """Step 1; goes on with a change that an error stopped."""
@@ -52,7 +55,8 @@ class MasterKey:
                 why="the random source gave the present key again",
                 fix="Stop the node: its randomness is broken",
             )
-        self._disk.write_file(self._next, keyfiles.KeyFile("master", fresh).text.encode("ascii"))
+        text = keyfiles.KeyFile("master", fresh).text_under(self._passphrase)
+        self._disk.write_file(self._next, text.encode("ascii"))
         self.current, self.retiring = fresh, self.current
 
     def finish(self) -> None:

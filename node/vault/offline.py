@@ -12,11 +12,14 @@ from pathlib import Path
 
 from node.datalock import DataLock
 from node.errors import RejectedInput, StorageError
+from node.passphrase import Passphrase
 from node.state import epochs as table
 from node.state.database import StateDatabase
+from node.state.kept_cells import load_kept
 from node.vault.calendar import has_key
 from node.vault.disk import Disk, read_bytes
 from node.vault.epoch_keys import EpochKeyStore, folder_name
+from node.vault.kept_cells import sealed_cells
 from node.vault.master_key import MasterKey
 from node.vault.segments import Extent, Segment, SegmentDamaged, SegmentId, recover_segment
 from node.vault.shelf import Sealed
@@ -25,7 +28,7 @@ from node.vault.verifying import Damage, damaged_keys, damages_of
 from protocol.identity import parse_inception
 
 
-def verify_offline(data: Path) -> list[Damage]:
+def verify_offline(data: Path, passphrase: Passphrase | None = None) -> list[Damage]:
     """As `Upkeep.verify`, of the node whose data folder this is.
 
     Raises:
@@ -33,7 +36,7 @@ def verify_offline(data: Path) -> list[Damage]:
         ConfigError: the folder or the master key is not there.
     """
     found: list[Damage] = []
-    with _opened(data) as (database, keys):
+    with _opened(data, passphrase) as (database, keys):
         segments = table.load_segments(database)
         for record in table.load_epochs(database):
             if not has_key(record, "data"):
@@ -44,10 +47,12 @@ def verify_offline(data: Path) -> list[Damage]:
                 for segment in segments:
                     if segment.epoch == record.epoch.text:
                         found += _damages(data, segment, keys.load(segment.epoch, "data"))
+                for kept in load_kept(database, record.epoch.text):
+                    found += damages_of(sealed_cells(data / "segments", kept, keys.load(kept.epoch, "data")))
     return found
 
 
-def abandon_offline(data: Path, epoch: str, now_s: int) -> bool:
+def abandon_offline(data: Path, epoch: str, now_s: int, passphrase: Passphrase | None = None) -> bool:
     """Record the lost keys of an epoch as destroyed, so that the node starts again; never undone.
 
     Without its data key its rows are gone (True), and the next start removes them. Without its pseudonym key they
@@ -57,7 +62,7 @@ def abandon_offline(data: Path, epoch: str, now_s: int) -> bool:
         RejectedInput: this node has no such epoch, or none of its keys is lost or damaged: it is not given up.
         StorageError, ConfigError: as `verify_offline`.
     """
-    with _opened(data) as (database, keys):
+    with _opened(data, passphrase) as (database, keys):
         record = table.find_epoch(database, epoch)
         lost = {one.frame for one in damaged_keys(record, keys)} if record is not None else set()
         if record is None or not lost:
@@ -91,10 +96,10 @@ def _damages(data: Path, record: table.SegmentRecord, data_key: bytes) -> list[D
 
 
 @contextmanager
-def _opened(data: Path) -> Iterator[tuple[StateDatabase, EpochKeyStore]]:
+def _opened(data: Path, passphrase: Passphrase | None) -> Iterator[tuple[StateDatabase, EpochKeyStore]]:
     lock = DataLock(data)
     try:
-        master = MasterKey(data / "keys")
+        master = MasterKey(data / "keys", passphrase=passphrase)
         node = parse_inception(read_bytes(data / "inception")).node_id
         database = StateDatabase(data / "state.db")
         try:

@@ -5,8 +5,6 @@ Rules:
 - Rows are sorted by person within a frame. Order means nothing to a reader; sorted, a person's repeats weigh little
   (`tests/unit/node/test_rewriting.py` measures it), and the order in which people came is gone.
 - Memory is bounded by one frame of FULL_FRAME_ROWS and one file, whatever the epoch holds.
-
-Which segments are worth the work is decided from their recorded sizes, never from rows.
 """
 
 from __future__ import annotations
@@ -19,16 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from node.vault.frames import MAX_FRAME_ROWS, ArrayColumn, DecodedFrame, encode_arrays, gather
-from node.vault.segments import Extent, Segment
 from privacy.rows import ROW_NAMES
 
 FULL_FRAME_ROWS: Final = 1 << 16  # some 2 MB sealed; 15 MB as arrays
-SMALL_FRAME_BYTES: Final = 256 << 10  # a segment whose frames are smaller on average may be merged
-STEP_BYTES: Final = 32 << 20  # of segments read in one step, so that a step takes about a second
-MANY_FRAMES: Final = 1024  # while the epoch takes rows: rarely enough that little is written twice
-SOME_FRAMES: Final = 8  # once it takes no more
-_GAIN: Final = 4  # frames now, for each that would be left
-_TYPICAL_FULL_BYTES: Final = 1 << 20  # low, so that a gain is never overrated
 _CHUNK_FRAMES: Final = 512  # decoded frames waiting: each weighs some 5 kB beside its rows
 
 _PERSON: Final = ROW_NAMES.index("person")
@@ -52,23 +43,6 @@ class Persons:
             of_session = np.isin(values, np.fromiter(self.sessions, np.uint64, len(self.sessions)))
             found |= of_session if valid is None else of_session & valid
         return found
-
-
-def to_compact(segments: Sequence[tuple[Segment, Extent]], at_least: int) -> list[tuple[Segment, Extent]]:
-    """The segments of one epoch that one step should merge; none where it would gain little.
-
-    Args:
-        at_least: How many small frames are worth a step: MANY_FRAMES or SOME_FRAMES.
-    """
-    chosen: list[tuple[Segment, Extent]] = []
-    size = frames = 0
-    for segment, extent in segments:
-        if extent.frames and extent.size_bytes / extent.frames < SMALL_FRAME_BYTES and size < STEP_BYTES:
-            chosen.append((segment, extent))
-            size += extent.size_bytes
-            frames += extent.frames
-    left = -(-size // _TYPICAL_FULL_BYTES)
-    return chosen if frames >= max(at_least, _GAIN * left) else []
 
 
 def merged(

@@ -10,6 +10,8 @@ does not open. The footer is the last frame and holds the number of frames and r
 How many bytes and frames of a segment are known to be good stands outside: in the writer while it is open, in the
 state database once it ended. A crash leaves an open segment, whose end `recover_segment` finds; whatever lies
 behind was never acknowledged.
+
+What decodes frames is imported on first use: numpy costs a start more than all else here.
 """
 
 from __future__ import annotations
@@ -17,13 +19,12 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NewType
+from typing import TYPE_CHECKING, Final, Generic, Literal, NewType, Protocol, TypeVar
 
-import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -31,15 +32,21 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from node.errors import StorageError
 from node.vault.disk import Disk, read_bytes
-from node.vault.frames import DecodedFrame, FrameError, arrow_schema, decode_frame
+from node.vault.row_columns import FrameError
 from protocol import canonical  # the one dependency on the encoding of header and footer
 from protocol.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from node.vault.frames import DecodedFrame
 
 SegmentId = NewType("SegmentId", bytes)  # 16 random bytes
 
 MAGIC: Final = b"murmseg\x01"  # the last byte is the version
 ID_BYTES: Final = 16
 MAX_HEADER_BYTES: Final = 64 << 10  # a header needs 2 KiB; anything larger is not ours
+_Opened = TypeVar("_Opened")
+_Of = TypeVar("_Of", bound="Sealable")
+
 ROWS: Final = 0
 FOOTER: Final = 1
 
@@ -82,6 +89,8 @@ class Segment:
     @property
     def header(self) -> bytes:
         """Magic, size and canonical header: the first bytes of the file."""
+        from node.vault.frames import arrow_schema
+
         body = canonical.encode(
             {
                 "epoch": self.epoch,
@@ -90,7 +99,17 @@ class Segment:
                 "slots": self.slots,
             }
         )
-        return MAGIC + _SIZE.pack(len(body)) + body
+        return sealed_header(MAGIC, body)
+
+
+class Sealable(Protocol):
+    """What a sealed file is of: a segment, or a set of kept cells."""
+
+    @property
+    def id(self) -> SegmentId: ...
+
+    @property
+    def header(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +124,17 @@ class Extent:
     has_footer: bool
 
 
+def sealed_header(magic: bytes, body: bytes) -> bytes:
+    """The first bytes of a sealed file."""
+    return magic + _SIZE.pack(len(body)) + body
+
+
 class _Sealer:
     """Seals and opens the frames of one segment."""
 
     __slots__ = ("_aead", "_bound")
 
-    def __init__(self, segment: Segment, header: bytes, data_key: bytes) -> None:
+    def __init__(self, segment: Sealable, header: bytes, data_key: bytes) -> None:
         kdf = HKDF(algorithm=SHA256(), length=32, salt=segment.id, info=_KEY_INFO)
         self._aead = AESGCM(kdf.derive(data_key))
         self._bound = MAGIC + segment.id + hashlib.sha256(header).digest()
@@ -125,14 +149,14 @@ class _Sealer:
         return self._bound + struct.pack(">QB", index, kind)
 
 
-class SegmentWriter:
+class SegmentWriter(Generic[_Of]):
     """A new segment, open for appending. Not safe to share between threads: the vault's gate guards it.
 
     After any error the writer is `broken`: a frame index is never used for two plaintexts. What it held before
     stays good (`extent`).
     """
 
-    def __init__(self, disk: Disk, path: Path, segment: Segment, data_key: bytes) -> None:
+    def __init__(self, disk: Disk, path: Path, segment: _Of, data_key: bytes) -> None:
         """Create the file with its header, both durable on return; on an error no file is left behind."""
         self.segment = segment
         self.path = path
@@ -200,7 +224,23 @@ class SegmentWriter:
 
 
 def read_segment(path: Path, segment: Segment, data_key: bytes, extent: Extent) -> Iterator[DecodedFrame]:
-    """The frames of the known range, in order.
+    """The frames of the known range, in order; raises as `read_sealed`."""
+    from node.vault.frames import decode_frame
+
+    def decoded(plaintext: bytes) -> tuple[DecodedFrame, int]:
+        frame = decode_frame(plaintext, segment.slots)
+        return frame, frame.rows
+
+    return read_sealed(path, segment, data_key, extent, decoded)
+
+
+def read_sealed(
+    path: Path, segment: Sealable, data_key: bytes, extent: Extent, decode: Callable[[bytes], tuple[_Opened, int]]
+) -> Iterator[_Opened]:
+    """The frames of the known range of a sealed file, in order.
+
+    Args:
+        decode: A frame and its rows from a plaintext; raises FrameError.
 
     Raises:
         SegmentDamaged: anything in the range is not what was written, or the file ends early or late.
@@ -216,10 +256,10 @@ def read_segment(path: Path, segment: Segment, data_key: bytes, extent: Extent) 
     for index in range(extent.frames):
         plaintext, position = _open_frame(view, position, segment, sealer, index, ROWS)
         try:
-            frame = decode_frame(plaintext, segment.slots)
+            frame, more = decode(plaintext)
         except FrameError as error:
             raise SegmentDamaged(segment.id, index, f"it opens, but is no frame of rows ({error})") from error
-        rows += frame.rows
+        rows += more
         yield frame
     if extent.has_footer:
         footer, position = _open_frame(view, position, segment, sealer, extent.frames, FOOTER)
@@ -234,7 +274,7 @@ class SegmentFrames:
     Iterate once. Raises SegmentDamaged at once where the header is not the segment's.
     """
 
-    def __init__(self, data: bytes, segment: Segment, data_key: bytes) -> None:
+    def __init__(self, data: bytes, segment: Sealable, data_key: bytes) -> None:
         self._view = memoryview(data)
         self._sealer, self._position = _open_header(self._view, segment, data_key)
 
@@ -269,6 +309,8 @@ def recover_segment(path: Path, segment: Segment, data_key: bytes) -> Extent:
     Raises:
         SegmentDamaged: the header, or a frame before the last, is not what was written.
     """
+    from node.vault.frames import decode_frame
+
     data = read_bytes(path)
     view = memoryview(data)
     sealer, position = _open_header(view, segment, data_key)
@@ -303,26 +345,27 @@ def holds_no_frame(path: Path) -> bool:
     return len(data) < start or len(data) <= start + _SIZE.unpack_from(data, len(MAGIC))[0]
 
 
-def _open_header(view: memoryview, segment: Segment, data_key: bytes) -> tuple[_Sealer, int]:
+def _open_header(view: memoryview, segment: Sealable, data_key: bytes) -> tuple[_Sealer, int]:
     """The sealer and the position of the first frame."""
     start = len(MAGIC) + _SIZE.size
-    if bytes(view[: len(MAGIC)]) != MAGIC or len(view) < start:
-        raise SegmentDamaged(segment.id, "header", "it does not begin as a segment of version 1")
+    wanted = segment.header
+    if bytes(view[: len(MAGIC)]) != wanted[: len(MAGIC)] or len(view) < start:
+        raise SegmentDamaged(segment.id, "header", "it does not begin as a sealed file of its kind and version 1")
     (size,) = _SIZE.unpack_from(view, len(MAGIC))
     header = bytes(view[: start + size]) if size <= MAX_HEADER_BYTES else b""
-    if header != segment.header:
+    if header != wanted:
         raise SegmentDamaged(segment.id, "header", _header_difference(header[start:], segment))
     return _Sealer(segment, header, data_key), len(header)
 
 
-def _header_difference(body: bytes, segment: Segment) -> str:
+def _header_difference(body: bytes, segment: Sealable) -> str:
     try:
         found = canonical.decode(body, max_bytes=MAX_HEADER_BYTES)
     except ProtocolError:
         return "it cannot be decoded"
-    if isinstance(found, dict) and found.get("segment") != segment.id:
+    if isinstance(found, dict) and segment.id not in (found.get("segment"), found.get("set")):
         return "it names another segment"
-    return "its epoch, slots or schema are not those recorded"
+    return "what it says of itself is not what is recorded"
 
 
 def _frame_at(view: memoryview, position: int) -> tuple[int, memoryview, int] | None:
@@ -337,7 +380,7 @@ def _frame_at(view: memoryview, position: int) -> tuple[int, memoryview, int] | 
 
 
 def _open_frame(
-    view: memoryview, position: int, segment: Segment, sealer: _Sealer, index: int, kind: int
+    view: memoryview, position: int, segment: Sealable, sealer: _Sealer, index: int, kind: int
 ) -> tuple[bytes, int]:
     name: int | Literal["footer"] = index if kind == ROWS else "footer"
     framed = _frame_at(view, position)
@@ -349,7 +392,7 @@ def _open_frame(
         raise SegmentDamaged(segment.id, name, "it does not open: flipped, swapped or replayed") from None
 
 
-def _check_footer(footer: bytes, segment: Segment, frames: int, rows: int) -> None:
+def _check_footer(footer: bytes, segment: Sealable, frames: int, rows: int) -> None:
     try:
         found = canonical.decode(footer)
     except ProtocolError as error:
@@ -363,6 +406,8 @@ def _has_frame_after(view: memoryview, position: int, sealer: _Sealer, index: in
 
     Only places where size and kind could be those of a frame are tried, about one in 65,536.
     """
+    import numpy as np
+
     rest = np.frombuffer(view[position:], np.uint8)
     if len(rest) <= _FRAME.size + _TAG_BYTES:
         return False

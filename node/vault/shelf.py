@@ -18,14 +18,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from node.errors import StorageError
 from node.state import epochs as table
 from node.state.database import StateDatabase
+from node.state.kept_cells import delete_kept, give_up_epoch, move_source
 from node.vault.disk import Disk
 from node.vault.epoch_keys import folder_name
-from node.vault.frames import DecodedFrame, RowsInColumns, encode_rows
+from node.vault.kept_cells import source_of
+from node.vault.row_columns import RowsInColumns
 from node.vault.segments import (
     ID_BYTES,
     Extent,
@@ -37,6 +39,9 @@ from node.vault.segments import (
     recover_segment,
 )
 from privacy.rows import Row
+
+if TYPE_CHECKING:
+    from node.vault.frames import DecodedFrame
 
 ROTATE_BYTES: Final = 8 << 20  # small enough to recover in some 20 ms, large enough that headers vanish
 REWRITE_BYTES: Final = 32 << 20  # of one rewritten segment; a reader holds one file at a time
@@ -80,7 +85,7 @@ class SegmentShelf:
         self._disk = disk
         self._rotate_bytes = rotate_bytes
         self._max_open = max_open
-        self._writers: dict[str, SegmentWriter] = {}  # by epoch, least recently used first
+        self._writers: dict[str, SegmentWriter[Segment]] = {}  # by epoch, least recently used first
         self._ended: dict[str, dict[SegmentId, tuple[Segment, Extent]]] = {}  # by epoch, in order
         self._failed = False
 
@@ -117,8 +122,10 @@ class SegmentShelf:
                 fix="Check the disk, then start the node again",
                 fatal=True,
             )
+        from node.vault.frames import encode_rows
+
         plaintexts = {epoch: encode_rows(rows, slots) for epoch, rows in rows_by_epoch.items()}
-        touched: list[SegmentWriter] = []
+        touched: list[SegmentWriter[Segment]] = []
         try:
             for epoch, plaintext in plaintexts.items():
                 writer = self._writer(epoch, slots)
@@ -178,6 +185,7 @@ class SegmentShelf:
             self._disk.remove_folder(folder)
         with self._database.transaction() as connection:
             table.delete_segments(connection, epoch)
+            delete_kept(connection, epoch)
         self._ended.pop(epoch, None)
 
     def write_new(self, epoch: str, slots: int, frames: Iterable[tuple[bytes, int]]) -> list[tuple[Segment, Extent]]:
@@ -187,7 +195,7 @@ class SegmentShelf:
             StorageError: the disk failed; what was written is removed now or at the next start.
         """
         done: list[tuple[Segment, Extent]] = []
-        writer: SegmentWriter | None = None
+        writer: SegmentWriter[Segment] | None = None
         try:
             for plaintext, rows in frames:
                 if writer is None:
@@ -207,9 +215,16 @@ class SegmentShelf:
             raise
         return done
 
-    def switch(self, epoch: str, old: Sequence[SegmentId], new: Sequence[tuple[Segment, Extent]]) -> None:
-        """From now on the new segments stand for the old ones, whose files must go (`remove_marked`)."""
+    def switch(
+        self, epoch: str, old: Sequence[SegmentId], new: Sequence[tuple[Segment, Extent]], *, keeps_rows: bool
+    ) -> None:
+        """From now on the new segments stand for the old ones, whose files must go (`remove_marked`).
+
+        Cells kept of the old rows are those of the new ones when every row was kept; else they go with the old files.
+        """
         ended = self._ended.get(epoch, {})
+        before = self.extents(epoch)
+        after = [one for one in before if one[0].id not in old] + list(new)
         with self._database.transaction() as connection:
             table.replace_segments(
                 connection,
@@ -220,6 +235,10 @@ class SegmentShelf:
                     for segment, extent in new
                 ],
             )
+            if keeps_rows:
+                move_source(connection, epoch, source_of(before), source_of(after))
+            else:
+                give_up_epoch(connection, epoch)
         for segment_id in old:
             del ended[segment_id]
         for segment, extent in new:
@@ -229,18 +248,19 @@ class SegmentShelf:
         """Overwrite and unlink the files of the segments that were replaced, or that a crash left unfinished."""
         marked = table.load_removals(self._database)
         for segment_id, epoch in marked:
-            self._disk.destroy_file(self._folder / folder_name(epoch) / f"{segment_id.hex()}.seg")
+            for suffix in ("seg", "kept"):
+                self._disk.destroy_file(self._folder / folder_name(epoch) / f"{segment_id.hex()}.{suffix}")
         if marked:
             with self._database.transaction() as connection:
                 table.delete_removals(connection, [segment_id for segment_id, _ in marked])
 
-    def _create_marked(self, epoch: str, slots: int) -> SegmentWriter:
+    def _create_marked(self, epoch: str, slots: int) -> SegmentWriter[Segment]:
         segment = Segment(SegmentId(self._rng(ID_BYTES)), epoch, slots)
         with self._database.transaction() as connection:
             table.insert_removal(connection, segment.id, epoch)
         return SegmentWriter(self._disk, self._path(segment), segment, self._data_key(epoch))
 
-    def _writer(self, epoch: str, slots: int) -> SegmentWriter:
+    def _writer(self, epoch: str, slots: int) -> SegmentWriter[Segment]:
         """The epoch's open segment, most recently used now; a new one where none fits."""
         writer = self._writers.pop(epoch, None)
         if writer is not None and (writer.segment.slots != slots or writer.extent.size_bytes >= self._rotate_bytes):
@@ -253,7 +273,7 @@ class SegmentShelf:
         self._writers[epoch] = writer
         return writer
 
-    def _create(self, epoch: str, slots: int) -> SegmentWriter:
+    def _create(self, epoch: str, slots: int) -> SegmentWriter[Segment]:
         segment = Segment(SegmentId(self._rng(ID_BYTES)), epoch, slots)
         data_key = self._data_key(epoch)
         self._disk.make_folder(self._folder)
@@ -267,7 +287,7 @@ class SegmentShelf:
             raise
         return writer
 
-    def _finish(self, writer: SegmentWriter) -> None:
+    def _finish(self, writer: SegmentWriter[Segment]) -> None:
         """End a segment with its footer. It is remembered first: what it held stays readable if that fails."""
         self._remember(writer.segment, writer.extent)
         try:
@@ -287,7 +307,7 @@ class SegmentShelf:
     def _remember(self, segment: Segment, extent: Extent) -> None:
         self._ended.setdefault(segment.epoch, {})[segment.id] = (segment, extent)
 
-    def _set_aside(self, touched: list[SegmentWriter]) -> None:
+    def _set_aside(self, touched: list[SegmentWriter[Segment]]) -> None:
         """After a failed append: a broken segment gets no more frames (its row stays open, as after a crash),
         and the whole frames of the others are synced, so that at most one frame is ever in flight."""
         for epoch, writer in list(self._writers.items()):
@@ -297,7 +317,7 @@ class SegmentShelf:
                 writer.close()
         self._sync(touched)
 
-    def _sync(self, touched: list[SegmentWriter]) -> None:
+    def _sync(self, touched: list[SegmentWriter[Segment]]) -> None:
         for writer in touched:
             if writer.is_broken:  # or finished, and so synced, to make room for another epoch of the group
                 continue

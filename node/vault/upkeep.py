@@ -14,22 +14,25 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from node.state.epochs import EpochRecord
 from node.vault import calendar
+from node.vault.compaction import MANY_FRAMES, SOME_FRAMES, to_compact
 from node.vault.epoch_keys import EPOCH_KEY_KINDS, EpochKeyStore
-from node.vault.frames import ArrayColumn
-from node.vault.rewriting import MANY_FRAMES, SOME_FRAMES, Persons, chunked, merged, taken, to_compact
+from node.vault.kept_cells import KeptShelf
 from node.vault.segments import SegmentDamaged, SegmentId
 from node.vault.shelf import Sealed, SegmentShelf
 from node.vault.verifying import Damage, damaged_keys, damages_of
 from privacy.person_key import Pseudonyms, kind_code
 from privacy.rows import ROW_COLUMNS, ROW_NAMES, PersonKind, Row
 from privacy.units import Window
+
+if TYPE_CHECKING:
+    from node.vault.frames import ArrayColumn
+    from node.vault.rewriting import Persons
 
 _HOUR: Final = ROW_NAMES.index("hour")
 
@@ -65,7 +68,9 @@ class Upkeep:
         *,
         gate: threading.RLock,
         files: threading.RLock,
+        releasing: threading.RLock,
         shelf: SegmentShelf,
+        kept: KeptShelf,
         keys: EpochKeyStore,
         records: Callable[[], Iterable[EpochRecord]],
         changed: Callable[[], None],
@@ -76,7 +81,9 @@ class Upkeep:
         """
         self._gate = gate
         self._files = files
+        self._releasing = releasing
         self._shelf = shelf
+        self._kept = kept
         self._keys = keys
         self._records = records
         self._changed = changed
@@ -112,14 +119,15 @@ class Upkeep:
     def forget(self, persons: Sequence[NamedPerson], *, is_dry_run: bool = False) -> Searched:
         """Take every stored event of these persons out of every epoch whose pseudonym key exists; durable on return.
 
-        Events that arrive after the call began are not looked for. A crash leaves some epochs done and others not:
-        ask again, as nothing is taken out twice.
+        A window that is being released is finished first: a release has all of a person's events or none, and none
+        after this returned. Events that arrive after the call began are not looked for. A crash leaves some epochs done
+        and others not: ask again, as nothing is taken out twice.
 
         Raises:
             SegmentDamaged, StorageError: the epochs before it are done.
         """
         days: Counter[Window] = Counter()
-        with self._files:
+        with nullcontext() if is_dry_run else self._releasing, self._files:
             living, out_of_reach = self._reach()
             for epoch in living:
                 theirs = self._pseudonyms(epoch, persons)
@@ -139,6 +147,8 @@ class Upkeep:
     def rows_of(self, persons: Sequence[NamedPerson]) -> list[Row]:
         """Every stored event of these persons, repeats too, in every epoch whose pseudonym key exists; raises like
         `forget`."""
+        from node.vault.rewriting import chunked, taken
+
         rows: list[Row] = []
         with self._files:
             for epoch in self._reach()[0]:
@@ -167,6 +177,8 @@ class Upkeep:
                         sources = self._shelf.sealed(record.epoch.text)
                     for sealed in sources:
                         found += damages_of(sealed)
+                    for kept in self._kept.sealed(record.epoch.text):
+                        found += damages_of(kept)
         return found
 
     # ── the master key ───────────────────────────────────────────────────────────────────────────────────
@@ -196,11 +208,13 @@ class Upkeep:
         return [one for one in self._shelf.sealed(epoch.text) if wanted is None or one.segment.id in wanted]
 
     def _rewrite(self, epoch: Window, sources: Sequence[Sealed], without: Persons | None) -> None:
+        from node.vault.rewriting import merged
+
         slots = max(sealed.segment.slots for sealed in sources)
         frames = (frame for sealed in sources for frame in sealed.frames())
         new = self._shelf.write_new(epoch.text, slots, merged(frames, slots, without=without))
         with self._gate:
-            self._shelf.switch(epoch.text, [sealed.segment.id for sealed in sources], new)
+            self._shelf.switch(epoch.text, [sealed.segment.id for sealed in sources], new, keeps_rows=without is None)
         self._shelf.remove_marked()
 
     def _reach(self) -> tuple[list[Window], list[Window]]:
@@ -211,6 +225,8 @@ class Upkeep:
         return living, [r.epoch for r in records if r.epoch not in living and self._shelf.extents(r.epoch.text)]
 
     def _pseudonyms(self, epoch: Window, persons: Sequence[NamedPerson]) -> Persons:
+        from node.vault.rewriting import Persons
+
         with self._gate:
             names = Pseudonyms(self._keys.load(epoch.text, "pseudonym"), no_randomness)
         return Persons(
@@ -221,6 +237,10 @@ class Upkeep:
 
 def _days_of(sealed: Sealed, persons: Persons) -> Counter[Window]:
     """How many rows of these persons a segment holds, by UTC day."""
+    import numpy as np
+
+    from node.vault.rewriting import chunked
+
     found: Counter[Window] = Counter()
     for columns in chunked(sealed.frames()):
         hours = columns[_HOUR][0][persons.rows_in(columns)]
@@ -231,6 +251,8 @@ def _days_of(sealed: Sealed, persons: Persons) -> Counter[Window]:
 
 def _rows(columns: Sequence[ArrayColumn]) -> Iterator[Row]:
     """The columns as tuples."""
+    import numpy as np
+
     values: list[list[int | None]] = []
     for (array, valid), column in zip(columns, ROW_COLUMNS, strict=True):
         found = (array.view(np.int64) if column.type == "i64" else array).tolist()

@@ -17,7 +17,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,9 +29,12 @@ from node.vault import calendar
 from node.vault.calendar import HOUR_S, EpochAccess, Refusal, has_key
 from node.vault.disk import Disk
 from node.vault.epoch_keys import EPOCH_KEY_KINDS, EpochKeyKind, EpochKeyStore, Rng
-from node.vault.frames import RowsInColumns, table_of
+from node.vault.kept_cells import KeptShelf, source_of
+from node.vault.row_columns import RowsInColumns
 from node.vault.shelf import SegmentShelf
-from node.vault.upkeep import Upkeep
+from node.vault.upkeep import NamedPerson, Upkeep, no_randomness
+from node.vault.withdrawals import Withdrawals, delete_withdrawals
+from privacy.person_key import Pseudonyms, kind_code
 from privacy.rows import Row
 from privacy.units import (
     EpochLength,
@@ -45,6 +48,9 @@ from privacy.units import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from node.vault.frames import DecodedFrame
+    from node.vault.opened import OpenedRows
+
 Caps = Callable[[Window], tuple[int, int]]  # epoch -> (rho in 10^-9, delta in 10^-18)
 
 CACHE_BYTES: Final = 64 << 20  # the last epoch read, so that its 25 windows open it once
@@ -55,6 +61,34 @@ class EpochClosed(StorageError):
     """The epoch's data key is destroyed: its rows are gone, for ever."""
 
     code = "epoch_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The rows of one epoch as they rest: in which segments, frame by frame."""
+
+    epoch: str
+    digest: bytes
+
+
+class VaultWindow:
+    """One window of a vault, for the engine: see `Vault.window`."""
+
+    def __init__(self, vault: Vault, window: Window) -> None:
+        self._vault = vault
+        self._window = window
+        self._source: Source | None = None
+
+    def rows(self) -> OpenedRows:
+        rows, self._source = self._vault.open_rows(self._window)
+        return rows
+
+    def load(self, amounts: str) -> pa.Table | None:
+        return self._vault.load_cells(self._window, amounts)
+
+    def save(self, amounts: str, cells: pa.Table) -> None:
+        if self._source is not None:
+            self._vault.save_cells(self._window, amounts, self._source, cells)
 
 
 class Vault:
@@ -89,6 +123,7 @@ class Vault:
         """
         disk = disk or Disk()
         self.gate = threading.RLock()
+        self.releasing = threading.RLock()  # held from reading a window to the last entry made of it; the first of all
         self._files = threading.RLock()  # held while segment files are read or rewritten; taken before the gate
         self._database = database
         self._length = length
@@ -107,17 +142,28 @@ class Vault:
         self._shelf = SegmentShelf(
             folder / "segments", database, data_key=lambda e: self._keys.load(e, "data"), rng=rng, disk=disk
         )
+        self._withdrawals = Withdrawals(database, lambda epoch: self._keys.load(epoch, "pseudonym"), rng)
         self._start: VaultStart | None = None
         self._epochs: dict[Window, EpochRecord] = {}
         self._closed: set[Window] = set()
         self._answers: dict[tuple[int, int, bool], EpochAccess | Refusal] = {}
         self._first_open: dict[WindowKind, int] = {}  # every window of the kind before this hour has closed
         self._cache_bytes = cache_bytes
-        self._cached: tuple[object, pa.Table] | None = None
+        self._cached: tuple[object, list[DecodedFrame]] | None = None
+        self.kept = KeptShelf(
+            folder / "segments",
+            database,
+            data_key=lambda e: self._keys.load(e, "data"),
+            rng=rng,
+            disk=disk,
+            remove_marked=self._shelf.remove_marked,
+        )
         self.upkeep = Upkeep(
             gate=self.gate,
             files=self._files,
+            releasing=self.releasing,
             shelf=self._shelf,
+            kept=self.kept,
             keys=self._keys,
             records=lambda: self._epochs.values(),
             changed=self.drop_cache,
@@ -145,6 +191,8 @@ class Vault:
                 for kind in EPOCH_KEY_KINDS:
                     if has_key(record, kind):
                         self._keys.load(record.epoch.text, kind)  # a lost key is found now, not when it is needed
+            self._withdrawals.recover([r.epoch.text for r in self._epochs.values() if has_key(r, "pseudonym")])
+            self.kept.recover()
             self._shelf.recover()
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
@@ -190,6 +238,48 @@ class Vault:
                     )
             self._shelf.append({epoch.text: part for epoch, part in rows.items()}, plan_slots)
 
+    def withdraw(
+        self,
+        said: Sequence[tuple[Sequence[NamedPerson], frozenset[str]]],
+        now_s: float,
+        *,
+        is_given: bool = False,
+        is_public: bool = False,
+    ) -> Window:
+        """Hold that persons withdrew consent to purposes or, `is_given`, gave it again; all in one, durable on return.
+
+        It holds in every epoch that takes rows now: those begun, and those that an event could begin now. Returns the
+        running epoch; what begins after it knows nothing of these persons. Raises as `Withdrawals.add`.
+        """
+        with self.gate:
+            now_hour = int(now_s // HOUR_S)
+            self._begin_what_could(now_hour)
+            found: dict[str, list[tuple[int, frozenset[str]]]] = {}
+            for record in self._epochs.values():
+                if calendar.is_ended(record):
+                    continue
+                names = Pseudonyms(self._keys.load(record.epoch.text, "pseudonym"), no_randomness)
+                pairs = found[record.epoch.text] = []
+                for persons, purposes in said:
+                    for one in persons:
+                        pairs.append((names.person(kind_code(one.kind), one.id), purposes))
+                        if one.kind == "session":
+                            pairs.append((names.session(one.id), purposes))
+            self._withdrawals.add(found, is_given=is_given, is_public=is_public)
+            return epoch_of(self._length, now_hour)
+
+    def withdrawn_by(self, persons: Sequence[NamedPerson]) -> dict[Window, frozenset[str]]:
+        """What these persons withdrew, by epoch, where anything is held."""
+        with self.gate:
+            found: dict[Window, frozenset[str]] = {}
+            for record in self._epochs.values():
+                if has_key(record, "pseudonym") and (held := self._withdrawals.of(record.epoch.text)):
+                    names = Pseudonyms(self._keys.load(record.epoch.text, "pseudonym"), no_randomness, held)
+                    theirs = [names.withdrawn_by(names.person(kind_code(one.kind), one.id), None) for one in persons]
+                    if any(theirs):
+                        found[record.epoch] = frozenset().union(*theirs)
+            return found
+
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────
 
     def read(self, window: Window) -> pa.Table:
@@ -199,33 +289,77 @@ class Vault:
             EpochClosed: the window touches an epoch whose data key is destroyed.
             SegmentDamaged: a sealed frame is not what was written.
         """
-        with self._files:
-            return self._read(window)
+        from node.vault.frames import table_of
 
-    def _read(self, window: Window) -> pa.Table:
+        return table_of(self.window(window).rows().frames)
+
+    def window(self, window: Window) -> VaultWindow:
+        """What rests of the window, for a release: its rows, opened when they are first asked for, and kept cells.
+
+        Raises:
+            EpochClosed: the window touches an epoch whose data key is destroyed.
+        """
         with self.gate:
-            epochs = self._epochs_of(window)
-            for epoch in epochs:
-                if self._epochs[epoch].data_destroyed_at is not None:
-                    raise EpochClosed(
-                        what=f"Window {window.text} cannot be read",
-                        why=f"the data key of epoch {epoch.text} was destroyed when its retention ended",
-                        fix="Ask for a later window",
-                    )
-            sealed = [part for epoch in epochs for part in self._shelf.sealed(epoch.text)]
-            known = [(part.segment.id, part.extent.frames) for part in sealed]
-            cached = self._cached
-        if cached is not None and cached[0] == known:
-            rows = cached[1]
-        else:
-            self._cached = None  # let go of the old one before the new one is built
-            rows = table_of([frame for part in sealed for frame in part.frames()])
-            if rows.nbytes <= self._cache_bytes:
-                self._cached = (known, rows)
-        if all(window.start_hour <= e.start_hour and e.end_hour <= window.end_hour for e in epochs):
-            return rows
-        hours = rows.column("hour").to_numpy()
-        return rows.filter((hours >= window.start_hour) & (hours < window.end_hour))
+            for epoch in self._epochs_of(window):
+                self._refuse_destroyed(epoch, window)
+        return VaultWindow(self, window)
+
+    def open_rows(self, window: Window) -> tuple[OpenedRows, Source | None]:
+        """The window's rows, and what they were read from where kept cells may be made of them; raises like `read`."""
+        from node.vault.opened import OpenedRows, coalesced
+
+        with self._files:
+            with self.gate:
+                epochs = self._epochs_of(window)
+                for epoch in epochs:
+                    self._refuse_destroyed(epoch, window)
+                source = self._source(window)
+                sealed = [part for epoch in epochs for part in self._shelf.sealed(epoch.text)]
+                known = [(part.segment.id, part.extent.frames) for part in sealed]
+                cached = self._cached
+            if cached is not None and cached[0] == known:
+                frames = cached[1]
+            else:
+                self._cached = None  # let go of the old ones before the new ones are opened
+                frames = list(coalesced(frame for part in sealed for frame in part.frames()))
+                if sum(frame.nbytes for frame in frames) <= self._cache_bytes:
+                    self._cached = (known, frames)
+            is_cached = self._cached is not None
+        whole = all(window.start_hour <= e.start_hour and e.end_hour <= window.end_hour for e in epochs)
+        return OpenedRows(list(frames) if is_cached else frames, None if whole else window), source
+
+    def load_cells(self, window: Window, amounts: str) -> pa.Table | None:
+        """The cells kept of the window's rows as they are now, for this query; None without any."""
+        with self._files:
+            with self.gate:
+                source = self._source(window)
+            return None if source is None else self.kept.load(window.text, amounts, source.digest)
+
+    def save_cells(self, window: Window, amounts: str, source: Source, cells: pa.Table) -> None:
+        """Keep the cells made of these rows, where those are still the window's."""
+        with self._files:
+            with self.gate:
+                is_same = self._source(window) == source
+            if is_same:
+                self.kept.save(source.epoch, window.text, amounts, source.digest, cells)
+
+    def _source(self, window: Window) -> Source | None:
+        """What the window's rows rest in; None while they may still become more, or where no rows can be."""
+        epochs = self._epochs_of(window)
+        if len(epochs) != 1 or self._epochs[epochs[0]].data_destroyed_at is not None:
+            return None
+        (epoch,) = epochs
+        takes_rows = not calendar.is_ended(self._epochs[epoch]) and not (window == epoch and window in self._closed)
+        extents = self._shelf.extents(epoch.text)
+        return None if takes_rows or not extents else Source(epoch.text, source_of(extents))
+
+    def _refuse_destroyed(self, epoch: Window, window: Window) -> None:
+        if self._epochs[epoch].data_destroyed_at is not None:
+            raise EpochClosed(
+                what=f"Window {window.text} cannot be read",
+                why=f"the data key of epoch {epoch.text} was destroyed when its retention ended",
+                fix="Ask for a later window",
+            )
 
     def drop_cache(self) -> None:
         """Let go of the rows kept from the last `read`; call it when a round of releases is done."""
@@ -271,9 +405,12 @@ class Vault:
     # ── the life of epochs ───────────────────────────────────────────────────────────────────────────────
 
     def epoch_record(self, epoch: Window) -> EpochRecord | None:
-        """What is known of an epoch; None while it has not begun here."""
-        with self.gate:
-            return self._epochs.get(epoch)
+        """What is known of an epoch; None while it has not begun here.
+
+        Takes no lock: a release asks inside a transaction, and whoever begins an epoch takes the gate first and the
+        database after. A record is never changed, and one look into a dict sees the old one or the new one.
+        """
+        return self._epochs.get(epoch)
 
     def finish_backfill(self, through_day: Window, now_s: float) -> list[Window]:
         """End history through this day, durably: its epochs take no row any more, its windows may close.
@@ -326,6 +463,8 @@ class Vault:
             with self._database.transaction() as connection:
                 for epoch, kind in due:
                     table.mark_destroyed(connection, epoch.text, kind, int(now_s))
+                    if kind == "pseudonym":
+                        delete_withdrawals(connection, epoch.text)
             for epoch, kind in due:
                 record = self._epochs[epoch]
                 self._epochs[epoch] = (
@@ -337,6 +476,8 @@ class Vault:
             self._cached = None
             for epoch, kind in due:
                 self._keys.destroy(epoch.text, kind)
+                if kind == "pseudonym":
+                    self._withdrawals.drop(epoch.text)
                 if kind == "data":
                     self._shelf.remove_epoch(epoch.text)
             return due
@@ -402,7 +543,15 @@ class Vault:
             return Refusal(code)
         if epoch not in self._epochs:
             self._begin_epoch(epoch, now_hour * HOUR_S)
-        return EpochAccess(epoch, self._keys.load(epoch.text, "pseudonym"))
+        key = self._keys.load(epoch.text, "pseudonym")
+        return EpochAccess(epoch, key, self._withdrawals.of(epoch.text))
+
+    def _begin_what_could(self, now_hour: int) -> None:
+        """Begin every epoch that an event could begin now."""
+        hours = range(now_hour - calendar.GRACE_HOURS, now_hour + calendar.AHEAD_HOURS + 1)
+        for hour in hours:
+            if hour >= 0 and epoch_of(self._length, hour) not in self._epochs:
+                self._admit(hour, now_hour, backfill=False)
 
     def _begin_epoch(self, epoch: Window, now_s: float) -> None:
         """Make the keys, then the record: a crash in between leaves keys that nothing was sealed with."""

@@ -15,6 +15,7 @@ from node.state.epochs import EpochRecord
 from node.vault.calendar import has_key
 from node.vault.disk import read_bytes
 from node.vault.epoch_keys import EPOCH_KEY_KINDS, EpochKeyStore
+from node.vault.kept_cells import KeptCells, SealedCells
 from node.vault.segments import SegmentDamaged, SegmentFrames
 from node.vault.shelf import Sealed
 
@@ -27,7 +28,7 @@ class Damage:
 
     Args:
         epoch: The epoch's text.
-        segment: Its id in hex, or None where a key is damaged.
+        segment: Its id in hex (or that of a set of kept cells, as `why` says), or None where a key is damaged.
         frame: Index of the frame, `header`, `footer`, `file`, `data key` or `pseudonym key`.
         why: In words.
     """
@@ -53,11 +54,12 @@ def damaged_keys(record: EpochRecord, keys: EpochKeyStore) -> list[Damage]:
     return found
 
 
-def damages_of(sealed: Sealed) -> list[Damage]:
-    """Everything in the known range that is not what was written; none for a whole segment."""
+def damages_of(sealed: Sealed | SealedCells) -> list[Damage]:
+    """Everything in the known range that is not what was written; none for a whole file."""
+    of_what = "; these are kept cells, which are made again from the rows" * isinstance(sealed.segment, KeptCells)
 
     def damage(frame: int | Literal["header", "footer", "file"], why: str) -> Damage:
-        return Damage(sealed.segment.epoch, sealed.segment.id.hex(), frame, why)
+        return Damage(sealed.segment.epoch, sealed.segment.id.hex(), frame, why + of_what)
 
     try:
         data = read_bytes(sealed.path)
@@ -78,7 +80,7 @@ def damages_of(sealed: Sealed) -> list[Damage]:
     return found[:_MAX_NAMED]
 
 
-def _places(frames: SegmentFrames, sealed: Sealed) -> Iterator[tuple[int | Literal["footer"], str]]:
+def _places(frames: SegmentFrames, sealed: Sealed | SealedCells) -> Iterator[tuple[int | Literal["footer"], str]]:
     """(place, why) of each frame that is not where and what it should be."""
     expected = sealed.extent.frames + sealed.extent.has_footer
     seen: set[int] = set()
@@ -106,10 +108,10 @@ def _places(frames: SegmentFrames, sealed: Sealed) -> Iterator[tuple[int | Liter
             yield _name(index, sealed), "it is missing"
 
 
-def _name(position: int, sealed: Sealed) -> int | Literal["footer"]:
+def _name(position: int, sealed: Sealed | SealedCells) -> int | Literal["footer"]:
     return position if position < sealed.extent.frames else "footer"
 
 
-def _words(index: int, sealed: Sealed) -> str:
+def _words(index: int, sealed: Sealed | SealedCells) -> str:
     name = _name(index, sealed)
     return "the footer" if name == "footer" else f"frame {name}"

@@ -11,6 +11,7 @@ itself (Miller's method), and scaled to a sum of 1 at the end. All of it in inte
 - `half_width(b, n, level)` is the smallest whole t with P(abs(S) <= t) >= level: the interval covers at least `level`.
 - Beyond `WHOLE_B` the law is that of a smaller b, stretched: their distance is below 1/(24·WHOLE_B²) = 2·10⁻⁵.
 - Beyond `MANY` draws the normal quantile stands: the coverage then differs from the level by less than 4·10⁻⁴.
+- Where b is so small that no draw strays, 2nq <= 1 − level, the half-width is 0, and q may be too small for a number.
 - `critical(n, level)`: the half-width of n draws in standard deviations, for sums whose parts have several b.
 
 The two limits keep a quantile that was never asked for below some hundredths of a second; each is computed once.
@@ -43,6 +44,8 @@ def half_width(scale: Fraction, draws: int, level: str) -> int:
         draws: n >= 1.
         level: One of `privacy.quantiles.LEVELS`.
     """
+    if 2 * draws * exp_minus(1 / scale, _BITS)[1] <= (1 - Fraction(level)) * (1 << _BITS):
+        return 0  # P(S = 0) >= P(all draws are 0) >= 1 − 2nq
     if draws > MANY:
         z = normal_quantile(level)
         return ceil(sqrt_half_even(z * z * draws * _variance(scale), _GRID))

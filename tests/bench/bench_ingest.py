@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def child(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line.startswith("ready"), line
+        assert line.startswith("ready"), (command, line)
         yield process
     finally:
         process.terminate()
@@ -179,17 +179,14 @@ def measure(server: tuple[int, int, str], bodies: Path, batch: int, connections:
 
 def peers(folder: Path, stack: contextlib.ExitStack) -> dict[str, tuple[int, int, str]]:
     """The other collectors, those that can run here."""
-    found: dict[str, tuple[int, int, str]] = {}
-    starts: dict[str, Callable[[Path], Any]] = {}
-    with contextlib.suppress(ImportError):
-        import bench_peers
+    import bench_peers
 
-        starts = bench_peers.STARTS
-    for name, start in starts.items():
+    found: dict[str, tuple[int, int, str]] = {}
+    for name, start in bench_peers.STARTS.items():
         try:
             found[name] = stack.enter_context(start(folder))
-        except Exception as error:
-            print(f"{name}: left out ({type(error).__name__}: {str(error)[:100]})", file=sys.stderr)
+        except bench_peers.Missing as missing:
+            print(f"leg skipped: {name}: {missing}", file=sys.stderr)
     return found
 
 
@@ -228,6 +225,7 @@ def _tell(results: dict[tuple[str, int], list[dict[str, Any]]], as_json: bool) -
     rows = []
     for (server, batch), turns in results.items():
         rates = [turn["per_cpu_s"] for turn in turns]
+        node = statistics.median(turn["per_cpu_s"] for turn in results["murmur run", batch])
         ceiling = statistics.median(turn["per_cpu_s"] for turn in results["decode only", batch])
         rows.append(
             {
@@ -237,6 +235,7 @@ def _tell(results: dict[tuple[str, int], list[dict[str, Any]]], as_json: bool) -
                 "least": round(min(rates)),
                 "most": round(max(rates)),
                 "of_decode_only": round(statistics.median(rates) / ceiling, 3),
+                "node_is_times": round(node / statistics.median(rates), 2),
                 "events_per_s": round(statistics.median(turn["per_s"] for turn in turns)),
                 "p50_ms": round(statistics.median(turn["p50_ms"] for turn in turns), 1),
                 "p99_ms": round(statistics.median(turn["p99_ms"] for turn in turns), 1),
@@ -246,10 +245,12 @@ def _tell(results: dict[tuple[str, int], list[dict[str, Any]]], as_json: bool) -
     if as_json:
         print(json.dumps(rows))
         return
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     for row in rows:
         print(
             f"{row['server']:<22} batch {row['batch']:>3}: {row['events_per_cpu_s']:>8,} events/CPU-s "
-            f"({row['least']:,}–{row['most']:,}; {row['of_decode_only']:.0%} of decode only), "
+            f"({row['least']:,}–{row['most']:,}; {row['of_decode_only']:.0%} of decode only; the node is "
+            f"{row['node_is_times']}×), "
             f"{row['events_per_s']:,}/s on {row['cores']} cores, p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms"
         )
 

@@ -13,7 +13,6 @@ import sys
 from typing import Any
 
 import uvloop
-from aiohttp import web
 from bench_filter import PLAN, ForgetfulVault
 
 from node.clock import SystemClock
@@ -58,6 +57,9 @@ class OneKey:
     def find(self, secret: str | None, kind: str) -> OneKey:
         return self.check(secret, kind, "")
 
+    def is_origin_known(self, origin: str) -> bool:
+        return False
+
     def allows(self, secret: str | None, kind: str, scope: str) -> bool:
         return scope == "events"
 
@@ -66,8 +68,9 @@ async def main() -> None:
     port, key = int(sys.argv[1]), sys.argv[2]
     intake = DecodeOnly(ForgetfulVault(), IntakePlan(PLAN, 1), SystemClock(), os.urandom, print)
     intake.start()
-    routes: list[web.AbstractRouteDef] = [*EventsEndpoint(intake, OneKey(key), SystemClock(), os.urandom).routes()]
-    await Sites().open({Address("127.0.0.1", port): routes})
+    endpoint = EventsEndpoint(intake, OneKey(key), SystemClock(), os.urandom)
+    address = Address("127.0.0.1", port)
+    await Sites().open({address: endpoint.routes()}, takers={address: endpoint.at_the_door()})
     print("ready", flush=True)
     await asyncio.Event().wait()
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import random
 import re
 import shutil
 import signal
+import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -81,15 +84,31 @@ def shop(tmp_path: Path, browser: Any) -> Iterator[Shop]:
             node.stop()
 
 
-def test_offline_for_a_while_then_online(shop: Shop) -> None:
+def test_offline_for_an_hour_then_online(shop: Shop) -> None:
+    """Nothing of the hour is lost, without any call of the page; each event keeps the time it happened at."""
+    shop.page.clock.install(time=datetime.now(UTC) - timedelta(hours=1))
     shop.open()
     shop.context.set_offline(True)
     shop.send(60)
-    shop.page.wait_for_timeout(2500)
+    for _ in range(6):
+        shop.page.clock.fast_forward("10:00")
+        shop.send(5)
+    times = shop.page.evaluate("JSON.parse(localStorage.getItem('murmur:q')).map(e => e.t)")
+    assert (len(times), max(times) - min(times)) == (90, pytest.approx(3_600_000, abs=60_000))
     shop.context.set_offline(False)
-    shop.page.evaluate("murmur.flush()")
     shop.wait_until_sent()
-    assert shop.counted() == 60
+    assert shop.counted() == 90
+
+
+def test_what_waited_for_a_day_is_dropped(shop: Shop) -> None:
+    shop.page.clock.install()
+    shop.open()
+    shop.context.set_offline(True)
+    shop.send(3)
+    shop.page.clock.fast_forward("24:00:01")
+    shop.context.set_offline(False)
+    shop.wait_until_sent()
+    assert shop.counted() == 0
 
 
 def test_a_page_closed_in_the_middle_of_a_batch(shop: Shop) -> None:
@@ -157,10 +176,36 @@ def test_without_a_node_the_page_goes_on(shop: Shop) -> None:
     assert shop.counted() == 4
 
 
+def test_a_page_that_the_script_never_reaches_goes_on(shop: Shop) -> None:
+    """The node is away before the page is opened: calls meet the inline script, and nothing breaks."""
+    shop.pages.files["/"] = (
+        "text/html",
+        f"<!doctype html>{shop.snippet}<script>murmur('buy', {{ kind: 'book' }})</script>",
+    )
+    shop.node.stop()
+    shop.open()
+    shop.page.evaluate("murmur('buy'); murmur.consent(['x']); murmur.page(); murmur.optOut(); murmur.flush()")
+    shop.page.wait_for_timeout(500)
+    assert shop.counted() == 0
+
+
+def test_calls_before_the_script_came_count_once(shop: Shop) -> None:
+    shop.pages.files["/"] = (
+        "text/html",
+        f"<!doctype html>{shop.snippet}<script>murmur('buy', {{ kind: 'book' }})</script>",
+    )
+    shop.page.goto(shop.pages.origin)
+    shop.page.wait_for_function("!window.murmur.q")
+    shop.page.evaluate("murmur.flush()")
+    shop.wait_until_sent()
+    assert shop.counted() == 1
+
+
 def test_consent_opt_out_and_routes(shop: Shop) -> None:
     shop.pages.files["/"] = (
         "text/html",
-        "<!doctype html>" + shop.snippet.replace("<script", '<script data-consent="required" data-page="view"'),
+        "<!doctype html>"
+        + shop.snippet.replace("<script defer", '<script defer data-consent="required" data-page="view"'),
     )
     shop.open()
     shop.send(2)  # nothing was consented to yet
@@ -175,6 +220,38 @@ def test_consent_opt_out_and_routes(shop: Shop) -> None:
     shop.node.stop()
     assert shop.errors == []
     assert [row["action"] for row in shop.node.stored()] == ["buy", "view"]
+
+
+def test_what_is_withdrawn_is_held_by_the_node(shop: Shop) -> None:
+    """Said while the node is away, it is told once it is back: a server that still claims consent is not believed."""
+    shop.open()
+    told: list[Any] = []
+    shop.page.on("request", lambda asked: told.append(asked.post_data) if "/v1/consent" in asked.url else None)
+    shop.page.evaluate("murmur.consent(['analytics']); murmur('buy', { kind: 'book' }); murmur.flush()")
+    shop.wait_until_sent()
+    session = shop.page.evaluate("sessionStorage.getItem('murmur:s')")
+    shop.node.stop()
+    shop.page.evaluate("murmur('buy', { kind: 'book' }); murmur.consent()")
+    assert shop.page.evaluate("[localStorage.getItem('murmur:q'), sessionStorage.getItem('murmur:s')]") == [None, None]
+    shop.page.wait_for_timeout(300)
+    shop.node.start()
+    shop.page.evaluate("dispatchEvent(new Event('online'))")
+    shop.page.wait_for_function("!localStorage.getItem('murmur:w')", timeout=20_000)
+    assert json.loads(told[-1]) == [{"session_id": session, "withdraw": ["analytics"]}]
+    event = {"app": "server", "action": "page", "timestamp": time.time(), "user_id": "u", "session_id": session}
+    assert _send(shop.node, {**event, "consent": ["analytics"]})["filtered"] == {"no_consent": 1}
+    shop.page.evaluate("murmur('buy', { kind: 'book' }); murmur.optOut()")  # another session, and no consent in it
+    shop.page.wait_for_function("!localStorage.getItem('murmur:w')")
+    assert json.loads(told[-1])[0]["withdraw"] == "all"
+    assert json.loads(told[-1])[0]["session_id"] != session
+    assert shop.counted() == 1
+
+
+def _send(node: OneNode, event: dict[str, Any]) -> Any:
+    headers = {"Authorization": f"Bearer {node.key()}", "Content-Type": "application/json"}
+    asked = urllib.request.Request(f"{node.url}/v1/events", json.dumps(event).encode(), headers)
+    with urllib.request.urlopen(asked) as answer:
+        return json.load(answer)
 
 
 def test_types_and_script_are_served(shop: Shop) -> None:

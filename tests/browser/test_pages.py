@@ -9,13 +9,15 @@ import os
 import re
 import shutil
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from node.dashboard import PAGES, PUBLIC_PAGES
+from node.dashboard import OPERATOR_PAGES, PAGES, PUBLIC_PAGES
 from tests.browser.site import Site, make_site
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -178,6 +180,35 @@ def test_a_saved_table_is_what_is_on_screen(watched: Callable[..., Watched]) -> 
     assert estimates == [cell.replace(",", "") for cell in cells]
 
 
+def test_a_question_is_narrowed_on_the_page_as_the_api_narrows_it(watched: Callable[..., Watched], site: Site) -> None:
+    """Labels by check boxes, one node's numbers, the span before: all in the address, each number the API's."""
+    page = watched().open("/explore?metric=people_by_country&last=1")
+    page.click("#pick-country summary")
+    page.click("#keep-country-0")
+    page.click("#keep-country-1")
+    page.wait_for_url(re.compile(r"where=country%3ADE%2CFR|where=country:DE,FR"))
+    page.select_option("#choose-compare", "previous")
+    page.wait_for_selector("#compared-rows")
+    page.select_option("#choose-nodes", label="birch")
+    page.wait_for_url("**nodes=**")
+    page.wait_for_selector("#result .summary >> text=1 of 1 nodes")
+    asked = "/v1/insights/people_by_country?last=1&where=country:DE,FR&compare=previous&nodes=birch"
+    expected = site.get("amber", asked)["data"]
+    shown = figures(page.text_content("#result .bars"))
+    for cell in expected["cells"]:
+        assert f"{cell['estimate']:,}" in shown
+    assert page.locator("#result .bars li").count() == len(expected["cells"]) + bool(
+        (expected["hidden"] or {}).get("cells")
+    )
+    rows = page.locator("#compared-rows tbody tr").all_text_contents()
+    assert len(rows) == len(expected["compare"]["cells"]) + 1
+    verdicts = {"real": "real", "could_be_noise": "could be noise"}
+    for row, told in zip(rows[1:], expected["compare"]["cells"], strict=True):
+        assert verdicts[told["verdict"]] in row
+    page.click("#all-country")
+    page.wait_for_function("!location.search.includes('where')")
+
+
 def test_the_whole_tour_by_keys_alone(watched: Callable[..., Watched]) -> None:
     """Skip link, pages by G and a letter, spans, help, the map by arrows, the theme; the address holds it all."""
     one = watched()
@@ -295,6 +326,141 @@ def test_before_the_first_release_a_page_says_so(watched: Callable[..., Watched]
     one.assert_quiet()
 
 
+PRESS = """async (id) => {
+  const place = document.getElementById("main"), started = performance.now();
+  const drawn = new Promise((done) => new MutationObserver((_, self) => {
+    if (document.getElementById(id).getAttribute("aria-pressed") !== "true") return;
+    self.disconnect();
+    requestAnimationFrame(() => setTimeout(() => done(performance.now() - started)));
+  }).observe(place, {childList: true, subtree: true}));
+  document.getElementById(id).click();
+  return drawn;
+}"""
+
+
+def test_a_hundred_thousand_cells_answer_the_hand_at_once(watched: Callable[..., Watched]) -> None:
+    """From a press to the painted change, median of six, by the browser's clock: 100 ms where nothing else runs."""
+    one, count = watched(), 100_000
+
+    def grown(route: Any) -> None:
+        response = route.fetch()
+        document = response.json()
+        if "cells" in document["data"]:
+            cell = document["data"]["cells"][0]
+            document["data"]["cells"] = [
+                {**cell, "key": {"country": f"place-{n}"}, "estimate": 1000 + n % 977} for n in range(count)
+            ]
+        for row in document["data"].get("metrics", []):
+            if row["metric"] == "people_by_country":
+                row["dimensions"][0]["labels"] = [f"place-{n}" for n in range(count)]
+        route.fulfill(json=document)
+
+    one.page.route(re.compile(r"/v1/(metrics|insights/people_by_country)"), grown)
+    page = one.open("/explore?metric=people_by_country&last=1")
+    page.wait_for_selector("#result")
+    took = sorted(page.evaluate(PRESS, f"tab-{tab}") for tab in ("table", "chart", "code") * 2)
+    assert took[3] < (100 if os.getloadavg()[0] < 1.5 else 600), took
+    one.assert_quiet()
+
+
+@pytest.fixture
+def operator(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
+    """Opens a page of amber's admin port with an admin key given."""
+    key = site.places["amber"].admin.post("/v1/admin/tokens", {"kind": "admin", "scopes": [], "label": "tests"})[
+        "token"
+    ]
+    contexts: list[Any] = []
+
+    def open_page(path: str, **options: Any) -> Any:
+        contexts.append(browser.new_context(locale="en-GB", timezone_id="UTC", **options))
+        page = contexts[-1].new_page()
+        page.goto(site.admin + path)
+        page.fill("#status input[type=password]", key)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("main > *")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def test_the_operators_pages_want_an_admin_key_and_stand_nowhere_else(site: Site, operator: Callable[..., Any]) -> None:
+    """Without a key the admin port gives pages and no figure; the research port does not even have them."""
+    for path in OPERATOR_PAGES:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(site.url("amber", path), timeout=10)
+        with urllib.request.urlopen(site.admin + path, timeout=10) as reply:
+            assert b'data-plane="operator"' in reply.read()
+    for path in ("/v1/ingest/recent", "/v1/ingest/plan", "/v1/admin/status", "/v1/federation", "/v1/nowhere"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(site.admin + path, timeout=10)
+    for width, scheme in ((360, "dark"), (1440, "light")):
+        page = operator("/ingest", viewport={"width": width, "height": 900}, color_scheme=scheme)
+        for path in OPERATOR_PAGES:
+            page.goto(site.admin + path)
+            page.wait_for_selector("main > .panel")
+            page.evaluate(AXE.read_text())
+            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+            assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
+            assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, (
+                path
+            )
+            if SHOTS:
+                page.screenshot(path=f"{SHOTS}/{path.strip('/')}-{scheme}-{width}.png", full_page=True)
+
+
+def test_a_tried_event_is_shown_before_and_after_and_is_never_stored(site: Site, operator: Callable[..., Any]) -> None:
+    """What is not declared is not on the right side; a signal drops it; the node has counted nothing."""
+    page = operator("/ingest")
+    known = site.places["amber"].admin.get("/v1/ingest/recent")["requests"]
+    page.click("#try")
+    page.wait_for_selector("#after >> text=and nothing else")
+    assert "not.declared@example.org" in page.input_value("#event")
+    after = page.text_content("#after")
+    assert "not.declared" not in after
+    assert "somebody" not in after
+    assert '"country": "DE"' in after
+    page.select_option("#choose-gpc", "1")
+    page.click("#try")
+    page.wait_for_selector("#after >> text=Global Privacy Control: nothing is stored")
+    page.fill("#event", '{"app": "amber"')
+    page.click("#try")
+    page.wait_for_selector("#after >> text=refused")
+    assert site.places["amber"].admin.get("/v1/ingest/recent")["requests"] == known
+    page.select_option("#choose-page", "look")
+    page.wait_for_selector('#snippet-text >> text=data-page="look" data-consent="required"')
+
+
+def test_a_change_is_made_by_typing_its_name(site: Site, operator: Callable[..., Any]) -> None:
+    """An API key is shown once and revoked, the signing key rotates; nothing happens before the name is typed."""
+    page, admin = operator("/admin"), site.places["amber"].admin
+    page.fill("#token-label", "made here")
+    page.click("#make-token")
+    page.wait_for_selector("#token-made code")
+    made = next(one for one in admin.get("/v1/admin/tokens")["tokens"] if one["label"] == "made here")
+    page.click(f"#revoke-{made['id']}")
+    page.fill("#typed", "something else")
+    assert page.locator("#help button >> text=Revoke").is_disabled()
+    page.fill("#typed", made["id"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#help >> text=Done.")
+    assert next(one for one in admin.get("/v1/admin/tokens")["tokens"] if one["id"] == made["id"])["revoked_at"]
+    page.keyboard.press("Escape")
+    before = admin.get("/v1/admin/keys/signing")["signing_key"]
+    page.click("#rotate")
+    page.fill("#typed", "amber")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#help >> text=The new signing key is")
+    now = admin.get("/v1/admin/keys/signing")["signing_key"]
+    assert now != before
+    page.wait_for_selector("#audit-rows >> text=POST /v1/admin/keys/rotate")
+    words = admin.get("/v1/admin/charter/words")
+    assert words["trusted"]["fingerprint"] in page.text_content("#deciding")
+    assert "Nothing is proposed" in page.text_content("#deciding")
+    assert now[:16] in page.text_content("#help")
+
+
 def test_first_content_is_quick_and_little_goes_over_the_wire(watched: Callable[..., Watched]) -> None:
     """By the browser's own clock; a loaded test machine is given six times the 500 ms of an idle one."""
     one = watched()
@@ -331,8 +497,10 @@ def test_a_stopped_node_is_three_of_four(watched: Callable[..., Watched], site: 
     page = watched().open("/mesh")
     page.wait_for_selector("text=4 of 4 nodes")
     site.kill("dune")
-    page.wait_for_selector("#status >> text=3 of 4 nodes", timeout=30_000)
-    assert "dune" in page.text_content("#status")
+    is_told = (
+        "() => ['3 of 4 nodes', 'dune'].every((words) => document.getElementById('status').textContent.includes(words))"
+    )
+    page.wait_for_function(is_told, timeout=30_000)  # on a loaded machine another may be late for a moment, too
     assert page.locator(".mesh .node.down rect, .mesh .node.late path").count() == 1
     assert "dune" in page.text_content("#log")
     site.kill("amber")

@@ -13,11 +13,13 @@ NODE = "ab" * 32
 LINE = {
     "epoch": "2026-11-20/P1D", "cap_rho_nano": 25_000_000, "cap_delta_atto": 10**10, "charged_rho_nano": 10_000_000,
     "charged_delta_atto": 0, "reserved_rho_nano": 7_500_000, "free_rho_nano": 7_500_000,
+    "reserved_delta_atto": 0, "free_delta_atto": 10**10,
 }  # fmt: skip
 LEDGER = {
     "schema": "murmur.ledger/1",
     "meter": LINE,
     "forecast": {"epoch": "2026-11-21/P1D", "cap_rho_nano": 25_000_000, "needed_rho_nano": 27_500_000,
+                 "cap_delta_atto": 10**10, "needed_delta_atto": 0, "free_delta_atto": 10**10,
                  "free_rho_nano": 0, "fits": False, "metrics": [{"metric": "people", "windows": 1, "rho_nano": 1}]},
     "ledger": [LINE],
     "refusals": [{"metric": "tips", "window": "2026-11-19/P1D", "rule": "rho of 2026-11-19/P1D", "deficit": 5_000_000,
@@ -73,6 +75,21 @@ def test_the_budget_in_words(murmur: Murmur, tmp_path: Path) -> None:
     ):  # fmt: skip
         assert words in said.out
     assert "1.70" not in said.out, "the promise is of this node's epochs only"
+
+
+def test_the_price_of_thresholds_is_told_once_there_is_one(
+    murmur: Murmur, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = {**LINE, "charged_delta_atto": 4 * 10**9, "reserved_delta_atto": 10**9, "free_delta_atto": 5 * 10**9}
+    ledger = {**LEDGER, "meter": line, "ledger": [line],
+              "forecast": {**LEDGER["forecast"], "needed_delta_atto": 5 * 10**9}}  # fmt: skip
+    node = Node(BUDGET)
+    node.get = {"/v1/admin/ledger": ledger, "/v1/budget": BUDGET}.__getitem__  # type: ignore[method-assign]
+    monkeypatch.setattr("node.cli.budget.client_of", lambda data: node)
+    said = murmur("budget", "--data", tmp_path).out
+    assert "delta 4e-09 charged, 1e-09 kept, 5e-09 free of 1e-08" in said
+    assert "and delta 5e-09 of 1e-08" in said
+    assert "delta charged" in said
 
 
 def test_without_a_fact_the_exact_figure_is_told(murmur: Murmur, tmp_path: Path, answering: dict[str, Any]) -> None:

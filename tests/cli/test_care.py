@@ -30,7 +30,7 @@ def test_an_id_on_the_command_line_is_refused(murmur: Murmur, verb: str) -> None
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_running_node_is_said_and_no_id_with_it(murmur: Murmur, ids: Path, verb: str) -> None:
     """Exit 5; the ids stand in no message."""
-    said = murmur(verb, "--file", ids, "--data", "x")
+    said = murmur(verb, "--file", ids, "--data", "x", *(["--yes"] if verb == "forget" else []))
     assert said.code == 5
     assert "node_not_running" in said.err
     assert "ann" not in said.err + said.out

@@ -39,7 +39,7 @@ def test_a_plan_says_price_interval_budget_and_what_is_cut(murmur: Murmur, tips:
     ):
         assert words in said.out
     document = murmur("metrics", "plan", tips, "--accuracy", "±100", "--json").json
-    assert document["schema"] == "murmur.plan/1"
+    assert document["schema"] == "murmur.metric_plan/1"
     assert document["stated"]["epsilon"] == "1/10"
     assert float(document["accuracy"]["half_width"]) <= 100
 

@@ -23,7 +23,7 @@ from hashlib import sha256
 from itertools import count
 from math import log
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -70,7 +70,8 @@ def as_it_is(sql: str) -> str:
 def mutated(binding: Binding, mutate: Mutate) -> Binding:
     """The binding with another query, whichever of its texts the engine runs."""
     assert mutate is as_it_is or mutate(binding.sql) != binding.sql, "the mutant no longer applies to the SQL"
-    return replace(binding, sql=mutate(binding.sql), pieces=mutate(binding.pieces), selection=mutate(binding.selection))
+    texts = {name: mutate(getattr(binding, name)) for name in ("sql", "amounts", "pieces", "selection")}
+    return replace(binding, **texts)
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,9 @@ class Watched:
         vector = self._engine.vector(mutated(binding, self._mutate), salt)
         self.seen = tuple(vector)
         return vector
+
+    def keys(self, binding: Binding, salt: bytes) -> list[tuple[Any, ...]]:
+        raise NotImplementedError("nothing is discovered here")
 
 
 def cells_of(entry: ParsedEntry) -> tuple[int, ...]:

@@ -51,6 +51,9 @@ class FixedRows:
     def vector(self, binding: Binding, salt: bytes) -> list[int]:
         return [*self._values, *([0] * (binding.cells - len(self._values)))]
 
+    def keys(self, binding: Binding, salt: bytes) -> list[tuple[Any, ...]]:
+        raise NotImplementedError("nothing is discovered here")
+
 
 def count_of(name: str = "orders", window: str = "day", **terms: str) -> Definition:
     """A count of one cell."""

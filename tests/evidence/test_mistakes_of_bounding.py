@@ -17,16 +17,17 @@ from itertools import pairwise
 import pytest
 
 from node.vault.engine import EngineLimits, connect, run_window
+from privacy import discovery
 from privacy.bounding import Binding, bind, deduplicate_sql
-from privacy.coding import encoder_of
+from privacy.coding import encoder_of, key_encoder_of
 from privacy.definition import parse_definition
 from privacy.errors import PrivacyError
-from privacy.layout import compile_layout
+from privacy.layout import Block, compile_layout
 from privacy.measures.base import truncated
 from privacy.rows import ROW_NAMES, Row, country_code
-from privacy.tracking_plan import Band, Number
+from privacy.tracking_plan import Band, Key, Number, parse_plan
 from tests.evidence.auditor import as_table
-from tests.evidence.mistakes import rejected
+from tests.evidence.mistakes import fixed, rejected
 from tests.evidence.questions import COUNT, DAY, QUESTIONS, Question, Step, every_hour
 
 Mutate = Callable[[str], str]
@@ -193,6 +194,59 @@ def test_mistake_04_keys_do_not_come_from_the_data() -> None:
         check_keys(lambda rows: sorted({str(row[8]) for row in rows}))
 
 
+def open_of(person: int, text: str) -> Row:
+    """One person opens one page."""
+    slots = key_encoder_of(Key(24))(text) or ()
+    return (person, 0, None, 1, DAY.start_hour, 0, 0, 0, 0, 0, 1, 1_000_000, *slots, *([None] * (16 - len(slots))))
+
+
+def shown_keys(rows: Sequence[Row], select: Callable[..., list[int]] = discovery._passed) -> list[str]:
+    """What a node shows of these rows, its noise fixed: the same bytes for the same candidates."""
+    actions = {"open": {"page": {"type": "key", "max_bytes": "24"}}}
+    plan = parse_plan({"plan": "p", "apps": {"blog": {"person": "user", "consent": "none", "actions": actions}}})
+    asked = parse_definition(
+        {"metric": "m", "question": "?", "from": {"app": "blog"}, "measure": "people",
+         "by": {"page": {"discover": "true"}}, "window": "day",
+         "privacy": {"max_cells": "1", "rho": "1/2", "delta": "1/100000000"}}
+    )  # fmt: skip
+    layout = compile_layout(asked, DAY)
+    assert layout.discovery is not None
+    binding = bind(asked, layout, {1: plan})
+    assert isinstance(binding, Binding)
+    with run_window(as_table(list(rows)), DAY) as engine:
+        exact = discovery.read_keys(engine.keys(binding, bytes(32)))
+    candidates = sorted(exact)
+    draws = discovery.KeyNoise(layout, fixed(7)).take(candidates)
+    return [candidates[place] for place in select(candidates, exact, draws[0], layout.discovery.threshold)]
+
+
+def check_unique_key(select: Callable[..., list[int]]) -> None:
+    """A crowd's page is shown; that of one person alone, and of a few, is not; and nobody's page shows the others'."""
+    crowd = [open_of(person, "seed-swap") for person in range(60)]
+    few = [open_of(person, "my-diary") for person in range(60, 62)]
+    alone = [open_of(70, "ann's draft")]
+    assert shown_keys([*crowd, *few, *alone], select) == ["seed-swap"]
+    assert shown_keys([*alone, *few], select) == []
+
+
+def check_reads_noised_counts(select: Callable[..., list[int]]) -> None:
+    """Whether a key at the threshold is shown hangs on its noise: over 200 of them some are and some are not."""
+    rows = [open_of(10 * page + person, f"page {page}") for page in range(200) for person in range(7)]
+    assert 0 < len(shown_keys(rows, select)) < 200
+
+
+def test_mistake_04_discovered_keys_need_noised_people() -> None:
+    """τ = 7 at σ = 1, C = 1 and δ = 10⁻⁸. A failure by chance needs noise of 5 σ: with fixed bytes there is none."""
+    check_unique_key(discovery._passed)
+    check_reads_noised_counts(discovery._passed)
+    with rejected("GROUP BY gives the keys that exist"):
+        check_unique_key(lambda candidates, exact, draws, tau: list(range(len(candidates))))
+    with rejected("a threshold on the true count"):
+        check_reads_noised_counts(
+            lambda candidates, exact, draws, tau: [at for at, key in enumerate(candidates) if exact[key][0] >= tau]
+        )
+
+
 # ── 10 ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -224,6 +278,21 @@ def test_mistake_10_a_forgotten_bound_is_seen() -> None:
         check_sensitivity("count", replace(three, bounds={"max_cells": "1", "max_per_cell": "2"}))
     with rejected("Linf forgotten: noise for one event"):
         check_sensitivity("count", replace(three, bounds={"max_cells": "3", "max_per_cell": "1"}))
+
+
+def check_whole(most: Callable[[Block, Block], int]) -> None:
+    """The cell of all cells moves by what the person adds to all of them, and no further than its noise is made for."""
+    question = replace(small(COUNT), bounds={**COUNT.bounds, "whole": "yes"})
+    parts, whole = compile_layout(question.definition(), DAY).blocks
+    *cells, moved = moves(question, question.rows(with_persons=True), [])
+    assert moved == sum(cells) == parts.l0 * parts.linf
+    assert moved <= most(parts, whole)
+
+
+def test_mistake_10_a_whole_moves_by_all_that_a_person_adds() -> None:
+    check_whole(lambda _, whole: whole.linf)
+    with rejected("the whole has the noise of one cell"):
+        check_whole(lambda parts, _: parts.linf)
 
 
 # ── 11 ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,8 +2,8 @@
 
 Run as `python node_child.py CONFIG WALL_S POINT MODE VECTORS`. The clock stands at WALL_S. At the POINT-th disk call or
 transaction from readiness on, the process kills itself; 0 means never. MODE: `kill` leaves the disk as it is; `power`
-takes back what was not synced first; `unsynced` is `power` with fdatasync taken out. Each exact vector that a release
-is made of goes to the file VECTORS, before its noise: for this test's eyes only.
+takes back what was not synced first; `plain` leaves the disk to whoever stands below (rig.py). Each exact vector that a
+release is made of goes to the file VECTORS, before its noise: for this test's eyes only.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def keep_vectors(file: Path) -> None:
 
 
 async def main(config: Path, wall_s: float, point: int, mode: str, vectors: Path) -> None:
-    faults = Faults(fdatasync=mode != "unsynced")
+    faults = Faults()
     fate = Fate(point, faults, loses_power=mode != "kill")
     faults.act = fate.act
     make_mortal(fate)
@@ -90,7 +90,8 @@ async def main(config: Path, wall_s: float, point: int, mode: str, vectors: Path
     configure_logs("debug")  # the log goes to stderr, as that of `murmur run`
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with running_node(load_config(config), stopped, clock=HandClock(wall_s), disk=faults.disk) as node:
+    disk = None if mode == "plain" else faults.disk
+    async with running_node(load_config(config), stopped, clock=HandClock(wall_s), disk=disk) as node:
         node.vault.upkeep.many_frames = 64  # so that compaction is under way when the process dies
         fate.begin()
         os.write(1, b"ready\n")

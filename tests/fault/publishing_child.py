@@ -11,6 +11,7 @@ import signal
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from node.clock import SystemClock
 from node.jobs.publishing import Identity, Publisher
@@ -53,6 +54,9 @@ class FixedRows:
 
     def vector(self, binding: Binding, salt: bytes) -> list[int]:
         return [1000] * binding.cells
+
+    def keys(self, binding: Binding, salt: bytes) -> list[tuple[Any, ...]]:
+        raise NotImplementedError("nothing is discovered here")
 
 
 def make_publisher(folder: Path, database: StateDatabase, step: str, count: int) -> Publisher:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import http.client
 import json
 import random
+from collections import Counter
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +19,9 @@ from node.vault.calendar import EpochAccess
 from privacy.filtering import FILTER_REASONS, REJECT_CODES
 from privacy.rows import ROW_COLUMNS
 from privacy.units import Window
-from tests.unit.privacy.filter_kit import EPOCH_KEY, HOUR, plan
+from tests.fault.test_node_kill import child
+from tests.node_kit import found_shop
+from tests.unit.privacy.filter_kit import EPOCH_KEY, HOUR, plan, plan_tree
 
 PLAN = IntakePlan(plan(), 1)
 MARKER = "marker-7f3a"
@@ -146,6 +152,68 @@ def play(events: int, seed: int) -> int:
 
 def test_hostile_events_bring_only_receipts() -> None:
     assert play(5_000, seed=1) > 100
+
+
+DOORS = ["/v1/events", "/v1/events", "/v1/track", "/v1/page", "/v1/batch", "/v1/identify", "/api/event", "/v1/consent"]
+
+
+def play_over_http(folder: Path, events: int, seed: int) -> Counter[int]:
+    """Send so many hostile events to a running node, to every door that takes bodies; the answers by status."""
+    shop, draw, statuses = (
+        found_shop(folder / "shop", plan=json.dumps(plan_tree())),
+        random.Random(seed),
+        Counter[int](),
+    )
+    big = b'{"app":"runway","action":"calculate","attributes":{"industry":"' + b"x" * (10 << 20) + b'"}}'
+    with child(shop, folder / "vectors", wall_s=HOUR * 3600 + 60, stderr=(folder / "log").open("wb")):
+        token = shop.admin.post("/v1/admin/tokens", {"kind": "write"})["token"]
+        sent, connection = 0, http.client.HTTPConnection("127.0.0.1", shop.port, timeout=60)
+        bodies = [big, b"[" * 500_000, b"", b"\xef\xbb\xbf[]", gzip.compress(big), b'{"batch":' * 200, b"\0" * 1000]
+        while sent < events:
+            batch = [hostile(draw) for _ in range(draw.choice([1, 5, 25, 100, 600]))]
+            sent += len(batch)
+            listed = b"[" + b",".join(batch) + b"]"
+            form, body = draw.choice(
+                [
+                    ("x-ndjson", b"\n".join(batch)),
+                    ("json", listed),
+                    ("json", b'{"batch":%s}' % listed),
+                    ("json", batch[0]),
+                ]
+            )
+            if draw.random() < 0.1 and bodies:
+                body = bodies.pop()
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": f"application/{form}"}
+            if body[:2] == b"\x1f\x8b":
+                headers["Content-Encoding"] = "gzip"
+            if draw.random() < 0.3:
+                headers["Idempotency-Key"] = str(draw.randrange(50))
+            try:
+                connection.request("POST", draw.choice(DOORS), body, headers)
+                answer = connection.getresponse()
+                said = answer.read()
+            except (BrokenPipeError, ConnectionResetError):  # refused before the whole body was sent
+                statuses[413] += 1
+                connection.close()
+                continue
+            statuses[answer.status] += 1
+            assert MARKER.encode() not in said
+        connection.close()
+    assert MARKER.encode() not in (folder / "log").read_bytes()
+    return statuses
+
+
+def test_a_running_node_answers_hostile_events_with_receipts_and_refusals(tmp_path: Path) -> None:
+    """Every door; nothing is a fault of the node's, and nothing comes back."""
+    statuses = play_over_http(tmp_path, 20_000, seed=3)
+    assert set(statuses) <= {202, 400, 409, 413, 422}, statuses
+    assert min(statuses[status] for status in (202, 400, 413, 422)) > 0, statuses
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_running_node_answers_a_million_hostile_events(tmp_path: Path) -> None:
+    assert set(play_over_http(tmp_path, 1_000_000, seed=4)) <= {202, 400, 409, 413, 422}
 
 
 @pytest.mark.slow

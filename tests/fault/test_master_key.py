@@ -133,6 +133,22 @@ def test_the_old_key_opens_nothing_and_stands_nowhere(tmp_path: Path) -> None:
         vault_at(tmp_path, master_key=OLD)
 
 
+def test_what_a_crash_left_of_a_key_file_is_destroyed(tmp_path: Path) -> None:
+    """Temporary files of a key, overwritten before they are unlinked; nothing else in the folder is touched."""
+    begun(tmp_path)
+    left = [
+        tmp_path / "keys" / name for name in (".master.key.77.new", ".master.next.key.1.new", "master.next.key.tmp")
+    ]
+    for path in left:
+        path.write_text(keyfiles.KeyFile("master", OLD).text)
+    kept = tmp_path / "keys" / ".signing.key.77.new"  # another part's to sweep
+    kept.write_text("x")
+    held = [os.open(path, os.O_RDONLY) for path in left]
+    assert MasterKey(tmp_path / "keys").current == OLD
+    assert {path.name for path in (tmp_path / "keys").iterdir()} == {"master.key", kept.name}
+    assert [set(os.read(one, 4096)) for one in held] == [{0}] * 3
+
+
 def test_rows_come_in_while_it_changes(tmp_path: Path) -> None:
     """Between any two files an epoch can begin; its keys are wrapped with the new master key."""
     begun(tmp_path)

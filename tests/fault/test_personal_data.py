@@ -115,6 +115,12 @@ def send_all(visit: Visitor, personal: Personal, events: int) -> None:
     for body in (broken[:-1], broken + b"}", b"\xff" + broken, broken.replace(b'"', b"'"), personal().encode()):
         assert visit.post(body) >= 400
         assert visit.post(body, **{"Content-Type": f"text/{personal()}"}) == 415
+    told = {"Authorization": f"Bearer {visit.shop.token}", "Content-Type": "application/json"}
+    held = [{"user_id": personal(), "session_id": personal(), "withdraw": "all", personal(): personal()},
+            {"user_id": personal("@example.org"), "withdraw": [personal()]}, {"withdraw": [personal()]}]  # fmt: skip
+    assert visit("POST", "/v1/consent", json.dumps(held).encode(), told) == 202
+    for said in ({"user_id": [personal()]}, {"withdraw": personal()}, {"user_id": personal() * 999, "withdraw": "all"}):
+        assert visit("POST", "/v1/consent", json.dumps(said).encode(), told) in (400, 422)
     visit.post(broken, Authorization=f"Bearer mw_{personal()}")
     visit.post(broken, **{"Content-Encoding": personal()})
 

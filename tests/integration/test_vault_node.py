@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -94,10 +95,69 @@ async def test_after_its_keys_are_destroyed_a_day_is_gone(shop: Shop, tmp_path: 
         assert not any(opens_with(path, key) for key in keys_in(shop))
 
 
+async def test_no_file_keeps_a_trace_of_a_destroyed_day(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I12 after all that rewrites: a master key changed, a person forgotten, frames merged, cells kept, a full WAL.
+
+    No key of the day, plain or wrapped by either master key, and no sealed byte of any segment or set of cells that
+    ever stood is left in any file under the node's folder.
+    """
+    clock = HandClock()
+    traces: dict[str, bytes] = {}
+
+    def note() -> None:
+        """What there is of the day now: whole key files, and the middle of each sealed file."""
+        for path in (path for folder in ("epochs", "segments") for path in (shop.data / folder).rglob("*")):
+            if not path.is_file() or "2026-11-10" not in str(path):
+                continue
+            content = path.read_bytes()
+            middle = content[20:] if path.suffix == ".key" else content[-120:-88]
+            traces[f"{path.name} {len(traces)}"] = middle
+
+    async with shop.run(clock) as (node, _):
+        node.vault.kept.least_cells = 1
+        node.vault.upkeep.many_frames = 8
+        for number in range(20):
+            await shop.send([event(number, user="ann" if number % 5 == 0 else None)])
+        await asyncio.to_thread(note)
+        secrets = [node.vault._keys.load(TODAY.text, kind) for kind in ("pseudonym", "data")]
+        assert (await command(monkeypatch, shop, "", "keys", "rotate-master"))[0] == 0
+        assert (await command(monkeypatch, shop, "ann\n", "forget", "--yes"))[0] == 0
+        await until(lambda: len(node.vault._shelf.extents(TODAY.text)) == 1)
+        await asyncio.to_thread(note)
+        clock.pass_time(DAY_S + 12 * HOUR_S)
+        await answered(node, TODAY)
+        cells = pa.table({"cell": pa.array([1, 2], pa.uint32()), "value": pa.array([1, 1], pa.int64())})
+        await asyncio.to_thread(node.vault.kept.save, TODAY.text, TODAY.text, "a query", b"s" * 32, cells)
+        await asyncio.to_thread(note)
+        assert len({len(trace) for trace in traces.values()}) > 1
+        assert any(".kept" in name for name in traces)
+        clock.pass_time(95 * DAY_S)
+        await until(lambda: not (shop.data / "segments" / "2026-11-10_P1D").exists())
+        looked = await asyncio.to_thread(left_in, shop.folder, traces, secrets)  # beside the living WAL
+        assert looked > 10
+    assert left_in(shop.folder, traces, secrets) > 10
+
+
+def left_in(folder: Path, traces: dict[str, bytes], secrets: list[bytes]) -> int:
+    """How many files were looked through for any of it; fails where one has it."""
+    looked = 0
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            looked += 1
+            for name, trace in traces.items():
+                assert trace not in content, f"{name} in {path}"
+            for secret in secrets:
+                assert secret not in content
+                assert secret.hex().encode() not in content
+    return looked
+
+
 def keys_in(shop: Shop) -> list[bytes]:
     """Every 32 bytes that can be taken for a key from the data folder, with all that its own keys unwrap."""
-    found = [bytes.fromhex(path.read_text().split("secret ")[1].strip()) for path in shop.folder.rglob("*.key") if
-             path.parent.name != "epochs"]  # fmt: skip
+    texts = [path.read_bytes() for path in shop.folder.rglob("*") if path.is_file()]
+    found = [bytes.fromhex(text.split(b"secret ")[1].decode().strip()) for text in texts if b"murmur-key" in text[:20]]
+    assert len(found) >= 5  # of the node, the federation, and the master key
     node = parse_inception((shop.data / "inception").read_bytes()).node_id
     for path in (shop.data / "epochs").glob("*.key"):
         content, epoch = path.read_bytes(), path.name.split(".")[0].replace("_", "/")
@@ -176,12 +236,12 @@ async def test_a_person_is_exported_and_forgotten_by_command(shop: Shop, monkeyp
         assert "ann" not in out
         assert (await command(monkeypatch, shop, "ann\nnobody\n", "forget", "--dry-run"))[:2] == (0, "2026-11-10\t3\n")
         assert node.vault.read(TODAY).num_rows == 8
-        code, out, err = await command(monkeypatch, shop, "ann\n", "forget")
+        code, out, err = await command(monkeypatch, shop, "ann\n", "forget", "--yes")
         assert (code, out) == (0, "2026-11-10\t3\n")
         assert "Released numbers stay" in err
         assert "ann" not in out + err.replace("cannot", "")
         assert node.vault.read(TODAY).num_rows == 5
-        assert json.loads((await command(monkeypatch, shop, "ann\n", "forget", "--json"))[1])["events"] == 0
+        assert json.loads((await command(monkeypatch, shop, "ann\n", "forget", "--yes", "--json"))[1])["events"] == 0
         assert (await command(monkeypatch, shop, "\n", "forget"))[0] == 2
         assert (await shop.send([event(number, user="bob") for number in range(20, 22)]))[1]["accepted"] == 2
         assert node.vault.read(TODAY).num_rows == 7

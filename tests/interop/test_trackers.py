@@ -81,6 +81,6 @@ def test_plausibles_tracker_sends_unchanged(node: OneNode) -> None:
     node.stop()
     rows = [row for row in node.stored() if row["action"] != "engagement"]
     assert rows == [
-        {"app": "shop.example", "action": "pageview", "path": 0},
-        {"app": "shop.example", "action": "purchase", "kind": 1, "revenue_amount": 1250},
+        {"app": "shop.example", "action": "pageview", "path": 0, "country": "ZZ"},
+        {"app": "shop.example", "action": "purchase", "kind": 1, "revenue_amount": 1250, "country": "ZZ"},
     ]

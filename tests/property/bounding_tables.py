@@ -17,7 +17,7 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 
 from privacy.bounding import Binding, bind, deduplicate_sql
 from privacy.definition import Definition, parse_definition
-from privacy.layout import Layout, compile_layout
+from privacy.layout import WHOLES, Layout, compile_layout
 from privacy.measures import MEASURES
 from privacy.rows import ATTRIBUTE_SLOTS, COUNTRY_UNKNOWN, ROW_COLUMNS, Row, country_code
 from privacy.tracking_plan import Band, Category, Flag, Number, Plan, parse_plan
@@ -243,6 +243,8 @@ def cases(draw: st.DrawFn, word: str | None = None, *, is_dense: bool = False) -
     )
     if is_dense or draw(st.booleans()):
         tree["privacy"]["clipped_people"] = "yes"  # type: ignore[index]
+    if draw(st.booleans()) and _has_parts(measure, tree):
+        tree["privacy"]["whole"] = "yes"  # type: ignore[index]
     definition = parse_definition(tree)
     spread = WINDOW if window is HOUR_WINDOW else window
     numbers = draw(st.lists(st.integers(0, 2**62), min_size=16 if is_dense else 0, max_size=24))
@@ -254,6 +256,12 @@ def cases(draw: st.DrawFn, word: str | None = None, *, is_dense: bool = False) -
         rows += flood(rows[0], draw(st.integers(2, 400)), plans, numbers[0])
     salt = draw(st.integers(0, 255)).to_bytes(1, "big") * 32
     return Case(definition, compile_layout(definition, window), plans, tuple(rows), salt)
+
+
+def _has_parts(measure: object, tree: Mapping[str, object]) -> bool:
+    """Whether a definition may ask for the whole of its cells."""
+    word = measure if isinstance(measure, str) else next(w for w in MEASURES if w in measure)  # type: ignore[operator]
+    return word in WHOLES and (bool(tree.get("by")) or word in ("histogram", "journey"))
 
 
 def twin(row: Row, other: Row) -> Row:
@@ -297,3 +305,12 @@ def vector_by_sql(
     load(connection, "window_rows", rows)
     found = connection.execute(mutate(case.binding.sql), Binding.parameters(case.salt)).fetchall()
     return case.layout.vector(found)
+
+
+def vector_of_sealed_rows(connection: duckdb.DuckDBPyConnection, case: Case, rows: Sequence[Row]) -> list[int]:
+    """The bounded vector of sealed rows by reading and bounding SQL, without a step outside the engine."""
+    load(connection, "sealed", rows)
+    connection.execute(
+        f"CREATE OR REPLACE TABLE window_rows AS {deduplicate_sql('sealed', case.layout.window)}"
+    ).fetchall()
+    return case.layout.vector(connection.execute(case.binding.sql, Binding.parameters(case.salt)).fetchall())

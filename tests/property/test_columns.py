@@ -16,7 +16,9 @@ from node.http.forms import quick
 from node.receipt import Receipt
 from node.vault.calendar import EpochAccess, Refusal
 from privacy.filtering import Signals
+from privacy.person_key import Pseudonyms
 from privacy.units import Window
+from privacy.withdrawal import Withdrawn
 from tests.unit.privacy.filter_kit import EPOCH_KEY, HOUR, plan
 
 PLAN = IntakePlan(plan(), 7)
@@ -24,11 +26,14 @@ PLAN = IntakePlan(plan(), 7)
 numbers = (
     st.integers(-(1 << 70), 1 << 70) | st.integers(-3, 30) | st.floats() | st.floats(-2, 600).map(lambda v: round(v, 2))
 )
-words = st.sampled_from(["software", "health", "yes", "0.5", ""])
+words = st.sampled_from(
+    ["software", "health", "yes", "0.5", "", "a-page", "ÿ" * 10, "ÿ" * 11, " x", "a@b.ch", "\ud800"]
+)
 plain = st.none() | st.booleans() | numbers | st.text(max_size=5) | words
 values = plain | st.lists(plain, max_size=2) | st.dictionaries(st.text(max_size=3), plain, max_size=2)
 attributes = st.dictionaries(
-    st.sampled_from(["industry", "months", "amount", "remote", "email"]) | st.text(max_size=3),
+    st.sampled_from(["industry", "months", "amount", "remote", "email", "topic", "slug", "draft", "tag"])
+    | st.text(max_size=3),
     values,
     max_size=6,
 )
@@ -45,8 +50,8 @@ moments = (
 consents = st.sampled_from([None, [], ["analytics"], ["research", "analytics"], ["analytics", "analytics"], ["x"], [1]])
 usual = st.fixed_dictionaries(
     {
-        "app": st.sampled_from(["runway", "runway", "waves", "visits", "other"]),
-        "action": st.sampled_from(["calculate", "calculate", "pay", "join", "view", "other"]),
+        "app": st.sampled_from(["runway", "runway", "waves", "visits", "blog", "blog", "other"]),
+        "action": st.sampled_from(["calculate", "calculate", "pay", "join", "view", "open", "open", "other"]),
         "attributes": attributes,
         "timestamp": moments,
         "session_id": ids,
@@ -106,15 +111,33 @@ class TwoDays:
         if hour != HOUR and not (backfill and HOUR - 48 < hour < HOUR):
             return Refusal("late" if hour < HOUR else "timestamp_out_of_range")
         day = Window.containing("day", hour)
-        return EpochAccess(day, EPOCH_KEY[:-4] + day.start_hour.to_bytes(4, "big"))
+        key = EPOCH_KEY[:-4] + day.start_hour.to_bytes(4, "big")
+        return EpochAccess(day, key, self.withdrawn(key))
+
+    def withdrawn(self, key: bytes) -> Withdrawn:
+        return {}
 
     def append(self, *_: object) -> None:
         raise AssertionError("a group does not write")
 
 
-def outcome(submissions: Sequence[Submission]) -> tuple[list[object], dict[Window, list[Any]]]:
+class SomeWithdrew(TwoDays):
+    """Persons and sessions of the ids above withdrew one thing or another."""
+
+    def withdrawn(self, key: bytes) -> Withdrawn:
+        names = Pseudonyms(key, lambda size: b"")
+        return {
+            names.person(0, "a"): frozenset({"analytics"}), names.person(1, "b"): frozenset({"*"}),
+            names.person(1, "7"): frozenset({"research"}), names.session("a"): frozenset({"research"}),
+            names.person(0, "u"): frozenset({"research"}), names.person(2, "198.51.100.7 Browser/1"): frozenset({"*"}),
+        }  # fmt: skip
+
+
+def outcome(
+    submissions: Sequence[Submission], vault: TwoDays | None = None
+) -> tuple[list[object], dict[Window, list[Any]]]:
     """Receipts or refusals in order, and the sorted rows of each epoch; event keys of nothing are left out."""
-    group = Group(TwoDays(), PLAN, HOUR, lambda size: b"\xff" * size)
+    group = Group(vault or TwoDays(), PLAN, HOUR, lambda size: b"\xff" * size)
     answers: list[object] = []
     for submission in submissions:
         try:
@@ -136,6 +159,20 @@ def test_the_quick_way_equals_the_careful_one(given: list[Submission]) -> None:
     quickly = outcome(given)
     with patch.object(quick, "read", lambda *_args, **_options: None):
         assert quickly == outcome(given)
+
+
+@given(st.lists(submissions, max_size=4))
+def test_the_quick_way_equals_the_careful_one_where_some_withdrew(given: list[Submission]) -> None:
+    """And what may be told in public is what would be told if nobody had."""
+    quickly = outcome(given, SomeWithdrew())
+    with patch.object(quick, "read", lambda *_args, **_options: None):
+        assert quickly == outcome(given, SomeWithdrew())
+    public = [one.as_public() if isinstance(one, Receipt) else one for one in quickly[0]]
+    assert [shown(one) for one in public] == [shown(one) for one in outcome(given)[0]]
+
+
+def shown(one: object) -> object:
+    return one.as_json() if isinstance(one, Receipt) else one
 
 
 def test_usual_bodies_go_the_quick_way() -> None:

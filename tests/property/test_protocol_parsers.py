@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.charter_chain_file import encode_chain, parse_chain
+from node.cli.kit.ballot import make_ballot, parse_ballot
 from protocol import bundle, canonical, ops
+from protocol.attestation import AttestData, parse_attest
 from protocol.bundle import parse_bundle, verify_bundle
 from protocol.charter import parse_charter
-from protocol.charter_document import parse_charter_document, verify_founding
+from protocol.charter_document import CharterDocument, parse_charter_document, verify_founding
 from protocol.entries import parse_entry, parse_header, verify_entry
 from protocol.errors import ProtocolError
 from protocol.identity import parse_inception
@@ -22,24 +25,35 @@ from protocol.join_request import parse_join_request
 from protocol.key_chain import verify_chain
 from protocol.kind_data import (
     AbstainData,
+    ApproveData,
     EndpointData,
+    ProposeData,
     RotateData,
     WithdrawData,
     parse_abstain,
+    parse_approve,
     parse_endpoint_data,
     parse_inception_data,
+    parse_propose,
     parse_recover,
     parse_rotate,
     parse_withdraw,
 )
 from protocol.requests import parse_request, parse_response, sign_request, verify_request
 from protocol.summaries import parse_summary
+from protocol.suspension import Suspension, SuspensionDocument, parse_suspension, parse_suspension_document
+from protocol.token_data import RevokeTokenData, TokenKeyData, parse_revoke_token, parse_token_key
 from protocol.windows import parse_hour, parse_window
 from tests.property.test_protocol_encoding import VALUES, depth
 from tests.unit.protocol import samples
+from tests.unit.protocol.charters import founded, successor
 from tests.unit.protocol.samples import FEDERATION, NAMES, TOOLS
 
 NODE = TOOLS.node
+SUSPENSION = Suspension(founded().tip.hash, NODE, samples.COUNTS_FROM, samples.COUNTS_FROM + 24, "a reason")
+BALLOT = make_ballot(
+    [founded().tip.document.encode()], CharterDocument(successor(founded().tip).encode()), [samples.DEFINITION]
+)
 PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "entry": (parse_entry, samples.entry().encode()),
     "summary entry": (parse_entry, samples.summary_entry().encode()),
@@ -52,6 +66,15 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "endpoint": (parse_endpoint_data, EndpointData(samples.charter().members[0].endpoints).encode()),
     "rotate": (parse_rotate, RotateData(TOOLS.next.public_key, bytes(32)).encode()),
     "recover": (parse_recover, RotateData(TOOLS.next.public_key, bytes(32)).encode()),
+    "heads_attest": (parse_attest, AttestData((), bytes(32)).encode()),
+    "token_key": (parse_token_key, TokenKeyData((TOOLS.next.public_key,)).encode()),
+    "revoke_token": (parse_revoke_token, RevokeTokenData((bytes(16),)).encode()),
+    "propose": (parse_propose, ProposeData(bytes(32), 2).encode()),
+    "approve": (parse_approve, ApproveData(bytes(32), TOOLS.governance.public_key, bytes(64)).encode()),
+    "suspension": (parse_suspension, SUSPENSION.encode()),
+    "suspension document": (parse_suspension_document, SuspensionDocument(SUSPENSION.encode()).encode()),
+    "ballot": (parse_ballot, BALLOT.encode()),
+    "chain file": (parse_chain, encode_chain(founded(), [samples.DEFINITION])),
     "charter": (parse_charter, samples.CHARTER_BODY),
     "charter document": (parse_charter_document, samples.bundle(*NAMES).document.encode()),
     "join request": (parse_join_request, TOOLS.join_request),
@@ -69,7 +92,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "docs request": (ops.parse_docs_request, ops.DocsRequest(1, (bytes(32),)).encode()),
     "docs reply": (ops.parse_docs_reply, ops.DocsReply((ops.Document("charter", b"c"),)).encode()),
     "join": (ops.parse_join_ask, ops.JoinAsk(TOOLS.join_request).encode()),
-    "join reply": (ops.parse_join_reply, ops.JoinReply("pending").encode()),
+    "join reply": (ops.parse_join_reply, ops.JoinReply("pending", b"charter", (b"definition",)).encode()),
     "refusal": (ops.parse_refusal, ops.Refusal("code", bytes(16), 5).encode()),
 }
 

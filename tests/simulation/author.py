@@ -56,6 +56,7 @@ class Author:
     turns: int = 0
     generation: int = 0
     lost: list[ParsedEntry] = field(default_factory=list)
+    charter_version: int = 1
 
     @property
     def key(self) -> SigningKey:
@@ -105,7 +106,7 @@ class Author:
             "generation": self.generation,
             "seq": seq,
             "prev": self.entries[-1].id if seq else EntryId(self.founding.federation),
-            "charter_version": 1,
+            "charter_version": self.charter_version,
             "at": AT_S + seq,
             **wrong,
         }

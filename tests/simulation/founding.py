@@ -15,6 +15,7 @@ from federation.definitions import definition_bytes, parse_definition_bytes
 from federation.rules import Rules, demand_of
 from privacy.units import Window
 from protocol.charter import CatalogueRow, Charter, Member, Organisation, federation_id, parse_charter
+from protocol.charter_chain import CharterChain, TrustedCharter
 from protocol.charter_document import CharterDocument
 from protocol.endpoints import Endpoint
 from protocol.identity import create_inception, node_id
@@ -77,7 +78,8 @@ class Founding:
     def rules(self, *, without: DefinitionHash | None = None) -> Rules:
         """The rules every member judges by; `without` leaves one definition's body out."""
         known = {hash_: parse_definition_bytes(body) for hash_, body in self.definitions.items() if hash_ != without}
-        return Rules(self.federation, self.document, parse_charter(self.document.body), known)
+        first = TrustedCharter(self.document, parse_charter(self.document.body))
+        return Rules(CharterChain(self.federation, (first,)), known)
 
     def rho_nano(self, definition: DefinitionHash) -> int:
         """What one release of a definition charges."""

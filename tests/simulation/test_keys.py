@@ -13,7 +13,7 @@ from protocol.entries import ParsedEntry
 from tests.simulation.author import Author, day
 from tests.simulation.liars import Liar
 from tests.simulation.play import check_converged
-from tests.simulation.world import QUICK, SimNode, World
+from tests.simulation.world import QUICK, Faults, SimNode, World
 
 
 def core_of(node: SimNode) -> Core:
@@ -266,3 +266,74 @@ def test_a_rolled_back_node_gets_its_log_from_whoever_answers(reachable: int) ->
     commit(world, owner, 6)
     world.settle()
     check_converged(world)
+
+
+def test_coverage_reaches_all_though_some_were_away() -> None:
+    """Case 11: a rotation while three peers are cut off and entries are in flight; nothing is to do on the peers."""
+    world = World(7, 11)
+    world.settle()
+    owner = world.nodes[0]
+    world.cut([[0, 1, 2, 3], [4], [5], [6]])
+    for number in range(3):
+        commit(world, owner, number)
+        for peer in world.nodes[1:]:
+            world.commit(peer, abstain(world, peer.author, number))
+    world.commit(owner, owner.author.rotate())
+    commit(world, owner, 9)
+    core = core_of(owner)
+    turned = log_at(owner, owner).keys
+    assert turned is not None
+
+    def holding() -> int:
+        positions = [core.held_by(node.id) for node in world.nodes[1:]]
+        return sum(position is not None and position >= turned.position for position in positions)
+
+    assert holding() == 0
+    world.run(60_000, lambda: holding() == 3)
+    assert holding() == 3
+    world.heal()
+    world.settle()
+    world.run(60_000, lambda: holding() == 6)
+    assert holding() == 6
+    # Nothing but first words with the new key was turned away; each is followed by a hello that brings the key.
+    assert {refused for node in world.nodes for refused in node.refusals} <= {("None", "bad-signature")}
+    assert all(verdict == COUNTED for node in world.nodes for verdict in node.verdicts.values())
+    check_converged(world)
+
+
+@pytest.mark.slow
+def test_one_of_ten_rotates_every_30_seconds_while_summaries_flow() -> None:
+    """Five minutes, ten rotations, a network that loses, delays, doubles and reorders: no honest entry is refused."""
+    world = World(10, 30)
+    world.settle()
+    world.faults = Faults(loss=5, duplicate=5, delay_ms=(1, 400))
+    calls, owner = world.founding.named("calls"), world.nodes[0]
+    written: list[ParsedEntry] = []
+
+    def publish(node: SimNode, turn: int) -> None:
+        parsed = node.author.summary(calls, day(turn))
+        written.append(parsed)
+        world.commit(node, parsed)
+
+    for second in range(0, 300, 5):
+        for node in world.nodes:
+            after_ms = second * 1000 + 37 * node.place
+            world.at(after_ms, lambda node=node, turn=second // 5: publish(node, turn))  # type: ignore[misc]
+        if second % 30 == 15:
+            world.at(second * 1000, lambda: written.append(owner.author.rotate()) or world.commit(owner, written[-1]))  # type: ignore[func-returns-value]
+    world.run(300_000)
+    world.heal()
+    world.settle()
+    check_converged(world)
+    assert len(log_at(world.nodes[9], owner).links) == 10
+    assert len(written) == 10 * 60 + 10
+    for node in world.nodes:
+        assert all(node.verdicts[parsed.id] == COUNTED for parsed in written)
+        assert node.alarms == []
+        refused = [status.refused for status in core_of(node).peers() if status.refused is not None]
+        assert [item for item in refused if item.what == "entry"] == []
+    world.run(60_000, lambda: all(core_of(owner).held_by(node.id) is not None for node in world.nodes[1:]))
+    turned = log_at(owner, owner).keys
+    assert turned is not None
+    held = [core_of(owner).held_by(node.id) for node in world.nodes[1:]]
+    assert all(position is not None and position >= turned.position for position in held)

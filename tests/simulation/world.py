@@ -21,24 +21,28 @@ from federation.core import Core, Failed
 from federation.effects import (
     Alarm,
     Change,
+    CharterTrusted,
     Effect,
     Judged,
     Log,
     Reply,
     SendRequest,
+    StoreCharter,
     StoreDefinition,
     StoreEntries,
     StoreEvidence,
 )
 from federation.settings import Settings
 from federation.verdicts import Verdict
+from protocol.charter import parse_charter
+from protocol.charter_document import CharterDocument, parse_charter_document
 from protocol.entries import RECOVER, ROTATE, Entry, ParsedEntry
-from protocol.ids import DefinitionHash, EntryId, NodeId
+from protocol.ids import CharterHash, DefinitionHash, EntryId, NodeId
 from tests.simulation.author import Author
-from tests.simulation.founding import Founding, found
+from tests.simulation.founding import Founding, Identity, found
 
 START_MS: Final = 1_763_600_000_000
-QUICK: Final = Settings(sync_interval_ms=4_000, request_timeout_ms=5_000, backoff_most_ms=8_000)
+QUICK: Final = Settings(sync_interval_ms=4_000, request_timeout_ms=5_000, backoff_most_ms=8_000, charter_again_ms=2_000)
 
 
 @dataclass(slots=True)
@@ -49,6 +53,12 @@ class Disk:
     by_id: dict[EntryId, ParsedEntry] = field(default_factory=dict)
     definitions: dict[DefinitionHash, bytes] = field(default_factory=dict)
     evidence: dict[NodeId, bytes] = field(default_factory=dict)
+    charters: dict[CharterHash, StoreCharter] = field(default_factory=dict)
+
+    def documents(self, *, proposed: bool) -> list[CharterDocument]:
+        """Stored charters after the first: those decided, or those proposed."""
+        found = (item for item in self.charters.values() if item.is_proposal == proposed)
+        return [parse_charter_document(item.body) for item in found]
 
     def append(self, entries: Sequence[ParsedEntry]) -> None:
         for parsed in entries:
@@ -122,6 +132,8 @@ def real_core(world: World, node: SimNode) -> Core:
         node.disk,
         node.disk.all(),
         world.settings,
+        later=node.disk.documents(proposed=False),
+        proposals=node.disk.documents(proposed=True),
     )
 
 
@@ -172,7 +184,20 @@ class World:
         """Start a node from its disk."""
         node.verdicts.clear()
         node.core = self._make_core(self, node)
+        node.author.charter_version = max(node.author.charter_version, node.core.rules.charter.version)
         self._do(node, node.core.start(self.clock(node), self.rng))
+
+    def join(self, who: Identity, charters: Sequence[CharterDocument]) -> SimNode:
+        """A node that later charters admit begins, from the charters it was given."""
+        author = Author(self.founding, who, charter_version=len(charters) + 1)
+        node = SimNode(len(self.nodes), author, Disk(definitions=dict(self.founding.definitions)))
+        for document in charters:
+            version = parse_charter(document.body).version
+            node.disk.charters[document.hash] = StoreCharter(document.hash, version, document.encode())
+        self.nodes.append(node)
+        node.disk.append([node.author.born()])
+        self.boot(node)
+        return node
 
     def crash(self, node: SimNode, down_ms: int) -> None:
         """The process is gone; it starts again after a while."""
@@ -249,7 +274,7 @@ class World:
 
     def _do(self, node: SimNode, effects: Sequence[Effect]) -> Reply | None:
         """Carry out one call's effects in order; None when the node died on the way."""
-        saves = any(isinstance(effect, StoreEntries) for effect in effects)
+        saves = any(isinstance(effect, StoreEntries | StoreCharter) for effect in effects)
         if saves and self._happens(self.faults.crash_before_save):
             self.crash(node, 1_000)
             return None
@@ -262,6 +287,13 @@ class World:
                         return None
                 case StoreDefinition(hash_, body):
                     node.disk.definitions[hash_] = body
+                case StoreCharter(hash=charter):
+                    node.disk.charters[charter] = effect
+                    if self._happens(self.faults.crash_after_save):
+                        self.crash(node, 1_000)
+                        return None
+                case CharterTrusted(version=version):
+                    node.author.charter_version = version
                 case StoreEvidence(author, _, body):
                     node.disk.evidence[author] = body
                 case Judged(changes):
@@ -302,7 +334,10 @@ class World:
     def _post(self, sender: SimNode, sent: SendRequest) -> None:
         """Carry a request to its peer and the answer back, with whatever the network does to them."""
         core = sender.core
-        target = next(node for node in self.nodes if node.id == sent.peer)
+        target = next((node for node in self.nodes if node.id == sent.peer), None)
+        if target is None:  # admitted, and not started yet
+            self.at(self._delay(), lambda: self._answer_nothing(sender, core, sent.token))
+            return
         self.traffic[sent.op] += 1
         self.traffic["bytes"] += len(sent.body)
         is_lost = (sender.place, target.place) in self._cut or self._happens(self.faults.loss)
@@ -326,6 +361,10 @@ class World:
             self.at(self._delay(), lambda: arrive(False))
             if self._happens(self.faults.duplicate):
                 self.at(self._delay() * 3, lambda: arrive(True))
+
+    def _answer_nothing(self, sender: SimNode, core: Core | None, token: int) -> None:
+        if core is not None and sender.core is core:
+            self._do(sender, core.on_response(token, Failed("unreachable"), self.clock(sender), self.rng))
 
     def _flipped(self, body: bytes) -> bytes:
         """The body as it arrives: now and then with one bit turned."""

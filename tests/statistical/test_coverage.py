@@ -1,6 +1,7 @@
 """Each kind of interval holds the true number as often as its level says, over fresh noise of the real sampler.
 
-False alarms: a check is an exact binomial test at α = 1e-9; 12 honest checks below, so at most 1.2e-8 a run.
+False alarms: a check is an exact binomial test at α = 1e-9; 28 honest checks below, so at most 2.8e-8 a run; the two of
+consistency are bounds at five standard deviations, 10⁻⁶ each.
 
 Power: with 400 trials at 0.95 the bound lies at 351 hits or so. An interval made for half the noise holds the truth in
 67 % of trials, 269 ± 9: missed with a probability below 1e-15 (`test_an_interval_for_half_the_noise_is_caught` does it
@@ -11,7 +12,7 @@ width wrong by 10 % is then caught.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,7 +20,8 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from privacy.estimates import Estimate, histogram_quantile, privacy_interval, total
-from privacy.estimates.differences import difference, difference_of_ratios
+from privacy.estimates.consistency import falling, partition
+from privacy.estimates.differences import Difference, difference, difference_of_ratios
 from privacy.estimates.numbers import laplace_draws
 from privacy.estimates.ratios import RATE, Ratio, ratio, share_of_sum
 from privacy.mechanisms import variance_of_discrete_laplace
@@ -94,13 +96,35 @@ def mean_of(noise: Noise) -> Ratio:
     return ratio(noise.gaussian(300, 4), noise.gaussian(1000, 4), LEVEL)
 
 
-def median_holds(noise: Noise) -> bool:
-    """Counts 100, 200, 150, 50 over edges 0, 10, 20: the median lies in [0, 10) at 7.5."""
+def quantile_holds(share: Fraction, low: int, high: int, law: str = "gaussian") -> Trial:
+    """Whether the interval of a quantile holds its bin, [low, high): counts 100, 200, 150, 50 over edges 0, 10, 20."""
+
+    def trial(noise: Noise) -> bool:
+        bins = [getattr(noise, law)(true, 3) for true in (100, 200, 150, 50)]
+        found = histogram_quantile(bins, [Fraction(0), Fraction(10), Fraction(20)], share, LEVEL)
+        if found.status == "too_noisy":
+            return False
+        return (found.lower is None or found.lower <= low) and (found.upper is None or found.upper >= high)
+
+    return trial
+
+
+def edge_holds(noise: Noise) -> bool:
+    """A quantile exactly at an edge: 300 of 500 lie below 10, the p60; either bin beside it is right."""
     bins = [noise.gaussian(true, 3) for true in (100, 200, 150, 50)]
-    found = histogram_quantile(bins, [Fraction(0), Fraction(10), Fraction(20)], Fraction(1, 2), LEVEL)
-    if found.status == "too_noisy":
-        return False
-    return (found.lower is None or found.lower <= 0) and (found.upper is None or found.upper >= 10)
+    found = histogram_quantile(bins, [Fraction(0), Fraction(10), Fraction(20)], Fraction(3, 5), LEVEL)
+    return (found.lower is None or found.lower <= 10) and (found.upper is None or found.upper >= 10)
+
+
+def holds_difference(found: Difference, true: Fraction) -> bool:
+    low = found.lower is None or found.lower <= true
+    return low and (found.upper is None or true <= found.upper)
+
+
+def score_of(noise: Noise) -> Ratio:
+    """A score as the measure makes it: four components' points over people; 3.5 of 500 here."""
+    points = total(noise.gaussian(true) for true in (1000, 450, 250, 50))
+    return ratio(points, noise.gaussian(500), LEVEL, (Fraction(-10), Fraction(10)))
 
 
 EXACT: dict[str, Trial] = {  # these cover the level, no more than rounding makes of it
@@ -122,6 +146,28 @@ EXACT: dict[str, Trial] = {  # these cover the level, no more than rounding make
         difference_of_ratios(mean_of(noise), mean_of(noise)).verdict == "could_be_noise"
     ),
 }
+EXACT |= {
+    "difference between two cells that differ": lambda noise: holds_difference(
+        difference(noise.gaussian(300, 2), noise.gaussian(180, 3), LEVEL), Fraction(120)
+    ),
+    "difference between a Laplace cell and a Gaussian one": lambda noise: holds_difference(
+        difference(noise.laplace(90), noise.gaussian(70), LEVEL), Fraction(20)
+    ),
+    "difference between two windows of Laplace cells": lambda noise: holds_difference(
+        difference(noise.laplace(90, 4), noise.laplace(150, 4), LEVEL), Fraction(-60)
+    ),
+    "difference between two rates": lambda noise: holds_difference(
+        difference_of_ratios(
+            share_of_sum(noise.gaussian(120, 2), noise.gaussian(280, 3), LEVEL),
+            share_of_sum(noise.gaussian(160, 2), noise.gaussian(240, 3), LEVEL),
+        ),
+        Fraction(-1, 10),
+    ),
+    "score per person, over people": lambda noise: holds_ratio(score_of(noise), Fraction(7, 2)),
+    "retention, a part over the size of its cohort": lambda noise: holds_ratio(
+        ratio(noise.gaussian(90), noise.gaussian(300), LEVEL, RATE), Fraction(3, 10)
+    ),
+}
 AT_LEAST: dict[str, Trial] = {  # these cover more than the level, by what they do not assume
     "rate of Laplace cells": lambda noise: holds_ratio(
         share_of_sum(noise.laplace(120, 2), noise.laplace(280, 3), LEVEL), Fraction(3, 10)
@@ -129,10 +175,18 @@ AT_LEAST: dict[str, Trial] = {  # these cover more than the level, by what they 
     "rate at its bound": lambda noise: holds_ratio(
         share_of_sum(noise.gaussian(400), noise.gaussian(0), LEVEL, RATE), Fraction(1)
     ),
-    "median of a histogram": median_holds,
+    "mean of Laplace blocks": lambda noise: holds_ratio(
+        ratio(noise.laplace(300, 4), noise.laplace(1000, 4), LEVEL), Fraction(3, 10)
+    ),
+    "median of a histogram": quantile_holds(Fraction(1, 2), 0, 10),
+    "p10 of a histogram, below its first edge": quantile_holds(Fraction(1, 10), -100, 0),
+    "p90 of a histogram, above its last edge": quantile_holds(Fraction(19, 20), 20, 100),
+    "p75 of a histogram, by Laplace noise": quantile_holds(Fraction(3, 4), 10, 20, "laplace"),
+    "quantile at an edge of its histogram": edge_holds,
 }
 KINDS = {**EXACT, **AT_LEAST}
-HARD_TO_SPOIL = {"median of a histogram"}  # its bins are wide: half the noise still finds the bin
+# Their bins are wide: half the noise still finds the right one. Narrow ones: test_a_quantile_between_narrow_bins_…
+HARD_TO_SPOIL = {kind for kind in AT_LEAST if "histogram" in kind}
 
 
 def hits(trial: Trial, trials: int, claim: Fraction = Fraction(1)) -> int:
@@ -157,3 +211,74 @@ def test_ten_thousand_intervals_hold_the_truth_at_their_level(kind: str) -> None
     assert stats.binom.cdf(found, SLOW_TRIALS, float(LEVEL)) > ALPHA
     if kind in EXACT:  # steps of whole numbers and the square-and-add method may add two hundredths
         assert stats.binom.sf(found, SLOW_TRIALS, float(LEVEL) + 0.015) > ALPHA
+
+
+# ── quantiles, where a wrong noise shows ────────────────────────────────────────────────────────────────────
+
+
+def narrow_holds(noise: Noise) -> bool:
+    """100 bins of 10 values each, less than the noise: the median lies at edge 49, between two of them."""
+    bins = [noise.gaussian(10) for _ in range(100)]
+    found = histogram_quantile(bins, [Fraction(edge) for edge in range(99)], Fraction(1, 2), LEVEL)
+    if found.status == "too_noisy":
+        return True  # it says that it does not know
+    return (found.lower is None or found.lower <= 49) and (found.upper is None or found.upper >= 49)
+
+
+def test_a_quantile_between_narrow_bins_is_caught() -> None:
+    """Where bins are narrower than the noise, an interval made for a quarter of σ rules out the right ones."""
+    assert stats.binom.cdf(hits(narrow_holds, TRIALS), TRIALS, float(LEVEL)) > ALPHA
+    assert stats.binom.cdf(hits(narrow_holds, TRIALS, Fraction(1, 16)), TRIALS, float(LEVEL)) < ALPHA
+
+
+# ── real, or could be noise ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("law", ["gaussian", "laplace"])
+def test_a_difference_of_ten_sigmas_is_real_and_one_of_none_is_not(law: str) -> None:
+    """Power: a gap of 10σ is missed with a probability below 10⁻⁹; of equal numbers one in twenty is called real."""
+    noise = Noise()
+    draw = getattr(noise, law)
+    far = [difference(draw(1200), draw(1000), LEVEL).verdict for _ in range(TRIALS)]  # σ of a difference is 20
+    assert set(far) == {"real"}
+    same = sum(difference(draw(1000), draw(1000), LEVEL).verdict == "real" for _ in range(TRIALS))
+    assert stats.binom.sf(same - 1, TRIALS, 1 - float(LEVEL)) > ALPHA
+
+
+# ── consistency ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def squared(values: Iterable[Fraction], truths: Iterable[int]) -> float:
+    return float(sum((value - true) ** 2 for value, true in zip(values, truths, strict=True)))
+
+
+def test_falling_numbers_are_no_further_from_the_truth() -> None:
+    """Over 400 funnels of near equal steps the squared error falls by a fifth at least; what falls already stays."""
+    noise, truths = Noise(), (310, 300, 295, 290, 100)
+    raw = made = 0.0
+    for _ in range(TRIALS):
+        values = [noise.gaussian(true).value for true in truths]
+        found = falling(values)
+        assert list(found.values) == sorted(found.values, reverse=True)
+        assert (found.status == "as_released") == (values == sorted(values, reverse=True))
+        raw, made = raw + squared(values, truths), made + squared(found.values, truths)
+    assert made < 0.8 * raw
+
+
+def test_a_partition_is_as_near_as_its_noise_allows() -> None:
+    """Least squares: the whole's variance falls from V to V·W/(V + W), W that of the parts' sum; else it is refused."""
+    noise, truths = Noise(), (50, 400, 20, 30)
+    errors = []
+    for _ in range(TRIALS):
+        parts, whole = [noise.gaussian(true) for true in truths], noise.gaussian(500)
+        found = partition(parts, whole)
+        if found.status == "inconsistent":
+            continue
+        assert sum(found.values[:-1]) == found.values[-1]
+        errors.append(float(found.values[-1] - 500) ** 2)
+    expected = float(S * 4 / 5)
+    # The mean of n squares strays by √(2/n) of it: five of them.
+    assert abs(sum(errors) / len(errors) / expected - 1) < 5 * (2 / len(errors)) ** 0.5
+    far = partition([noise.gaussian(true) for true in truths], noise.gaussian(900))
+    assert far.status == "inconsistent"
+    assert TRIALS - len(errors) < 5 + 5 * (TRIALS * 0.01) ** 0.5, "of true partitions one in a hundred is refused"

@@ -176,7 +176,7 @@ def _cut(draws: NDArray[np.int64], at: int) -> NDArray[np.int64]:
 
 
 def _zero_twice(draws: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A zero for each zero once more: the rejection of minus zero left out of Algorithm 2."""
+    """A zero for each zero once more: the rejection of minus zero is left out."""
     zeros = int((draws == 0).sum())
     return np.concatenate([np.zeros(zeros, dtype=np.int64), draws[zeros:]])
 

@@ -12,16 +12,26 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
-from node.cli.kit.table import Column, harmless, render_table
+from node.cli.kit.table import Column, render_table
+from node.harmless import harmless
+from privacy.mechanisms import GAUSSIAN, SPOKEN
 
+_NOTHING: Final = "Nothing has been released for these windows yet."
 _NUMBERS: Final = ("estimate", "lower", "upper", "sigma")
 _LAST: Final = {"other": 1, "none": 2}  # implicit values stand after the named ones
 _NOTES: Final[Mapping[str, str]] = {
     "people_per_cell": "A person counts once in every row they were kept in, so the rows may add up to more than all.",
     "people_per_window": "A person active in several windows counts once in each.",
     "people_per_platform": "Sum over platforms: a person active on two platforms counts twice.",
+    "discovered": "A node lists a key that is above its threshold; one that does not had fewer people there, not none. "
+    "Sums are of the nodes that list a key, and lean upward near the threshold.",
     "sampled": "Some nodes count a sample of their people; the intervals are wider for it.",
 }
+_RULES: Final[Mapping[str, str]] = {
+    "falling": "moved by noise out of the order that the steps have",
+    "non_negative": "below 0 by noise",
+}
+_REASONS: Final[Mapping[str, str]] = {"recovered": "taken back when its keys were recovered"}
 _STANDINGS: Final[Mapping[str, str]] = {
     "missing": "missing", "abstained": "abstained", "excluded": "excluded", "void": "not counted",
 }  # fmt: skip
@@ -31,7 +41,9 @@ def answer_lines(data: Mapping[str, Any], width: int) -> list[str]:
     """The whole answer in lines no wider than `width` where its numbers allow."""
     lines = [_headline(data), harmless(str(data["question"])), ""]
     if not data["cells"] and data["total"] is None:
-        return [*lines, "Nothing has been released for these windows yet.", *_members(data)]
+        found = data.get("discovered") and not str(data["reporting"]).startswith("0 ")
+        empty = "No key has passed the threshold of any node." if found else _NOTHING
+        return [*lines, empty, *_members(data)]
     lines += _cell_table(data, width)
     if data["ranking"]:
         lines += ["", *_ranking_table(data, width)]
@@ -47,6 +59,21 @@ def answer_lines(data: Mapping[str, Any], width: int) -> list[str]:
     lines += [_NOTES.get(note, str(note)) for note in data["notes"]]
     if any(_is_negative(cell["lower"]) for cell in _rows(data)):
         lines.append("Noise can go below zero; the table stops at 0, -o json and -o csv keep the number.")
+    whole = data.get("whole")
+    if whole is not None:
+        told = {name: _number(whole[name]) for name in ("estimate", "lower", "upper", "consistent")}
+        lines.append(
+            f"The whole was released with noise of its own: {told['estimate']} ({told['lower']} – {told['upper']}); "
+            f"with the cells it is {told['consistent']}."
+        )
+    if data["consistency"]["status"] == "inconsistent":
+        lines.append("The cells and their whole differ by more than noise explains: nothing was moved.")
+    elif data["consistency"]["adjusted"] and data["consistency"]["rule"] in _RULES:
+        moved, rule = data["consistency"]["adjusted"], data["consistency"]["rule"]
+        lines.append(f"{'1 cell is' if moved == 1 else f'{moved} cells are'} {_RULES[rule]}; -o json has what agrees.")
+    noise = [SPOKEN[mechanism] for mechanism in data["mechanisms"] if mechanism != GAUSSIAN]
+    if noise:
+        lines.append(f"Noise: {', '.join(noise)}.")
     lines.append("The privacy interval explains the noise and nothing else.")
     return lines
 
@@ -80,26 +107,43 @@ def _period(windows: Mapping[str, Any]) -> str:
 
 def _cell_table(data: Mapping[str, Any], width: int) -> list[str]:
     axes = [axis["name"] for axis in data["dimensions"]]
+    listed = _listed_by(data)
     columns = [
         *(Column(axis) for axis in axes or ["all"]),
         Column(str(data["counts"]), is_number=True),
         Column(f"{_percent(data['level'])} privacy interval", is_number=True),
         Column("±", is_number=True),
         Column("", is_optional=True),
+        *([Column("nodes above threshold")] if listed else []),
     ]
     cells = [cell for cell in data["cells"] if cell["shown"] or data["raw"]]
     if len(axes) == 1 and axes[0] not in ("bin", "hour"):
-        cells = sorted(cells, key=lambda cell: (_LAST.get(cell["key"][axes[0]], 0), -_exact(cell["estimate"])))
-    rows = [[*(str(cell["key"][axis]) for axis in axes or []), *_figures(cell)] for cell in cells if axes]
+        last = {} if listed else _LAST
+        cells = sorted(cells, key=lambda cell: (last.get(cell["key"][axes[0]], 0), -_exact(cell["estimate"])))
+    rows = [
+        [*(harmless(str(cell["key"][axis])) for axis in axes or []), *_figures(cell), *_named(listed, cell, axes)]
+        for cell in cells
+        if axes
+    ]
     if not axes and cells:
         return render_table(columns, [["all", *_figures(cells[0])]], width)
     blanks = [""] * (len(axes or ["all"]) - 1)
     hidden = data["hidden"]
     if hidden is not None:
-        rows.append(["hidden", *blanks, *_figures(hidden)[:3], ""])
+        rows.append(["hidden", *blanks, *_figures(hidden)[:3], "", *([""] if listed else [])])
     if data["total"] is not None and axes and not data["raw"]:
-        rows.append(["total", *blanks, *_figures(data["total"])])
+        rows.append(["total", *blanks, *_figures(data["total"]), *([""] if listed else [])])
     return render_table(columns, rows, width)
+
+
+def _listed_by(data: Mapping[str, Any]) -> dict[str, str]:
+    """Where keys are discovered: "2 of 4" for each."""
+    found = data.get("discovered")
+    return {one["key"]: f"{len(one['members'])} of {one['of']}" for one in found["keys"]} if found else {}
+
+
+def _named(listed: Mapping[str, str], cell: Mapping[str, Any], axes: Sequence[str]) -> list[str]:
+    return [listed.get(str(cell["key"][axes[0]]), "")] if listed else []
 
 
 def _median_table(data: Mapping[str, Any], width: int) -> list[str]:
@@ -124,7 +168,8 @@ def _ranking_table(data: Mapping[str, Any], width: int) -> list[str]:
     columns = [Column("rank"), *(Column(axis) for axis in axes), Column("ahead of the next")]
     leads = {True: "surely", False: "could be noise", None: ""}
     rows = [
-        [str(one["rank"]), *(str(one["key"][axis]) for axis in axes), leads[one["ahead"]]] for one in data["ranking"]
+        [str(one["rank"]), *(harmless(str(one["key"][axis])) for axis in axes), leads[one["ahead"]]]
+        for one in data["ranking"]
     ]
     return render_table(columns, rows, width)
 
@@ -166,7 +211,8 @@ def _members(data: Mapping[str, Any]) -> list[str]:
             windows: Sequence[str] = part["windows"]
             span = windows[0] if len(windows) == 1 else f"{len(windows)} windows, {windows[0]} … {windows[-1]}"
             word = _STANDINGS.get(part["standing"], str(part["standing"]))
-            reason = f" ({str(part['reason']).replace('_', ' ')})" if part["reason"] else ""
+            said = _REASONS.get(str(part["reason"]), str(part["reason"]).replace("_", " "))
+            reason = f" ({said})" if part["reason"] else ""
             lines.append(f"{harmless(str(member['name']))}: {word}{reason}, {span}")
     return lines
 

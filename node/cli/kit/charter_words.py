@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any, Final
 
 from federation.definitions import parse_definition_bytes
-from node.cli.kit.fingerprint import fingerprint
-from node.cli.kit.table import harmless
+from node.fingerprint import fingerprint
+from node.harmless import harmless
 from privacy.accounting import epsilon_of_rho
 from privacy.definition import Definition
 from privacy.errors import PrivacyError
@@ -17,22 +17,25 @@ from protocol.bundle import Bundle
 from protocol.charter import Charter, Organisation
 from protocol.charter_document import verify_approval
 from protocol.errors import ProtocolError
+from protocol.ids import ZERO_FEDERATION, FederationId
 from protocol.windows import hour_text
 
 DELTA_SHOWN: Final = Fraction(1, 10**6)  # PRIVACY 5: every ε is told at δ = 1e-6
 
 
-def charter_lines(bundle: Bundle) -> list[str]:
+def charter_lines(bundle: Bundle, federation: FederationId | None = None) -> list[str]:
     """The charter in words, one line each."""
     charter = bundle.charter
     voices = len(charter.organisations)
-    signed = signed_by(bundle)
+    signed = signed_by(bundle, federation)
     definitions = _read(bundle)
     lines = [
         f'Charter {charter.version} of "{harmless(charter.name)}"',
         f"  fingerprint  {fingerprint(bundle.document.hash)}",
         f"  holds        {_day(charter.created)} to {_day(charter.expires)}, then it must be renewed",
         f"  decides      {charter.threshold} of {voices} organisations together; {charter.suspend_threshold} suspend",
+        f"  lost keys    {_spare(charter.threshold, voices)}",
+        *([f"  refounds     {fingerprint(charter.succeeds)}"] if charter.succeeds is not None else []),
         f"  addresses    {'private ones are allowed' if charter.allow_private else 'public https only'}",
         "",
         "Organisations",
@@ -47,6 +50,8 @@ def charter_lines(bundle: Bundle) -> list[str]:
             f"  {member.name}  of {member.organisation}, counts from {hour_text(member.counts_from)} UTC, {where}"
         )
         lines.append(f"    node {fingerprint(member.node)}")
+        if member.cut is not None:
+            lines.append(f"    removed after entry {member.cut.seq} of its log")
     lines += ["", "What every member releases"]
     for row in charter.catalogue:
         until = f" until {hour_text(row.until_hour)}" if row.until_hour is not None else ""
@@ -59,10 +64,10 @@ def charter_lines(bundle: Bundle) -> list[str]:
     return lines
 
 
-def charter_fields(bundle: Bundle) -> dict[str, Any]:
+def charter_fields(bundle: Bundle, federation: FederationId | None = None) -> dict[str, Any]:
     """The charter for `--json` (schema `murmur.charter/1`)."""
     charter = bundle.charter
-    signed = signed_by(bundle)
+    signed = signed_by(bundle, federation)
     definitions = _read(bundle)
     return {
         "name": charter.name,
@@ -74,6 +79,7 @@ def charter_fields(bundle: Bundle) -> dict[str, Any]:
         "threshold": charter.threshold,
         "suspend_threshold": charter.suspend_threshold,
         "allow_private": charter.allow_private,
+        "succeeds": None if charter.succeeds is None else charter.succeeds.hex(),
         "organisations": [
             {"id": item.id, "name": item.name, "governance_key": item.governance_key.hex(), "signed": item.id in signed}
             for item in charter.organisations
@@ -99,15 +105,19 @@ def charter_fields(bundle: Bundle) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def signed_by(bundle: Bundle) -> set[str]:
-    """The organisations whose approval in the file is good; a bad approval counts as none here."""
+def signed_by(bundle: Bundle, federation: FederationId | None = None) -> set[str]:
+    """The organisations whose approval in the file is good; a bad approval counts as none here.
+
+    Args:
+        federation: None for a founding charter, which is signed before there is one.
+    """
     good = set()
     for organisation in bundle.charter.organisations:
         signature = bundle.document.approvals.get(organisation.governance_key)
         if signature is None:
             continue
         try:
-            verify_approval(bundle.document.body, organisation.governance_key, signature)
+            verify_approval(bundle.document.body, organisation.governance_key, signature, federation or ZERO_FEDERATION)
         except ProtocolError:
             continue
         good.add(organisation.id)
@@ -134,6 +144,14 @@ def _price(definition: Definition) -> str:
     if definition.max_per_cell == 1:
         bound = f"at most {definition.max_cells} cell{'s' if definition.max_cells > 1 else ''} a person"
     return f"{definition.measure.word} per {definition.window}, rho {definition.rho}, {bound}"
+
+
+def _spare(threshold: int, voices: int) -> str:
+    """What lost governance keys would cost."""
+    spare = voices - threshold
+    if spare == 0:
+        return "none may be lost: without one key nothing can be decided any more, but a new federation founded"
+    return f"up to {spare} may be lost and are replaced by the others; with more a new federation must be founded"
 
 
 def _named(organisation: Organisation) -> str:

@@ -27,15 +27,17 @@ def node_option(function: Command) -> Command:
     def with_data(*arguments: Any, config: Path | None, data: Path | None, **options: Any) -> Any:
         return function(*arguments, data=data or _configured_data(config), **options)
 
-    by_config = click.option(
-        "--config", type=click.Path(path_type=Path), envvar="MURMUR_CONFIG", metavar="FILE",
-        help="The node's node.toml.  [default: ./node.toml]",
-    )  # fmt: skip
-    by_data = click.option(
-        "--data", type=click.Path(path_type=Path), envvar="MURMUR_DATA", metavar="DIR",
-        help="The node's data folder, instead of --config.",
-    )  # fmt: skip
-    return cast(Command, by_config(by_data(with_data)))  # click's decorators hand on what they get
+    return cast(Command, _node_paths(with_data))
+
+
+def later_node_option(function: Command) -> Command:
+    """As `node_option`, for a command that may need no node: its argument `find_data` is called where it does."""
+
+    @functools.wraps(function)
+    def with_paths(*arguments: Any, config: Path | None, data: Path | None, **options: Any) -> Any:
+        return function(*arguments, find_data=lambda: data or _configured_data(config), **options)
+
+    return cast(Command, _node_paths(with_paths))
 
 
 def client_of(data: Path, *, timeout_s: float = 30.0) -> AdminClient:
@@ -62,6 +64,18 @@ def config_path(given: Path | None) -> Path:
         why="there is no node.toml here, and neither --config nor --data was given",
         fix='Give --config FILE, or make a node with "murmur init"',
     )
+
+
+def _node_paths(function: Callable[..., Any]) -> Callable[..., Any]:
+    by_config = click.option(
+        "--config", type=click.Path(path_type=Path), envvar="MURMUR_CONFIG", metavar="FILE",
+        help="The node's node.toml.  [default: ./node.toml]",
+    )  # fmt: skip
+    by_data = click.option(
+        "--data", type=click.Path(path_type=Path), envvar="MURMUR_DATA", metavar="DIR",
+        help="The node's data folder, instead of --config.",
+    )  # fmt: skip
+    return by_config(by_data(function))
 
 
 def _configured_data(config: Path | None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from pathlib import Path
 
@@ -98,7 +99,23 @@ def sync_folder(folder: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
+    """A name beside `path` for its content in the making; what killed commands left under such a name is removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        process = left.name.removeprefix(f".{path.name}.").removesuffix(".new")
+        if process.isascii() and process.isdigit() and not _is_alive(int(process)):
+            with contextlib.suppress(OSError):
+                left.unlink()
     return path.with_name(f".{path.name}.{os.getpid()}.new")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # somebody else's, or no number of a process
+        return True
+    return True
 
 
 def _write_durably(path: Path, content: bytes, mode: int) -> None:

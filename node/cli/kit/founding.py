@@ -18,7 +18,8 @@ from privacy.errors import PrivacyError
 from protocol.bundle import Bundle, create_bundle
 from protocol.charter import CatalogueRow, Charter, Member, Organisation
 from protocol.errors import ProtocolError
-from protocol.ids import DefinitionHash
+from protocol.identity import parse_inception
+from protocol.ids import DefinitionHash, FederationId, NodeId
 from protocol.join_request import MAX_JOIN_REQUEST_BYTES, JoinRequest, parse_join_request
 from protocol.objects import definition_hash
 
@@ -58,6 +59,8 @@ class Terms:
         suspend_threshold: Organisations that suspend; None: the threshold.
         caps: ρ per epoch length.
         allow_private: Whether private and loopback addresses may be endpoints.
+        succeeds: Id of the federation that this one refounds, if any.
+        token_issuers: Names of the nodes that may issue shared researcher tokens.
     """
 
     name: str
@@ -68,6 +71,8 @@ class Terms:
     suspend_threshold: int | None
     caps: Mapping[str, Fraction]
     allow_private: bool
+    token_issuers: Sequence[str] = ()
+    succeeds: bytes | None = None
 
 
 def load_requests(paths: Sequence[Path]) -> list[FoundingRequest]:
@@ -107,18 +112,46 @@ def load_metrics(folder: Path) -> list[FoundingMetric]:
         )
     metrics: list[FoundingMetric] = []
     for path in paths:
-        tree = load_strings(read_text(path, MAX_METRIC_BYTES, noun="metric definition"), str(path))
-        try:
-            definition = parse_definition(tree)
-            body = definition_bytes(tree)
-        except (PrivacyError, ProtocolError) as error:
-            raise _refused(exits.CONFIG, error.code, path, error.why, error.fix) from error
-        twin = next((other for other in metrics if other.definition.metric == definition.metric), None)
+        metric = load_metric(path)
+        name = metric.definition.metric
+        twin = next((other for other in metrics if other.definition.metric == name), None)
         if twin is not None:
-            raise _refused(exits.CONFIG, "metric_twice", path, f'{twin.path} defines "{definition.metric}" too',
+            raise _refused(exits.CONFIG, "metric_twice", path, f'{twin.path} defines "{name}" too',
                            "Give each metric a name of its own")  # fmt: skip
-        metrics.append(FoundingMetric(path, definition, body))
+        metrics.append(metric)
     return metrics
+
+
+def load_metric(path: Path) -> FoundingMetric:
+    """One metric from its file.
+
+    Raises:
+        CommandRefused: the file is missing, or is no definition. ConfigError: it is not YAML as we read it.
+    """
+    tree = load_strings(read_text(path, MAX_METRIC_BYTES, noun="metric definition"), str(path))
+    try:
+        return FoundingMetric(path, parse_definition(tree), definition_bytes(tree))
+    except (PrivacyError, ProtocolError) as error:
+        raise _refused(exits.CONFIG, error.code, path, error.why, error.fix) from error
+
+
+def check_deltas(founders: Sequence[FoundingRequest], metrics: Sequence[FoundingMetric]) -> None:
+    """Refuse a metric whose δ is above 1/(10 · the people that a founder declares): that node could never release it.
+
+    Raises:
+        CommandRefused: `invalid_parameter`, naming metric, node and the largest δ that fits.
+    """
+    for metric in metrics:
+        delta = metric.definition.delta
+        for founder in founders:
+            people = founder.request.population
+            if delta is None or people is None or delta * 10 * people <= 1:
+                continue
+            raise _refused(
+                exits.CONFIG, "invalid_parameter", metric.path,
+                f"its delta {delta} is above 1/(10 · {people}), the people that {founder.request.name} declares",
+                f'Write delta: "1/{10 * people}" or less',
+            )  # fmt: skip
 
 
 def found(founders: Sequence[FoundingRequest], metrics: Sequence[FoundingMetric], terms: Terms) -> Bundle:
@@ -127,6 +160,7 @@ def found(founders: Sequence[FoundingRequest], metrics: Sequence[FoundingMetric]
     Raises:
         CommandRefused: the parts do not make a charter; the message says which one to change.
     """
+    check_deltas(founders, metrics)
     organisations = _organisations(founders)
     threshold = terms.threshold or len(organisations) // 2 + 1
     _check_endpoints(founders, terms.allow_private)
@@ -146,6 +180,8 @@ def found(founders: Sequence[FoundingRequest], metrics: Sequence[FoundingMetric]
         ),
         caps=dict(terms.caps),
         allow_private=terms.allow_private,
+        succeeds=None if terms.succeeds is None else FederationId(terms.succeeds),
+        token_issuers=_issuers(founders, terms.token_issuers),
     )
     try:
         return create_bundle(charter, (founder.raw for founder in founders), (metric.body for metric in metrics))
@@ -154,6 +190,17 @@ def found(founders: Sequence[FoundingRequest], metrics: Sequence[FoundingMetric]
             exits.USAGE, code=error.code, what="No charter was made", why=f"{error.what}: {error.why}",
             fix='"murmur federation create --help" lists what can be changed',
         ) from error  # fmt: skip
+
+
+def _issuers(founders: Sequence[FoundingRequest], names: Sequence[str]) -> tuple[NodeId, ...]:
+    """The node ids of these names, in the charter's order."""
+    known = {founder.request.name: parse_inception(founder.request.inception).node_id for founder in founders}
+    if unknown := [name for name in names if name not in known]:
+        raise CommandRefused(
+            exits.NOT_FOUND, code="unknown_member", what="No charter was made",
+            why=f'no request is of a node called "{unknown[0]}"', fix=f"Name one of {', '.join(sorted(known))}",
+        )  # fmt: skip
+    return tuple(sorted({known[name] for name in names}))
 
 
 def rho_needed(definitions: Sequence[Definition], epoch: str) -> Fraction:

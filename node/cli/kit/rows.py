@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from node.cli.kit.output import emit
-from node.cli.kit.table import Column, harmless, render_table, terminal_width
+from node.cli.kit.table import Column, render_table, terminal_width
+from node.harmless import harmless
 
 
 def write_table(names: Sequence[str], rows: Sequence[Sequence[Any]], output: str) -> None:

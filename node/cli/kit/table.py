@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from node.harmless import harmless
+
 GAP: Final = "  "
 MIN_TEXT: Final = 8  # a text column is not cut below this many places
 
@@ -74,8 +76,3 @@ def _places(text: str) -> int:
     return sum(
         0 if unicodedata.combining(mark) else 2 if unicodedata.east_asian_width(mark) in "WF" else 1 for mark in text
     )
-
-
-def harmless(text: str) -> str:
-    """The text without anything that moves a cursor or hides: control and format characters become U+FFFD."""
-    return "".join("\ufffd" if unicodedata.category(mark)[0] == "C" else mark for mark in text)

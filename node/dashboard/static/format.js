@@ -14,6 +14,9 @@ export const number = (value) => whole.format(Number(value));
 export const compact = (value) => short.format(Number(value));
 export const percent = (level) => `${Math.round(100 * Number(level))} %`;
 
+/** "1 window", "3 windows". */
+export const counted = (value, noun) => `${number(value)} ${noun}${Number(value) === 1 ? "" : "s"}`;
+
 /** Half of the privacy interval: the ± of a line. */
 export const half = (row) => (Number(row.upper) - Number(row.lower)) / 2;
 export const plusMinus = (row) => `± ${number(half(row))}`;
@@ -134,6 +137,7 @@ const REASONS = {
   paused: "paused by its operator",
   not_yet_counting: "not counting yet",
   restored: "restored from a backup",
+  recovered: "taken back when its keys were recovered",
   suspended: "suspended by the federation",
   cut: "removed from the federation",
 };

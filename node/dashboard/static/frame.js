@@ -1,6 +1,7 @@
 // The frame of every page: rail, controls, keys, status line, live updates; then the page's own module.
 
 import { keep, key } from "./access.js";
+import { forgetAnswers } from "./api.js";
 import { choice, find, h, tag } from "./dom.js";
 import { fullDay } from "./format.js";
 import { watch } from "./live.js";
@@ -9,7 +10,7 @@ import { address, onChange, remember, state } from "./state.js";
 
 const PAGES = [["/", "Overview", "o"], ["/explore", "Explore", "e"], ["/map", "Map", "m"], ["/platforms", "Platforms", "p"],
   ["/journeys", "Journeys", "j"], ["/rhythm", "Rhythm", "r"], ["/mesh", "Mesh", "h"], ["/budget", "Budget", "b"], ["/releases", "Releases", "l"],
-  ["/privacy", "Privacy", "y"]];
+  ...(document.documentElement.dataset.plane === "operator" ? [["/ingest", "Ingest", "i"], ["/admin", "Admin", "a"]] : [["/privacy", "Privacy", "y"]])];
 const SPANS = [["1", "newest window"], ["7d", "7 days"], ["14d", "14 days"], ["30d", "30 days"], ["90d", "90 days"]];
 const LEVELS = [["0.80", "80 %"], ["0.95", "95 %"], ["0.99", "99 %"]];
 const KEYS = [["D", "newest window"], ["W", "seven days"], ["M", "thirty days"], ["← →", "the span before, the span after"],
@@ -179,6 +180,7 @@ async function start() {
     if (error) tellError(error);
     else {
       reply = now;
+      forgetAnswers();
       frame.about(now.data.name);
       refresh(advanced);
     }

@@ -8,6 +8,10 @@ const HEIGHT = 260;
 
 /** Fills `host` with the chart. `previous` is a series of the same length or null. */
 export async function drawLine(host, { series, previous, name }) {
+  if (series.length < 2) { // a line needs two points; the sentence above has the one number
+    host.replaceChildren(h("p", { class: "empty" }, series.length ? ["One window so far: ", estimate(series[0])] : "Nothing released in this span."));
+    return;
+  }
   const uPlot = await uplot();
   const style = getComputedStyle(document.documentElement);
   const token = (one) => style.getPropertyValue(one).trim();

@@ -25,13 +25,22 @@ export function bar(row, most) {
     svg("line", { class: "whisker", x1: at(row.lower), x2: at(row.upper), y1: 9, y2: 9 }));
 }
 
+const ranked = new WeakMap(); // an answer's cells in order, with their places: drawn again without sorting again
+
+function inOrder(cells) {
+  if (!ranked.has(cells)) {
+    const sorted = [...cells].sort((a, b) => Number(b.estimate) - Number(a.estimate));
+    ranked.set(cells, { sorted, places: ranks(sorted) });
+  }
+  return ranked.get(cells);
+}
+
 /** Bars with whiskers. Ranked ones are sorted and share places that the noise cannot tell apart. */
-export function bars(cells, { hidden = null, limit = Infinity, ranked = true, isLong = false, isStacked = false, name = (cell) => keyText(cell.key) } = {}) {
-  const sorted = ranked ? [...cells].sort((a, b) => Number(b.estimate) - Number(a.estimate)) : cells;
-  const places = ranked ? ranks(sorted) : sorted.map(() => "");
+export function bars(cells, { hidden = null, limit = Infinity, ranked: isRanked = true, isLong = false, isStacked = false, name = (cell) => keyText(cell.key) } = {}) {
+  const { sorted, places } = isRanked ? inOrder(cells) : { sorted: cells, places: [] };
   const kept = sorted.slice(0, limit);
   const most = Math.max(1, ...kept.map((cell) => Number(cell.upper)), hidden ? Number(hidden.upper) : 0);
-  const rows = kept.map((cell, i) => h("li", {}, h("span", { class: "rank", title: "place; shared where the noise cannot tell" }, places[i]),
+  const rows = kept.map((cell, i) => h("li", {}, h("span", { class: "rank", title: "place; shared where the noise cannot tell" }, places[i] ?? ""),
     h("bdi", { class: "name", title: name(cell) }, name(cell)), bar(cell, most), h("span", { class: "value" }, estimate(cell))));
   if (hidden?.cells) {
     rows.push(h("li", {}, h("span", { class: "name suppressed" }, `${hidden.cells} below threshold`),

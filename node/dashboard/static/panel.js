@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { address } from "./state.js";
 import { between, label, notes, number, percent, span, title, wide } from "./format.js";
 
-const MOST_ROWS = 1000; // more would keep a person waiting; the exports have them all
+const MOST_ROWS = 500; // more would keep a person waiting; the exports have them all
 
 /** The frame of all panels. `twin` is a table; `answer` adds the ways to take it along. */
 export function panel({ id, heading, summary, body = [], twin = null, answer = null, parameters = {}, size = "", level = "h2" }) {

@@ -23,10 +23,14 @@ export function onChange(listener) {
   addEventListener("popstate", listener);
 }
 
-/** The span and level every page asks with. */
-export function asked() {
-  const span = state("from") && state("to") ? { from: state("from"), to: state("to") } : { last: state("last") };
-  return { ...span, level: state("level") };
+const DAYS = { hour: 1, day: 1, week: 7, month: 31 };
+
+/** The span and level every page asks with; of a metric with longer windows, as many whole ones as cover the span. */
+export function asked(window) {
+  if (state("from") && state("to")) return { from: state("from"), to: state("to"), level: state("level") };
+  const days = /^([0-9]+)d$/.exec(state("last"))?.[1];
+  const last = days && DAYS[window] > 1 ? String(Math.max(1, Math.round(Number(days) / DAYS[window]))) : state("last");
+  return { last, level: state("level") };
 }
 
 /** An address of another page that keeps what all pages share. */

@@ -18,7 +18,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
-from specs.vectors.v1 import charters, encoding, identities, logs, messages, signing  # noqa: E402
+from specs.vectors.v1 import (  # noqa: E402
+    charters,
+    encoding,
+    identities,
+    keyed,
+    logs,
+    messages,
+    signing,
+    successions,
+)
 
 FILES: dict[str, Callable[[], object]] = {
     "encoding.json": encoding.vectors,
@@ -28,8 +37,10 @@ FILES: dict[str, Callable[[], object]] = {
     "identity.json": identities.vectors,
     "cells.json": logs.cells,
     "entries.json": logs.entries,
+    "keyed.json": keyed.vectors,
     "requests.json": messages.vectors,
     "charter.json": charters.vectors,
+    "charters_later.json": successions.vectors,
 }
 
 

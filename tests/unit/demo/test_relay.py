@@ -184,13 +184,13 @@ def test_an_event_hidden_in_a_signed_summary_entry_is_found(ports: tuple[int, in
     entry = entries.build_entry(
         KEYS[ANN], federation=FEDERATION, author=ANN, generation=0, seq=1, prev=EntryId(b"p" * 32),
         charter_version=1, at=1,
-        kind="approve", data=EVENT,
+        kind="of_a_later_time", data=EVENT,
     )  # fmt: skip
     _post(ports[1], _push(ANN, BOB, entry.encode()))
     tap = _tap(relay)
     account = tap.account({"ann": (0, 1)}, _needles().search(tap.haystack()), _Everything())
     assert account.raw == 1
-    assert any("kind approve" in fault for fault in account.faults)
+    assert any("kind of_a_later_time" in fault for fault in account.faults)
 
 
 def test_a_summary_that_is_in_no_log_is_raw(ports: tuple[int, int], relay: Relay) -> None:

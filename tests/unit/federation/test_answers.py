@@ -61,6 +61,7 @@ def test_raw_answer_gives_sums_sigma_and_intervals() -> None:
         "sigma": "28.284271",
         "wide": False,
         "shown": True,
+        "consistent": 1000,
     }
     assert [cell["estimate"] for cell in data["cells"]] == [1000, 400, 40, 0]
     assert [cell["shown"] for cell in data["cells"]] == [True, True, False, False]

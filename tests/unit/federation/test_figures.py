@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 
 from federation.answers import CharterView, answer, canonical_json
 from federation.combine import WindowInput
-from federation.query import parse_query
+from federation.query import Where, parse_query
+from federation.selection import select
+from privacy.estimates.consistency import falling
 from privacy.layout import compile_layout
 from privacy.units import Window
 from tests.unit.federation.combining import DAY, NAMES, definition, members, row, window_input
@@ -67,6 +71,15 @@ def data(tree: Any, inputs: list[WindowInput], **parameters: str) -> Any:
     found = answer(query, members(counts_from="2026-01-01/P1D"), inputs, CHARTER).data
     canonical_json(found)
     return found
+
+
+def narrowed(tree: Any, vector: list[int], where: Where) -> Any:
+    """The answer over some labels of a dimension only."""
+    rows = [row(tree, "2026-01-01/P1D")]
+    one = window_input(definition(tree), DAY, {NAMES[0]: vector})
+    query = parse_query(rows[0].name, rows, {"window": DAY.text, "raw": "1"}, DAY)
+    everybody = members(counts_from="2026-01-01/P1D")
+    return answer(*select(replace(query, where=where), everybody, [one]), CHARTER).data
 
 
 def figures(data: Any) -> dict[tuple[str, ...], Any]:
@@ -225,9 +238,10 @@ def test_figures_of_four_nodes_are_those_of_their_sum() -> None:
 
 
 SUM = tree({"sum": "amount", "range": ["0", "10"], "quantum": "0.5"}, by={"country": ["DE", "FR"]})
+WHOLE = tree("people", by={"country": ["DE", "FR"]}, max_cells="2", max_per_cell="", whole="yes")
 HISTOGRAM = tree({"histogram": "months", "edges": ["0", "3", "6"]}, by={"country": ["DE", "FR"]}, mechanism="laplace")
 EVERY = {"mean": MEAN, "funnel": FUNNEL, "score": SCORE, "journey": JOURNEY, "top": TOP, "laplace": LAPLACE, "sum": SUM,
-         "histogram": HISTOGRAM, "retention": RETENTION}  # fmt: skip
+         "histogram": HISTOGRAM, "retention": RETENTION, "whole": WHOLE}  # fmt: skip
 CELLS = st.one_of(st.integers(-50, 3000), st.integers(-(2**53) + 1, 2**53 - 1))
 
 
@@ -247,18 +261,124 @@ def test_any_released_vector_has_an_answer(name: str, draw: st.DataObject) -> No
             assert ends == []
     for cell in (*found["cells"], *found["ranking"]):
         assert Fraction(cell["lower"]) <= Fraction(cell["estimate"]) <= Fraction(cell["upper"])
+    check_consistency(found, vector)
+
+
+def check_consistency(found: Mapping[str, Any], vector: Sequence[int]) -> None:
+    """Cells agree by their rule, the status says whether one was moved, and the raw numbers stand beside."""
+    rule, status = found["consistency"]["rule"], found["consistency"]["status"]
+    values = [Fraction(cell["consistent"]) for cell in found["cells"]]
+    raw = [Fraction(cell["estimate"]) for cell in found["cells"]]
+    assert (status == "adjusted") == (found["consistency"]["adjusted"] > 0)
+    expected = "partition" if found["whole"] else {"funnel": "falling"}.get(found["measure"], "non_negative")
+    assert rule == expected
+    if rule == "partition":
+        check_partition(found, values, raw)
+        return
+    assert min(values, default=Fraction(0)) >= 0
+    if status == "as_released":
+        assert values == raw
+    if found["raw"] and rule == "falling":  # the cumulated cells are the figures' consistent numbers, but for rounding
+        reached = [sum(values[at:]) for at in range(len(values))]
+        told = [Fraction(figure["consistent"]) for figure in found["figures"] if figure["kind"] == "count"]
+        assert all(abs(one - other) <= len(values) for one, other in zip(reached, told, strict=bool(told)))
+    elif found["raw"]:
+        assert values == [max(value, Fraction(0)) for value in raw]
+        assert found["consistency"]["adjusted"] == sum(value < 0 for value in raw)
+
+
+def check_partition(found: Mapping[str, Any], values: Sequence[Fraction], raw: Sequence[Fraction]) -> None:
+    """The cells add up to the whole, but for rounding; an inconsistent pair is left alone."""
+    whole = Fraction(found["whole"]["consistent"])
+    if found["consistency"]["status"] == "inconsistent":
+        assert (list(values), whole) == (list(raw), Fraction(found["whole"]["estimate"]))
+        assert found["consistency"]["adjusted"] == 0
+    elif found["raw"]:
+        assert abs(sum(values) - whole) <= len(values) + 1
+
+
+@pytest.mark.parametrize(("whole", "status", "adjusted"), [
+    (1000, "as_released", 0), (1048, "adjusted", 4), (930, "adjusted", 4), (3000, "inconsistent", 0),
+])  # fmt: skip
+def test_cells_and_their_whole_agree(whole: int, status: str, adjusted: int) -> None:
+    """Four cells of σ² = 800 and a whole of 1600: of a gap of 48 each cell takes a sixth, the whole gives a third."""
+    found = ask(WHOLE, [600, 300, 70, 30, whole], raw="1")
+    assert found["consistency"] == {"rule": "partition", "status": status, "adjusted": adjusted}
+    assert found["whole"]["estimate"] == whole
+    assert [cell["estimate"] for cell in found["cells"]] == [600, 300, 70, 30]
+    assert found["total"]["estimate"] == 1000, "the total stays the plain sum"
+    if whole == 1048:
+        assert [cell["consistent"] for cell in found["cells"]] == [608, 308, 78, 38]
+        assert found["whole"]["consistent"] == 1032
+    assert Fraction(found["whole"]["sigma"]) ** 2 == pytest.approx(1600, rel=1e-6)
+    assert Fraction(found["total"]["sigma"]) ** 2 == pytest.approx(3200, rel=1e-6), "the whole is the better number"
+
+
+def test_a_whole_is_summed_over_nodes_and_cells_summed_out() -> None:
+    """Four nodes and no axis left: two numbers for one thing, and what they are together."""
+    found = ask(WHOLE, {name: [600, 300, 70, 30, 1010] for name in NAMES}, raw="1", by="total")
+    assert found["whole"]["estimate"] == 4040
+    assert [cell["estimate"] for cell in found["cells"]] == [4000]
+    assert found["cells"][0]["consistent"] == found["whole"]["consistent"]
+    assert 4000 < found["whole"]["consistent"] < 4040
+
+
+def test_under_where_the_cells_are_no_parts_of_the_whole() -> None:
+    found = narrowed(WHOLE, [600, 300, 70, 30, 1048], (("country", ("DE",)),))
+    assert found["whole"] is None
+    assert found["consistency"] == {"rule": "non_negative", "status": "as_released", "adjusted": 0}
+
+
+@pytest.mark.parametrize(("vector", "status"), [
+    ([300, 200, 100], "as_released"), ([300, -40, 100], "adjusted"), ([0, 0, -8], "adjusted"),
+])  # fmt: skip
+def test_a_funnel_says_what_was_moved(vector: list[int], status: str) -> None:
+    """In whole cells, and beside the numbers as they were released."""
+    found = ask(FUNNEL, vector, raw="1")
+    assert found["consistency"]["rule"] == "falling"
+    assert found["consistency"]["status"] == status
+    assert [cell["estimate"] for cell in found["cells"]] == vector
+    reached = [sum(vector[at:]) for at in range(3)]
+    agreed = falling([Fraction(value) for value in reached]).values
+    assert [cell["consistent"] for cell in found["cells"]] == [
+        int(one - other) for one, other in pairwise((*agreed, Fraction(0)))
+    ]
+
+
+def test_a_count_below_zero_is_told_and_moved() -> None:
+    found = ask(tree("count", by={"country": ["DE", "FR"]}), [500, -7, 30, -2], raw="1")
+    assert found["consistency"] == {"rule": "non_negative", "status": "adjusted", "adjusted": 2}
+    assert [(cell["estimate"], cell["consistent"]) for cell in found["cells"]] == [
+        (500, 500),
+        (-7, 0),
+        (30, 30),
+        (-2, 0),
+    ]
+    assert found["total"]["estimate"] == 521, "sums are of raw numbers"
+
+
+def test_a_sum_that_may_be_negative_is_free() -> None:
+    found = ask(tree({"sum": "amount", "range": ["-5", "5"], "quantum": "0.5"}), [-30], raw="1")
+    assert found["consistency"] == {"rule": "free", "status": "as_released", "adjusted": 0}
+    assert found["cells"][0]["consistent"] == "-15.0"
+
+
+def test_an_answer_without_releases_has_nothing_to_adjust() -> None:
+    found = ask(tree("count"), {})
+    assert found["consistency"] == {"rule": "free", "status": "as_released", "adjusted": 0}
 
 
 PINNED = {
-    "mean": "e19ecc763f4febff",
-    "funnel": "b330dc8cbfa7404c",
-    "score": "e0b9d4ba95a7ce40",
-    "journey": "37e9334573931ad7",
-    "top": "a46c5e8915160598",
-    "laplace": "8d44306b8b860bc7",
-    "sum": "6095c324d945e6d2",
-    "histogram": "c61d81873e7361ac",
-    "retention": "45a704c85e20f3d9",
+    "mean": "f5690f7255b36fab",
+    "funnel": "f84f114d5f88427f",
+    "score": "218891ec8b57d1c8",
+    "journey": "c8805dc5e4917fb3",
+    "top": "d24229e3eb6ccf53",
+    "laplace": "6a7ea98331c67087",
+    "sum": "40e3b323d2365aab",
+    "histogram": "aa0b4f1b2f737754",
+    "retention": "c841d27ab00e82ee",
+    "whole": "98e60b2b66a9318b",
 }
 
 
@@ -268,5 +388,5 @@ def test_figures_are_the_same_bytes_on_every_machine(name: str) -> None:
     window = MONTH if name == "retention" else DAY
     size = compile_layout(definition(EVERY[name]), window).cells
     found = ask(EVERY[name], [(7919 * (place + 3)) % 2111 for place in range(size)], window, level="0.99")
-    told = canonical_json([found["cells"], found["figures"], found["ranking"], found["total"]])
+    told = canonical_json([found["cells"], found["figures"], found["ranking"], found["total"], found["consistency"]])
     assert sha256(told).hexdigest()[:16] == PINNED[name]

@@ -194,7 +194,7 @@ def test_what_is_not_as_defined_is_void_by_name(
     assert last(author) == Void(reason)
     version = 2 if write is falling_version else 1
     author.summary(author.founding.named("visits"), day(5), charter_version=version)
-    assert last(author) == COUNTED
+    assert last(author) == (OPAQUE if version == 2 else COUNTED)  # of a charter that is not known here, it waits
 
 
 def test_a_void_summary_charges_all_the_same(author: Author) -> None:

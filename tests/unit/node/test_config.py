@@ -31,6 +31,16 @@ def test_defaults_fill_what_is_not_said(tmp_path: Path) -> None:
     assert (config.epoch, config.release_tick_s, config.mesh.sync_interval_s) == ("day", 300, 90.0)
 
 
+def test_workers_are_one_to_sixteen_and_not_with_tls(tmp_path: Path) -> None:
+    def listen(lines: str) -> int:
+        return parse_config(PLAIN.replace("[listen]", f"[listen]\n{lines}"), tmp_path / "node.toml").listen.workers
+
+    assert (listen(""), listen("workers = 2")) == (1, 2)
+    for lines in ("workers = 0", "workers = 17", "workers = true", "workers = 2\nself_signed = true"):
+        with pytest.raises(ConfigError):
+            listen(lines)
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [

@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from node.errors import StorageError
 from node.vault.engine import EngineLimits, connect, run_window
 from node.vault.frames import decode_frame, encode_rows, table_of
+from node.vault.opened import OpenedRows
 from privacy.bounding import Binding
-from privacy.bounding_reference import deduplicate, reference_vector
+from privacy.bounding_reference import deduplicate, reference_keys, reference_vector
+from privacy.projection import key_of_hex
 from privacy.rows import Row
 from privacy.units import Window
-from tests.property.bounding_tables import Case, cases
+from tests.property.bounding_tables import WINDOW, Case, cases
+from tests.property.test_discovery_sql import Case as Keyed
+from tests.property.test_discovery_sql import cases as keyed_cases
 from tests.vault_kit import NOW, full, rows_in, rows_of
 
 SALT = b"s" * 32
@@ -97,8 +102,8 @@ def test_a_starved_engine_refuses_and_leaves_no_file(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     rows = table_from(rows_of(20_000))
-    with pytest.raises(StorageError) as caught:
-        run_window(rows, limits=EngineLimits(memory_mb=1))
+    with run_window(rows, limits=EngineLimits(memory_mb=1)) as engine, pytest.raises(StorageError) as caught:
+        engine.run("SELECT person, event_key, count(*) FROM window_rows GROUP BY person, event_key")
     assert caught.value.code == "engine_memory"
     assert list(tmp_path.iterdir()) == []
 
@@ -142,16 +147,44 @@ def test_sealed_rows_give_the_vector_of_the_reference(case: Case) -> None:
 
 def test_cells_are_kept_for_the_next_definition() -> None:
     """Two definitions over the same groups make their per-person cells once, and a full shelf forgets the oldest."""
-    pieces = [
-        f"SELECT person, app AS unit, 1 AS events, 0 AS lot, 0 AS nth, 1 AS units FROM window_rows WHERE app < {most}"
-        for most in range(1, 8)
-    ]
+    made = [f"SELECT person, app AS unit, 1 AS events FROM window_rows WHERE app < {most}" for most in range(1, 12)]
     sums = "kept AS (SELECT * FROM pieces WHERE $turn + $shift >= 0) SELECT 0 AS cell, count(*) AS value FROM kept"
     with run_window(table_from(rows_of(100))) as engine:
-        found = [
-            engine.vector(Binding(f"WITH pieces AS ({one}), {sums}", 1, one, sums), SALT)[0]
-            for one in (*pieces, *pieces[::-1])
-        ]
-        assert found[:7] == found[7:][::-1] == sorted(found[:7])
-        tables = engine.run("SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE 'kept_cells%'")
-        assert tables == [(4,)]
+        bindings = [Binding("SELECT 'not asked for'", 1, one, "", sums) for one in (*made, *made[::-1])]
+        found = [engine.vector(binding, SALT)[0] for binding in bindings]
+        assert found[:11] == found[11:][::-1] == sorted(found[:11])
+        sets = engine.run("SELECT count(*) FROM duckdb_views() WHERE regexp_matches(view_name, '^kept_cells_[0-9]+$')")
+        assert sets == [(8,)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases(), part_rows=st.integers(1, 8))
+def test_parts_of_the_persons_give_the_vector_of_the_whole(case: Case, part_rows: int) -> None:
+    """A window of many parts, made in one pass or in several: as plain Python counts."""
+    half = len(case.rows) // 2
+    frames = [decode_frame(encode_rows(part, 16), 16) for part in (case.rows[:half], case.rows[half:]) if part]
+    rows = deduplicate(case.rows, case.layout.window)
+    wanted = reference_vector(rows, case.definition, case.layout, case.plans, case.salt)
+    with run_window(OpenedRows(frames, case.layout.window, part_rows=part_rows)) as engine:
+        engine.expect(
+            [case.binding, Binding("", 1, "SELECT person, 3 AS unit FROM window_rows WHERE hour < 0", "", "")]
+        )
+        assert engine.vector(case.binding, case.salt) == wanted
+
+
+@settings(max_examples=20, deadline=None)
+@given(case=keyed_cases(), part_rows=st.sampled_from([2, 10**6]))
+def test_discovered_keys_are_those_of_the_reference(case: Keyed, part_rows: int) -> None:
+    """Keys of any length, in one part or many: as plain Python counts."""
+    frames = [decode_frame(encode_rows(case.rows, 16), 16)] if case.rows else []
+    rows = deduplicate(case.rows, WINDOW)
+    with run_window(OpenedRows(frames, WINDOW, part_rows=part_rows)) as engine:
+        found = {key_of_hex(digits): tuple(values) for digits, *values in engine.keys(case.binding, case.salt)}
+    assert found == reference_keys(rows, case.definition, case.layout, case.plans, case.salt)
+
+
+def test_a_window_of_many_parts_is_seen_by_no_one_statement() -> None:
+    """Half of the persons would look like all of them."""
+    frames = [decode_frame(encode_rows(rows_of(100), 4), 4)]
+    with run_window(OpenedRows(frames, part_rows=10)) as engine, pytest.raises(ValueError, match="several parts"):
+        engine.run("SELECT count(*) FROM window_rows")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
 from node.errors import RejectedInput
 from node.http import events as events_module
@@ -23,6 +23,7 @@ from node.http.problems import problem_middleware
 from node.idempotency import MAX_WEIGHT, MEMORY_S, IdempotencyMemory
 from node.receipt import Receipt
 from privacy.filtering import Rejected
+from tests.unit.node.door_kit import DoorServer, PlainServer
 from tests.unit.node.ingest_kit import Fixture, StandingClock, body, universal
 from tests.unit.privacy.filter_kit import HOUR, counting_rng
 
@@ -82,24 +83,15 @@ class Door:
             return answer.status, found
 
 
-class _Server(TestServer):
-    """As `Sites` listens: who takes gzip inflates it."""
-
-    async def start_server(self, **settings: Any) -> None:
-        await super().start_server(auto_decompress=False, **settings)
-
-
-def _server(app: web.Application) -> TestServer:
-    return _Server(app)
-
-
-@pytest_asyncio.fixture
-async def door() -> AsyncIterator[Door]:
+@pytest_asyncio.fixture(params=["aiohttp", "door"])
+async def door(request: pytest.FixtureRequest) -> AsyncIterator[Door]:
+    """Both ways in must answer alike: aiohttp's routes, and the door that takes plain requests itself."""
     async with Fixture() as node:
         endpoint = EventsEndpoint(node.ingest, _Keys(), node.clock, counting_rng)
         app = web.Application(middlewares=[problem_middleware])
         app.add_routes(endpoint.routes())
-        async with TestClient(_server(app)) as client:
+        server = PlainServer(app) if request.param == "aiohttp" else DoorServer(app, endpoint.at_the_door())
+        async with TestClient(server) as client:
             yield Door(node, client)
 
 
@@ -188,6 +180,8 @@ async def test_a_body_of_unknown_length_is_cut_off(door: Door) -> None:
 
 async def test_a_slow_body_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "BODY_TIMEOUT_S", 0.05)
+    if isinstance(door.client.server, DoorServer):
+        door.client.server.doors.body_s = 0.05
     never = asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:

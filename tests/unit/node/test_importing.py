@@ -76,6 +76,12 @@ def test_batches_are_what_a_node_takes() -> None:
     assert [len(batch) for _, batch in batches_of(iter([b"x" * 500_000] * 3))] == [1, 1, 1]
 
 
+def test_a_record_that_no_node_takes_costs_only_itself() -> None:
+    long, large = b"x" * 200_000, b",".join([b"y" * 800_000] * 2)
+    found = read(b"action,a,b\nbuy," + long + b",\nbuy," + large + b"\nbuy,,\n", "csv")
+    assert [event is not None for event in found] == [True, False, True]
+
+
 @pytest.mark.parametrize(("content", "kind"), [(b"nothing", "parquet"), (b"a\n\xff\n", "csv")])
 def test_what_is_not_of_its_kind_is_refused(content: bytes, kind: str) -> None:
     with pytest.raises(Unreadable):

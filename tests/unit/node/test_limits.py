@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -64,6 +65,57 @@ def test_a_key_far_above_its_habit_is_told_once(clock: Clock) -> None:
                 clock.now_s += 0.001
             clock.now_s += 60
     assert [entry for entry in logs if entry["event"] == "ingest.unusual"] == [
-        {"event": "ingest.unusual", "key": "k", "log_level": "warning"}
+        {"event": "ingest.unusual", "key": "k", "what": "key", "log_level": "warning"}
     ]
-    assert limits.unusual_keys == {"k"}
+
+
+class Told:
+    """Limits of a node where thirty addresses send two requests a minute each, and what it tells."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.found: list[tuple[str, str, int]] = []
+        self.clock = clock
+        self.limits = Limits(Rates(), clock, os.urandom, lambda *one: self.found.append(one))
+        for _ in range(3):
+            for number in range(30):
+                self.send(f"198.51.100.{number}", 2)
+            clock.now_s += 60
+
+    def send(self, address: str, count: int) -> None:
+        for _ in range(count):
+            with suppress(SlowDown):
+                self.limits.take("k", is_browser=True, address=address)
+
+
+def test_an_address_far_above_its_habit_is_told_once_and_not_named(clock: Clock) -> None:
+    told = Told(clock)
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            told.send("198.51.100.7", 200)
+            clock.now_s += 60
+    assert told.found == [("k", "address", 121)]
+    assert "198.51" not in str(logs) + str(told.found)
+
+
+def test_an_address_without_a_habit_is_held_against_the_others(clock: Clock) -> None:
+    told = Told(clock)
+    told.send("192.0.2.66", 200)
+    assert told.found == [("k", "address", 121)]
+
+
+def test_a_busy_address_with_that_habit_is_nothing_unusual(clock: Clock) -> None:
+    """A school behind one address: its habit, once known, is the measure."""
+    told = Told(clock)
+    told.send("192.0.2.1", 100)
+    for _ in range(30):
+        clock.now_s += 60
+        told.send("192.0.2.1", 150)
+    assert told.found == []
+
+
+def test_on_a_new_node_no_address_is_unusual(clock: Clock) -> None:
+    found: list[tuple[str, str, int]] = []
+    limits = Limits(Rates(), clock, os.urandom, lambda *one: found.append(one))
+    for _ in range(150):
+        limits.take("k", is_browser=True, address="192.0.2.1")
+    assert found == []

@@ -31,6 +31,8 @@ def request(peer: str | None, *forwarded: str, **headers: str):  # type: ignore[
         ("127.0.0.1", ["198.51.100.1, nonsense"], "127.0.0.1"),
         ("127.0.0.1", ["10.1.1.1, 10.2.2.2"], "10.1.1.1"),
         (None, ["198.51.100.1"], None),
+        ("::ffff:127.0.0.1", ["::ffff:198.51.100.1"], "198.51.100.1"),
+        ("::ffff:203.0.113.9", [], "203.0.113.9"),
     ],
 )
 def test_the_first_address_that_is_no_proxy_of_ours_counts(

@@ -40,3 +40,20 @@ def test_only_plans_in_force_in_the_span_are_asked(tmp_path: Path) -> None:
     assert list(book.in_force(3100, 9000)) == [1]
     assert list(book.in_force(0, 9000)) == [1, 2]
     assert list(PlanBook(book._database).in_force(2100, 2900)) == [2]
+
+
+def test_a_plan_from_a_full_hour_on_holds_for_the_hours_from_there(tmp_path: Path) -> None:
+    """Whenever their events arrive; what was adopted in between holds by arrival."""
+    book, day = PlanBook(StateDatabase(tmp_path / "state.db")), 86_400
+    plans = [parse_plan({**TREE, "plan": f"shop-{number}"}) for number in range(1, 5)]
+    book.adopt(plans[0], now_s=100)
+    book.adopt(plans[1], now_s=day + 70)  # at once
+    book.adopt(plans[2], now_s=day + 90, from_s=3 * day)
+    assert [number for _, _, number in book.eras(2 * day)] == [2, 3]
+    book.adopt(plans[3], now_s=3 * day + 50)  # at once
+    assert [number for _, _, number in book.eras(4 * day)] == [2, 4]
+    assert list(book.in_force(day - 3600, 3 * day, (day, 2 * day))) == [1, 2]
+    assert list(book.in_force(2 * day - 3600, 4 * day, (2 * day, 3 * day))) == [2]  # its late ones came under 3 and 4
+    assert list(book.in_force(3 * day - 3600, 5 * day, (3 * day, 4 * day))) == [3, 4]
+    assert list(book.in_force(4 * day - 3600, 6 * day, (4 * day, 5 * day))) == [4]
+    assert list(book.in_force(0, 9 * day)) == [1, 2, 3, 4]  # history

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from aiohttp import ClientSession, TCPConnector, WSMsgType, web
 from aiohttp.test_utils import TestClient
+from yarl import URL
 
 from federation.proofs import verify_proof
 from node.http.access import RateLimiter, read_gate, tell_allowance
@@ -116,6 +117,14 @@ async def test_lists_in_every_form(client: Client, listed: str) -> None:
         table = pyarrow.parquet.read_table(data) if form == "parquet" else pa.ipc.open_stream(data).read_all()
         assert table.num_rows == len(rows)
     assert (await get(client, f"/v1/{listed}.xml"))["code"] == "not_found"
+
+
+async def test_a_header_says_the_question_as_it_was_encoded(client: Client) -> None:
+    """A control character of the question stays %1F: no header holds it raw."""
+    response = await client.get(URL("/v1/releases.csv?node=%1F%0D%0Ax", encoded=True))
+    assert response.status in (200, 400), await response.text()
+    if response.status == 200:
+        assert "node=%1F%0D%0Ax" in response.headers["Link"]
 
 
 async def test_entity_tags_and_gzip(client: Client) -> None:

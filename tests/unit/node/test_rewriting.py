@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import tracemalloc
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.vault.calendar import EpochAccess
+from node.vault.compaction import MANY_FRAMES, SOME_FRAMES, to_compact
 from node.vault.frames import decode_frame, encode_arrays, encode_rows, gather, table_of
-from node.vault.rewriting import MANY_FRAMES, SOME_FRAMES, Persons, merged, to_compact
+from node.vault.rewriting import Persons, merged
 from node.vault.segments import Extent, Segment, SegmentId
 from node.vault.upkeep import NamedPerson
 from node.vault.vault import Vault
@@ -347,3 +349,20 @@ def test_random_rewriting_against_a_plain_list(tmp_path: Path) -> None:
             vault = vault_at(tmp_path)
             vault.upkeep.many_frames = 8
         assert held(vault) == wanted
+
+
+def test_merging_takes_no_more_memory_for_a_longer_epoch() -> None:
+    """Three times the frames, the same peak: what is read is a frame's worth at a time."""
+    plaintext = encode_rows(rows_of(5000), 4)
+
+    def peak(frames: int) -> int:
+        tracemalloc.start()
+        try:
+            merged_rows = sum(rows for _, rows in merged((decode_frame(plaintext, 4) for _ in range(frames)), 4))
+            assert merged_rows == 5000 * frames
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    short, long = peak(28), peak(84)
+    assert long < 1.2 * short

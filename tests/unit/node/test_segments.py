@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from node.errors import StorageError
 from node.vault.disk import Disk
-from node.vault.frames import FrameError, decode_frame, encode_rows, table_of
+from node.vault.frames import decode_frame, encode_rows, table_of
+from node.vault.row_columns import FrameError
 from node.vault.segments import (
     MAGIC,
     Extent,

@@ -23,6 +23,7 @@ class Door:
     def __init__(self) -> None:
         self.refusals, self.asked = 2, 0
         self.taken: list[dict[str, object]] = []
+        self.withdrawn: list[dict[str, object]] = []
         self.url = ""
 
 
@@ -36,7 +37,11 @@ def door() -> Iterator[Door]:
             door.asked += 1
             assert self.headers["Authorization"] == "Bearer mw_x"
             answer: dict[str, object] = {}
-            if door.asked > door.refusals:
+            if door.asked > door.refusals and self.path == "/v1/consent":
+                door.withdrawn += body if isinstance(body, list) else [body]
+                assert not door.taken  # it must hold first
+                answer = {"held": 1, "rejected": []}
+            elif door.asked > door.refusals:
                 door.taken += body
                 answer = {"accepted": len(body) - 1, "filtered": {"no_consent": 1}, "rejected": []}
             content = json.dumps(answer).encode()
@@ -59,10 +64,14 @@ def door() -> Iterator[Door]:
 def check(door: Door, count: int) -> None:
     assert len(door.taken) == len({event["i"] for event in door.taken}) == count
     assert {(event["a"], event["n"], event["u"]) for event in door.taken} == {("shop", "buy", "u")}
+    assert [one["withdraw"] for one in door.withdrawn] == [["analytics"], "all"]
+    assert [one.get("user_id") or one["session_id"] for one in door.withdrawn] == ["v", "w"]
 
 
 def test_the_python_sender_sends_each_event_once(door: Door) -> None:
     with Sender(door.url, "mw_x", app="shop", pause_s=0.02) as murmur:
+        murmur.withdraw(["analytics"], user="v")
+        murmur.withdraw(session="w")
         for _ in range(250):
             murmur.send("buy", {"kind": "book"}, user="u", consent=["analytics"])
     check(door, 250)
@@ -73,6 +82,8 @@ def test_the_python_sender_sends_each_event_once(door: Door) -> None:
 def test_the_node_sender_sends_each_event_once(door: Door) -> None:
     program = f"""import {{ createSender }} from {json.dumps(MODULE.as_uri())};
     const murmur = createSender({{ url: "{door.url}", key: "mw_x", app: "shop", pauseMs: 20 }});
+    murmur.withdraw(["analytics"], {{ user: "v" }});
+    murmur.withdraw(undefined, {{ session: "w" }});
     for (let n = 0; n < 250; n++) murmur.send("buy", {{ kind: "book" }}, {{ user: "u", consent: ["analytics"] }});
     await murmur.close(50);
     console.log(JSON.stringify(murmur.refused));"""

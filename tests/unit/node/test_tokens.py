@@ -84,3 +84,52 @@ def test_a_browser_key_sends_events_and_nothing_else(book: TokenBook) -> None:
     for kind, scopes in (("write", ["backfill"]), ("write", ["events", "backfill"]), ("read", []), ("admin", [])):
         with pytest.raises(RejectedInput):
             book.create(kind, scopes, "page", now_s=1, rng=os.urandom, origins=["https://a.example"])
+
+
+def test_a_key_with_an_end_opens_nothing_after_it(tmp_path: Path) -> None:
+    """To the second, over a restart, and without a clock never."""
+    now = [1000]
+    database = StateDatabase(tmp_path / "state.db")
+    book = TokenBook(database, now_s=lambda: now[0])
+    secret, token = book.create("read", [], "", now_s=1000, rng=os.urandom, life_s=60)
+    assert token.expires_at_s == 1060
+    now[0] = 1059
+    assert book.allows(secret, "read", "query")
+    for again in (book, TokenBook(database, now_s=lambda: now[0])):
+        now[0] = 1060
+        with pytest.raises(AccessDenied) as caught:
+            again.check(secret, "read", "query")
+        assert (caught.value.status, caught.value.code) == (401, "key_expired")
+    now[0] = 1000
+    assert not TokenBook(database).allows(secret, "read", "query")
+    for life_s in (0, -1, 11 * 366 * 86_400):
+        with pytest.raises(RejectedInput):
+            book.create("read", [], "", now_s=1, rng=os.urandom, life_s=life_s)
+
+
+def test_a_browser_key_with_an_end_lets_its_origin_go(tmp_path: Path) -> None:
+    """CORS answers follow the keys."""
+    now = [1000]
+    book = TokenBook(StateDatabase(tmp_path / "state.db"), now_s=lambda: now[0])
+    book.create("write", [], "", now_s=1000, rng=os.urandom, life_s=60, origins=["https://a.example"])
+    assert book.is_origin_known("https://a.example")
+    now[0] = 1060
+    assert not book.is_origin_known("https://a.example")
+
+
+def test_a_dry_run_keeps_nothing(book: TokenBook) -> None:
+    """It says what would be made, and is refused as the real one would be."""
+    secret, token = book.create("read", [], "x", now_s=1, rng=os.urandom, life_s=60, is_dry_run=True)
+    assert (secret, token.expires_at_s, book.list()) == ("", 61, [])
+    with pytest.raises(RejectedInput):
+        book.create("read", ["events"], "x", now_s=1, rng=os.urandom, is_dry_run=True)
+
+
+def test_refusals_are_told_with_the_key_where_there_is_one(tmp_path: Path) -> None:
+    """For the audit log: never the secret."""
+    told: list[tuple[str, str]] = []
+    book = TokenBook(StateDatabase(tmp_path / "state.db"), on_refusal=lambda who, what: told.append((who, what)))
+    secret, token = book.create("read", [], "", now_s=1, rng=os.urandom)
+    assert not book.allows("mr_wrong", "read", "query")
+    assert not book.allows(secret, "admin", "admin")
+    assert told == [("stranger", "read refused: key_unknown"), (f"key:{token.id}", "admin refused: key_not_allowed")]

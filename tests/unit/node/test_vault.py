@@ -126,6 +126,19 @@ def test_an_epoch_gets_its_caps_when_its_keys_are_made(tmp_path: Path) -> None:
     assert (record.cap_rho_nano, record.cap_delta_atto, record.is_backfill) == (24_999_999, 10**10, False)
 
 
+def test_a_release_in_its_transaction_waits_for_nobody_who_begins_an_epoch(tmp_path: Path) -> None:
+    """Gate before database is the order of locks; what a transaction asks of the vault takes none."""
+    vault, answers = vault_at(tmp_path), list[object]()
+    epoch = epoch_of("day", NOW)
+    vault.admit_hour(NOW, NOW, backfill=False)
+    with vault.gate:
+        asking = threading.Thread(target=lambda: answers.append(vault.epoch_record(epoch)), daemon=True)
+        asking.start()
+        asking.join(10)
+    assert len(answers) == 1
+    assert answers[0] is not None
+
+
 def test_an_hour_is_late_once_all_its_windows_have_closed(tmp_path: Path) -> None:
     """A closed hour window alone does not shut out the day; windows no epoch can hold do not count."""
     vault = vault_at(tmp_path, window_kinds=("hour", "day", "month"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,30 @@ def test_the_child_draws_what_the_adapter_draws_and_ends_with_the_block() -> Non
         child = workshop._child
         assert child is not None
         assert is_alive(child.pid)
+    assert not is_alive(child.pid)
+
+
+def test_a_child_started_ahead_answers_its_first_question_at_once() -> None:
+    """It has diffprivlib by then; the answer is the same. A late child is measured beside it."""
+    with Workshop() as workshop:
+        workshop.start()
+        child = workshop._child
+        assert child is not None
+        assert child.stdout is not None
+        maps = Path(f"/proc/{child.pid}/maps")
+        deadline = time.monotonic() + 60
+        while "sklearn" not in maps.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "sklearn" in maps.read_text()
+        assert workshop.geometric(Fraction(40), 5, KEY) == draw_geometric(Fraction(40), 5, KEY)
+        assert workshop._child is child
+
+
+def test_a_child_that_was_not_needed_ends_with_the_block() -> None:
+    with Workshop() as workshop:
+        workshop.start()
+        child = workshop._child
+        assert child is not None
     assert not is_alive(child.pid)
 
 

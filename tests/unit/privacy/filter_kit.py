@@ -43,6 +43,18 @@ def plan_tree() -> dict[str, Any]:
                 },
             },
             "waves": {"person": "user", "consent": "none", "actions": {"join": {}}},
+            "blog": {
+                "person": "user",
+                "consent": "none",
+                "actions": {
+                    "open": {
+                        "topic": {"type": "category", "values": ["land", "care"]},
+                        "slug": {"type": "key", "max_bytes": "20"},
+                        "draft": {"type": "flag"},
+                        "tag": {"type": "key", "max_bytes": "8", "required": "yes"},
+                    }
+                },
+            },
             "visits": {"person": "address", "consent": "none", "sampling": "1/4", "actions": {"view": ""}},
         },
     }

@@ -51,6 +51,22 @@ def test_the_half_width_is_the_smallest_that_covers_the_level(scale: Fraction, d
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("draws", [1, 2, 256, 257, 4000])
+@pytest.mark.parametrize("scale", [Fraction(1, 20), Fraction(1, 133), Fraction(1, 250_000), Fraction(1, 10**18)])
+def test_noise_that_never_strays_has_no_width(scale: Fraction, draws: int, level: str) -> None:
+    """q = e^(−1/b) is down to 0 in every number there is; one draw strays with probability 2q/(1 + q)."""
+    assert half_width(scale, draws, level) == 0
+    found = privacy_interval(laplace(scale, 100, draws), level)
+    assert (found.lower, found.upper) == (100, 100)
+
+
+def test_the_width_is_0_exactly_as_long_as_0_covers_the_level() -> None:
+    """Around b where P(X = 0) = (1 − q)/(1 + q) passes 0.95: q = 1/39, b = 0.273."""
+    assert half_width(Fraction(272, 1000), 1, "0.95") == 0
+    assert half_width(Fraction(274, 1000), 1, "0.95") == 1
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_one_draw_has_a_closed_form(level: str) -> None:
     """P(abs(X) > t) = 2q^(t+1)/(1+q), also for b beyond the stretch: there t is right to a thousandth."""
     for scale in (3, 64, 100, 700, 100_000):

@@ -48,6 +48,7 @@ class Block:
 @dataclass(frozen=True)
 class Layout:
     blocks: tuple[Block, ...] = (Block(),)
+    delta_atto: int = 0
 
 
 def released(vector: list[int] | None = None, layout: Layout | None = None, **changes: object) -> Release:

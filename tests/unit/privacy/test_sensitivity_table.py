@@ -90,6 +90,15 @@ CASES = (
     Case("score C=2", SCORE, _c(2), {"score": (4, 3, 10, 26), "people": (2, 1, 2, 2)}, 6, actions=(0, 1), sizes=(9,)),
     Case("clipped people", SUM, _c(1, 1), {"sum": (1, 3, 3, 9), "clipped_people": (1, 1, 1, 1)}, 3, sizes=(-9, 0, 9),
          extra={"clipped_people": "yes"}),
+    Case("whole of a count C=2 K=2", "count", _c(2, 2), {"count": (2, 2, 4, 8), "whole": (1, 4, 4, 16)}, 4,
+         extra={"whole": "yes"}),
+    Case("whole of people C=2", "people", _c(2), {"people": (2, 1, 2, 2), "whole": (1, 2, 2, 4)}, 3,
+         extra={"whole": "yes"}),
+    Case("whole of a sum C=2 K=2", SUM, _c(2, 2), {"sum": (2, 6, 12, 72), "whole": (1, 12, 12, 144)}, 4,
+         sizes=(-9, 0, 9), extra={"whole": "yes"}),
+    Case("whole of a journey C=2 K=2", {"journey": "action", "values": ["see", "try"]}, _c(2, 2),
+         {"journey": (2, 2, 4, 8), "whole": (1, 4, 4, 16)}, 5, actions=(0, 1, 2), hours=(0, 1, 2, 3, 4), lands=("DE",),
+         extra={"whole": "yes"}),
 )  # fmt: skip
 
 

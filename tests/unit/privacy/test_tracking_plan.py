@@ -34,7 +34,7 @@ def test_codes_are_positions() -> None:
     action = app.action("calculate")
     assert action is not None
     assert [action.slot(name) for name in ("industry", "months", "amount", "remote", "mail")] == [0, 1, 2, 3, None]
-    assert found.slots == 4
+    assert found.slots == 6
 
 
 def test_types_carry_exact_numbers() -> None:
@@ -57,11 +57,11 @@ def test_types_carry_exact_numbers() -> None:
 
 def test_consent_none_means_no_purpose() -> None:
     found = plan()
-    assert [app.required_purpose for app in found.apps] == ["analytics", None, None]
+    assert [app.required_purpose for app in found.apps] == ["analytics", None, None, None]
 
 
 def test_sampling_is_kept_in_millionths() -> None:
-    assert [app.sampling_millionths for app in plan().apps] == [1_000_000, 1_000_000, 250_000]
+    assert [app.sampling_millionths for app in plan().apps] == [1_000_000, 1_000_000, 1_000_000, 250_000]
 
 
 def test_tree_reads_back_as_the_same_plan() -> None:

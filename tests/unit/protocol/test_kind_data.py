@@ -14,17 +14,22 @@ from protocol.kind_data import (
     ABSTAIN_REASONS,
     WITHDRAW_REASONS,
     AbstainData,
+    ApproveData,
     EndpointData,
+    ProposeData,
     RecoverData,
     RotateData,
     WithdrawData,
     parse_abstain,
+    parse_approve,
     parse_endpoint_data,
     parse_inception_data,
+    parse_propose,
     parse_recover,
     parse_rotate,
     parse_withdraw,
 )
+from protocol.objects import SUSPENSION, object_id
 from tests.unit.protocol.samples import DEFINITION_HASH, TOOLS, key
 
 WINDOW = "2026-11-05T07/PT1H"
@@ -104,3 +109,23 @@ def test_reason_outside_the_list_is_refused() -> None:
         assert isinstance(value, dict)
         with pytest.raises(MalformedMessage):
             parse(canonical.encode({**value, "reason": "no_data"}))
+
+
+def test_propose_and_approve_round_trip() -> None:
+    """A hash; a hash, a key and a signature of fixed sizes, the key good."""
+    approval = ApproveData(bytes(32), NEW, bytes(64))
+    body = b"a suspension"
+    for proposal in (ProposeData(bytes(32), 2), ProposeData(object_id(SUSPENSION, body), suspension=body)):
+        assert parse_propose(proposal.encode()) == proposal
+    for wrong in (
+        ProposeData(bytes(32)), ProposeData(bytes(32), 1), ProposeData(bytes(32), suspension=body),
+        ProposeData(object_id(SUSPENSION, body), 2, body),
+    ):  # fmt: skip
+        with pytest.raises(MalformedMessage):
+            parse_propose(wrong.encode())
+    assert parse_approve(approval.encode()) == approval
+    for bad in (ApproveData(bytes(31), NEW, bytes(64)), ApproveData(bytes(32), NEW, bytes(63))):
+        with pytest.raises(MalformedMessage):
+            parse_approve(bad.encode())
+    with pytest.raises(BadKey):
+        parse_approve(ApproveData(bytes(32), b"\x01" + bytes(31), bytes(64)).encode())

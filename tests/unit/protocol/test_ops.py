@@ -55,7 +55,9 @@ GOOD: list[tuple[Callable[[bytes], object], Payload]] = [
         ops.DocsReply((ops.Document("charter", b"c"), ops.Document("of tomorrow", b"x")), more=True),
     ),
     (ops.parse_join_ask, ops.JoinAsk(TOOLS.join_request)),
+    (ops.parse_join_ask, ops.JoinAsk(TOOLS.join_request, (bytes(32), bytes(64)))),
     (ops.parse_join_reply, ops.JoinReply("pending")),
+    (ops.parse_join_reply, ops.JoinReply("pending", b"charter", (b"definition",))),
     (ops.parse_join_reply, ops.JoinReply("admitted", b"charter")),
     (ops.parse_refusal, ops.Refusal()),
     (ops.parse_refusal, ops.Refusal("replayed", bytes(16), 500)),
@@ -114,7 +116,7 @@ BAD: list[tuple[Callable[[bytes], object], Payload]] = [
     (ops.parse_join_ask, ops.JoinAsk(bytes(8193))),
     (ops.parse_join_reply, ops.JoinReply("maybe")),
     (ops.parse_join_reply, ops.JoinReply("admitted")),
-    (ops.parse_join_reply, ops.JoinReply("pending", b"charter")),
+    (ops.parse_join_reply, ops.JoinReply("refused", b"charter")),
     (ops.parse_refusal, ops.Refusal(challenge=bytes(15))),
     (ops.parse_refusal, ops.Refusal(retry_after_ms=-1)),
 ]

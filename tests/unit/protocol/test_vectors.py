@@ -13,6 +13,7 @@ from protocol import canonical
 from protocol.bundle import parse_bundle, verify_bundle
 from protocol.cells import cells_hash, decode_cells, encode_cells
 from protocol.charter import charter_hash, parse_charter
+from protocol.charter_chain import chain_order, verify_chain
 from protocol.charter_document import parse_charter_document, verify_founding
 from protocol.entries import parse_entry, verify_entry
 from protocol.errors import ProtocolError
@@ -32,6 +33,7 @@ from protocol.requests import (
     verify_response,
 )
 from protocol.summaries import parse_summary, read_cells
+from protocol.suspension import parse_suspension_document, verify_suspension
 from specs.vectors.v1 import generate
 
 FOLDER = Path(__file__).resolve().parents[3] / "specs" / "vectors" / "v1"
@@ -251,6 +253,22 @@ def test_summary_data_refused(case: Case) -> None:
     refused(case, lambda: parse_summary(raw(case["data"]), node))
 
 
+@cases("keyed", "accepted")
+def test_keyed_summary_accepted(case: Case) -> None:
+    """Keys as text, release id and cells; the same bytes when written again."""
+    summary = parse_summary(raw(case["data"]), NodeId(raw(load("keyed", "node"))))
+    vector = None if case["vector"] is None else raw(case["vector"])
+    assert read_cells(summary, vector) == tuple(case["cells"])
+    assert (list(summary.keys or ()), summary.release.hex()) == (case["keys"], case["release"])
+    assert summary.encode().hex() == case["data"]
+
+
+@cases("keyed", "refused")
+def test_keyed_summary_refused(case: Case) -> None:
+    """By its code."""
+    refused(case, lambda: parse_summary(raw(case["data"]), NodeId(raw(load("keyed", "node")))))
+
+
 def open_request(case: Case) -> None:
     verify_request(parse_request(raw(case["wire"])), raw(case["key"]))
 
@@ -328,6 +346,43 @@ def test_founding_accepted(case: Case) -> None:
 def test_founding_refused(case: Case) -> None:
     """By its code."""
     refused(case, lambda: verify_founding(parse_charter_document(raw(case["document"]))))
+
+
+@cases("charters_later", "chain", "accepted")
+def test_chain_accepted(case: Case) -> None:
+    """And leads to its tip."""
+    chain = verify_chain([parse_charter_document(raw(one)) for one in case["documents"]])
+    assert (chain.tip.hash.hex(), chain.federation.hex()) == (case["tip"], case["federation"])
+
+
+@cases("charters_later", "chain", "refused")
+def test_chain_refused(case: Case) -> None:
+    """By its code."""
+    refused(case, lambda: verify_chain([parse_charter_document(raw(one)) for one in case["documents"]]))
+
+
+@cases("charters_later", "order")
+def test_order_of_chains(case: Case) -> None:
+    """Every chain is good; one is trusted."""
+    chains = [verify_chain([parse_charter_document(raw(one)) for one in chain]) for chain in case["chains"]]
+    assert max(chains, key=chain_order).tip.hash.hex() == case["trusted"]
+
+
+@cases("charters_later", "suspension", "accepted")
+def test_suspension_accepted(case: Case) -> None:
+    """Under the charter that stands beside it."""
+    document = parse_suspension_document(raw(case["document"]))
+    charter, federation = verify_founding(parse_charter_document(raw(load("charters_later", "suspension", "charter"))))
+    verify_suspension(document, charter, CharterHash(federation), federation)
+    assert document.hash.hex() == case["hash"]
+
+
+@cases("charters_later", "suspension", "refused")
+def test_suspension_refused(case: Case) -> None:
+    """By its code."""
+    charter, federation = verify_founding(parse_charter_document(raw(load("charters_later", "suspension", "charter"))))
+    document = parse_suspension_document(raw(case["document"]))
+    refused(case, lambda: verify_suspension(document, charter, CharterHash(federation), federation))
 
 
 @cases("charter", "bundle", "accepted")

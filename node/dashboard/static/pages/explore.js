@@ -1,10 +1,11 @@
 // Explore: one metric in full, by what you choose, with what a new question of this kind would cost.
 
-import { get, insight } from "../api.js";
-import { choice, h, swap } from "../dom.js";
-import { differs, estimate, figureName, figureText, label, number, percent, reason, span, title, windowText } from "../format.js";
+import { catalogue, insight } from "../api.js";
+import { choice, h, swap, tag } from "../dom.js";
+import { counted, differs, estimate, figureName, figureText, label, number, percent, reason, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars } from "../marks.js";
+import { narrowed, picks } from "../narrow.js";
 import { answerTable, panel, seriesTable, snippets, table } from "../panel.js";
 import { asked, remember, state } from "../state.js";
 
@@ -12,20 +13,21 @@ export const controls = ["span", "level"];
 const TABS = [["chart", "Chart"], ["table", "Table"], ["line", "Over time"], ["code", "Code"]];
 
 export function setup(main, frame) {
-  return async () => {
-    const { metrics } = (await get("/v1/metrics")).data;
+  return async ({ reply }) => {
+    const metrics = await catalogue();
     const row = metrics.find((one) => one.metric === state("metric")) ?? metrics[0];
     if (!row) {
       swap(main, h("p", { class: "empty" }, "The catalogue is empty: the federation has not agreed on any metric yet."));
       return null;
     }
     const by = state("by");
-    const parameters = { ...asked(), ...(by ? { by } : {}), ...(state("raw") === "1" ? { raw: "1" } : {}) };
-    const { data: answer, metadata } = await insight(row.metric, parameters);
+    const parameters = { ...asked(row.window), ...(by ? { by } : {}), ...(state("raw") === "1" ? { raw: "1" } : {}), ...narrowed(row),
+      ...(state("compare") ? { compare: "previous" } : {}) };
+    const { data: answer, metadata } = await comparing(row.metric, parameters);
     frame.windows(answer.windows);
     const tab = TABS.some(([id]) => id === state("tab")) ? state("tab") : "chart";
-    swap(main, builder(metrics, row, tab), cost(row, answer, metadata), result(answer, parameters, tab),
-      answer.figures?.length ? figures(answer) : null, members(answer));
+    swap(main, builder(metrics, row, tab, reply?.data.members ?? []), cost(row, answer, metadata), result(answer, parameters, tab),
+      answer.compare ? compared(answer) : null, answer.figures?.length ? figures(answer) : null, members(answer));
     if (tab === "line" && answer.series.length) {
       await drawLine(document.getElementById("explore-line"), { series: answer.series, previous: null, name: "explore" });
     }
@@ -33,16 +35,30 @@ export function setup(main, frame) {
   };
 }
 
-function builder(metrics, row, tab) {
+/** The answer; without its comparison where the metric is younger than the span before. */
+async function comparing(metric, parameters) {
+  try {
+    return await insight(metric, parameters);
+  } catch (error) {
+    if (!parameters.compare || error.code !== "bad_window") throw error;
+    delete parameters.compare;
+    const reply = await insight(metric, parameters);
+    return { ...reply, data: { ...reply.data, compare: { refused: error.message } } };
+  }
+}
+
+function builder(metrics, row, tab, members) {
   const names = [...new Set(metrics.map((one) => one.metric))].map((name) => [name, title(name)]);
-  const axes = row.dimensions.map((axis) => axis.name).filter((name) => name !== "bin");
+  const axes = row.dimensions.filter((axis) => axis.of === "by").map((axis) => axis.name);
   const ways = [["", axes.length ? axes.map(title).join(" and ") : "nothing"],
     ...(axes.length > 1 ? axes.map((axis) => [axis, title(axis)]) : []), ...(axes.length ? [["total", "nothing: the sum"]] : [])];
   return h("section", { class: "panel", "aria-label": "Question" }, h("div", { class: "controls" },
-    choice("Metric", "metric", names, row.metric, (value) => remember({ metric: value, by: null })),
+    choice("Metric", "metric", names, row.metric, (value) => remember({ metric: value, by: null, where: null })),
     choice("By", "by", ways, state("by") ?? "", (value) => remember({ by: value || null })),
     choice("Values", "raw", [["0", "rounded to the noise"], ["1", "every cell as released"]], state("raw") ?? "0",
       (value) => remember({ raw: value === "1" ? "1" : null })),
+    choice("Compare with", "compare", [["", "nothing"], ["previous", "the span before"]], state("compare") ?? "",
+      (value) => remember({ compare: value || null })), picks(row, members),
     h("div", { class: "group", role: "group", "aria-label": "Show as" }, TABS.map(([id, text]) => h("button",
       { type: "button", id: `tab-${id}`, "aria-pressed": String(id === tab), onclick: () => remember({ tab: id === "chart" ? null : id }) }, text)))));
 }
@@ -107,8 +123,25 @@ function figures(answer) {
     body: table("", columns, answer.figures, { tall: true, id: "figure-rows" }) });
 }
 
+const VERDICTS = { real: ["good", "real"], could_be_noise: ["", "could be noise"] };
+
+/** Each cell beside itself in the span before; a change counts only where the noise cannot make it. */
+function compared(answer) {
+  const { refused, cells, total, windows } = answer.compare;
+  if (refused) return panel({ id: "compared", size: "half", heading: "The span before", body: h("p", { class: "empty" }, refused) });
+  const axes = answer.dimensions.map((axis) => axis.name);
+  const said = (row) => (row.verdict ? tag(...(VERDICTS[row.verdict] ?? ["", row.verdict])) : "other nodes then");
+  const signed = (value) => `${Number(value) > 0 ? "+" : ""}${number(value)}`;
+  const columns = [["", (row) => h("bdi", {}, row.key ? axes.map((axis) => label(axis, row.key[axis])).join(" · ") || "All" : "All")],
+    ["Before", (row) => number(row.before), "number"], ["Change", (row) => signed(row.difference), "number"],
+    ["The noise cannot rule out", (row) => `${signed(row.lower)} to ${signed(row.upper)}`, "number"], ["", said]];
+  return panel({ id: "compared", size: "half", heading: "Compared with the span before",
+    summary: `Against the ${counted(windows.length, answer.windows.kind)} before. “Real” is a change that noise alone makes in ${percent(1 - Number(answer.level))} of comparisons or fewer.`,
+    body: table("", columns, [...(total ? [total] : []), ...cells.filter((row) => Object.keys(row.key ?? {}).length)], { tall: true, id: "compared-rows" }) });
+}
+
 function members(answer) {
-  const why = (member) => member.without.map((gap) => `${reason(gap.reason)} (${number(gap.windows.length)} windows)`).join(", ");
+  const why = (member) => member.without.map((gap) => `${reason(gap.reason)} (${counted(gap.windows.length, "window")})`).join(", ");
   return panel({ id: "members", size: "half", heading: `${answer.reporting} nodes`, summary: "Whose numbers are in the sum, and whose are not.",
     body: table("", [["Node", (row) => h("bdi", { class: "long" }, row.name)], ["State", (row) => row.state],
       ["Windows", (row) => number(row.windows), "number"], ["People are", (row) => row.person_keys.map((kind) => `${kind}s`).join(", ") || "–"],

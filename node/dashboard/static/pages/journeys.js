@@ -1,8 +1,8 @@
 // Journeys: how far people get (funnels), where they go next (flows), who comes back (retention).
 
-import { get, insight } from "../api.js";
+import { catalogue, insight } from "../api.js";
 import { h, swap } from "../dom.js";
-import { estimate, figureText, label, number, plusMinus, shareText, span, title, wide } from "../format.js";
+import { estimate, figureText, keyText, label, number, plusMinus, shareText, span, title } from "../format.js";
 import { bars, classes } from "../marks.js";
 import { answerTable, panel, table } from "../panel.js";
 import { asked } from "../state.js";
@@ -12,16 +12,15 @@ const DRAWN = { funnel, journey: flow, retention };
 
 export function setup(main, frame) {
   return async () => {
-    const { metrics } = (await get("/v1/metrics")).data;
+    const metrics = await catalogue();
     const rows = metrics.filter((row) => row.measure in DRAWN);
     if (!rows.length) {
       swap(main, h("p", { class: "empty" }, "No metric of this federation follows people through steps, tools or weeks."));
       return null;
     }
-    const parameters = asked();
-    const answers = await Promise.all(rows.map(async (row) => (await insight(row.metric, parameters)).data));
+    const answers = await Promise.all(rows.map(async (row) => (await insight(row.metric, asked(row.window))).data));
     frame.windows(answers[0].windows);
-    swap(main, answers.map((answer) => DRAWN[answer.measure](answer, parameters)));
+    swap(main, answers.map((answer, i) => DRAWN[answer.measure](answer, asked(rows[i].window))));
     return rows.map((row) => row.newest).filter(Boolean).sort().at(-1);
   };
 }
@@ -69,12 +68,37 @@ function flow(answer, parameters) {
     twin: answerTable(answer), answer, parameters });
 }
 
-/** Who comes back: the rates as a table, with what the noise cannot rule out. */
+/** Who comes back: a row a cohort, a column an age; the share of its first period that was active again. */
 function retention(answer, parameters) {
-  const rates = answer.figures.filter((row) => row.kind === "rate");
+  const groups = new Map();
+  for (const row of answer.figures.filter((one) => one.kind === "rate")) {
+    const name = keyText(row.key);
+    groups.set(name, [...(groups.get(name) ?? []), row]);
+  }
   return panel({ id: `retention-${answer.metric}`, size: "half", heading: title(answer.metric), summary: told(answer, ""),
-    body: rates.length ? table("", [["Came back", (row) => h("bdi", {}, row.name)], ["Share", (row) => figureText(row), "number"],
-      ["The noise cannot rule out", (row) => `${shareText(row.lower)} to ${shareText(row.upper)}`, "number"]], rates)
-      : answer.total ? [h("p", {}, estimate(answer.total), " ", wide(answer.total)), bars(answer.cells, { ranked: false, hidden: answer.hidden })] : nothing(answer),
+    body: groups.size ? [...groups].map(([name, rates]) => [groups.size > 1 ? h("h3", {}, h("bdi", {}, name)) : null, cohorts(answer, rates)]) : nothing(answer),
     twin: answerTable(answer), answer, parameters });
+}
+
+function cohorts(answer, rates) {
+  const labels = (axis) => answer.dimensions.find((one) => one.name === axis).labels;
+  const at = new Map(rates.map((row) => [row.name, row]));
+  const key = rates[0].key;
+  const begun = new Map(answer.cells.filter((cell) => cell.key.age === "0" && Object.entries(key).every(([axis, text]) => cell.key[axis] === text))
+    .map((cell) => [cell.key.cohort, cell]));
+  const ages = labels("age").slice(1);
+  const last = labels("cohort").length;
+  const square = (cohort, age) => {
+    if (Number(cohort) + Number(age) > last) return h("td", { class: "quiet number" }, "–");
+    const rate = at.get(`cohort ${cohort} age ${age}`);
+    if (rate?.status !== "ok") return h("td", { class: "filled cx" }, h("span", { class: "chip quiet" }, rate ? figureText(rate) : "below"));
+    const shade = Math.min(4, Math.floor(5 * Math.max(0, Number(rate.estimate))));
+    return h("td", { class: `filled c${shade}` }, h("span", { class: "chip", title: `${shareText(rate.lower)} to ${shareText(rate.upper)}` }, figureText(rate), " ",
+      h("span", { class: "pm" }, `± ${shareText((Number(rate.upper) - Number(rate.lower)) / 2)}`)));
+  };
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title(answer.metric)}, who came back` },
+    h("table", { class: "flow" }, h("caption", {}, "Share of each cohort that was active again so many periods after its first; – is not reached yet."),
+      h("thead", {}, h("tr", {}, h("th", {}, "First active in"), h("th", { class: "number" }, "People"), ages.map((age) => h("th", { scope: "col" }, `${age} later`)))),
+      h("tbody", {}, labels("cohort").map((cohort) => h("tr", {}, h("th", { scope: "row" }, `period ${cohort}`),
+        h("td", { class: "number" }, begun.has(cohort) ? estimate(begun.get(cohort)) : "below"), ages.map((age) => square(cohort, age)))))));
 }

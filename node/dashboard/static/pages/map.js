@@ -1,6 +1,6 @@
 // The map: value or uncertainty by country, five classes, a hatch for what is below the threshold, dots for small places.
 
-import { get, insight } from "../api.js";
+import { catalogue, insight } from "../api.js";
 import { choice, find, h, svg, swap } from "../dom.js";
 import { compact, country, estimate, half, number, plusMinus, span, title, wide } from "../format.js";
 import { bars, classes, hatch } from "../marks.js";
@@ -14,14 +14,14 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 export function setup(main, frame) {
   return async () => {
-    const { metrics } = (await get("/v1/metrics")).data;
+    const metrics = await catalogue();
     const fitting = metrics.filter((row) => row.dimensions.some((axis) => axis.name === "country"));
     const row = fitting.find((one) => one.metric === state("metric")) ?? fitting[0];
     if (!row) {
       swap(main, h("p", { class: "empty" }, "No metric of this federation asks by country."));
       return null;
     }
-    const parameters = { ...asked(), by: "country" };
+    const parameters = { ...asked(row.window), by: "country" };
     const [{ data: answer }, world] = await Promise.all([insight(row.metric, parameters), geography()]);
     frame.windows(answer.windows);
     const show = state("show") === "noise" ? "noise" : "value";

@@ -1,6 +1,6 @@
 // The Overview: tiles, the main line with the period before, top lists, and what changed by more than the noise.
 
-import { get, insight } from "../api.js";
+import { catalogue, insight } from "../api.js";
 import { choice, h, svg, swap } from "../dom.js";
 import { between, day, differs, estimate, keyText, number, plusMinus, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
@@ -18,21 +18,21 @@ const ORDER = { people: 0, count: 1, mean: 2, sum: 2, score: 3, top: 4 }; // the
 
 export function setup(main, frame) {
   return async ({ reply }) => {
-    const { metrics } = (await get("/v1/metrics")).data;
+    const metrics = await catalogue();
     if (!metrics.some((row) => row.newest)) {
       swap(main, h("p", { class: "empty" }, "Nothing has been released yet. The first numbers appear when the first window closes."));
       return null;
     }
-    const names = [...new Set(metrics.filter((row) => row.measure in ORDER).map((row) => row.metric))];
-    const parameters = asked();
-    const answers = await Promise.all(names.map(async (name) => compared((await insight(name, parameters)).data, metrics, parameters)));
+    const kinds = new Map(metrics.filter((row) => row.measure in ORDER).map((row) => [row.metric, row.window]));
+    const spanOf = (name) => asked(kinds.get(name));
+    const answers = await Promise.all([...kinds.keys()].map(async (name) => compared((await insight(name, spanOf(name))).data, metrics, spanOf(name))));
     const ordered = answers.sort((a, b) => ORDER[a.measure] - ORDER[b.measure] || a.dimensions.length - b.dimensions.length);
     const chosen = ordered.find((one) => one.metric === state("metric")) ?? ordered[0];
     const before = await earlier(chosen, metrics);
     const lists = ordered.filter((one) => one.dimensions.length === 1);
     frame.windows(chosen.windows);
-    swap(main, tiles(headlines(ordered), reply), mainLine(chosen, ordered, before, parameters), changes(chosen, ordered),
-      ...lists.map((one) => topList(one, parameters)));
+    swap(main, tiles(headlines(ordered), reply), mainLine(chosen, ordered, before, spanOf(chosen.metric)), changes(chosen, ordered),
+      ...lists.map((one) => topList(one, spanOf(one.metric))));
     await drawLine(document.getElementById("main-line"), { series: chosen.series, previous: before?.series ?? null, name: "main" });
     return metrics.map((row) => row.newest).filter(Boolean).sort().at(-1);
   };

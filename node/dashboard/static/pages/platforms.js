@@ -1,6 +1,6 @@
 // Platforms: what each node contributes, with its own interval; and this node beside all others, where that hides nobody.
 
-import { get, insight } from "../api.js";
+import { catalogue, insight } from "../api.js";
 import { choice, h, swap } from "../dom.js";
 import { between, differs, estimate, number, percent, reason, span, title, wide } from "../format.js";
 import { bar, sparkline } from "../marks.js";
@@ -12,13 +12,13 @@ const ENOUGH = 3; // with two contributors each would know the other's number by
 
 export function setup(main, frame) {
   return async ({ reply }) => {
-    const { metrics } = (await get("/v1/metrics")).data;
+    const metrics = await catalogue();
     const row = metrics.find((one) => one.metric === state("metric")) ?? metrics.find((one) => one.metric === "people") ?? metrics[0];
     if (!row) {
       swap(main, h("p", { class: "empty" }, "The catalogue is empty: the federation has not agreed on any metric yet."));
       return null;
     }
-    const parameters = { ...asked(), by: row.dimensions.some((axis) => axis.name !== "bin") ? "total" : "" };
+    const parameters = { ...asked(row.window), by: row.dimensions.some((axis) => axis.name !== "bin") ? "total" : "" };
     if (!parameters.by) delete parameters.by;
     const { data: whole } = await insight(row.metric, parameters);
     frame.windows(whole.windows);

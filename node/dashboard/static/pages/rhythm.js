@@ -1,6 +1,6 @@
 // Rhythm: at which hours people are active, day by day. One cell is one released number of one day and one hour.
 
-import { get, insight } from "../api.js";
+import { catalogue, insight } from "../api.js";
 import { choice, find, h, swap } from "../dom.js";
 import { estimate, number, percent, span, title, weekday, wide } from "../format.js";
 import { bars, classes } from "../marks.js";
@@ -12,14 +12,14 @@ const MOST_DAYS = 31;
 
 export function setup(main, frame) {
   return async () => {
-    const { metrics } = (await get("/v1/metrics")).data;
+    const metrics = await catalogue();
     const fitting = metrics.filter((row) => row.dimensions.some((axis) => axis.name === "hour"));
     const row = fitting.find((one) => one.metric === state("metric")) ?? fitting[0];
     if (!row) {
       swap(main, h("p", { class: "empty" }, "No metric of this federation asks by hour of the day."));
       return null;
     }
-    const parameters = { ...asked(), by: "hour" };
+    const parameters = { ...asked(row.window), by: "hour" };
     const { data: whole } = await insight(row.metric, parameters);
     frame.windows(whole.windows);
     const windows = whole.series.map((one) => one.window).slice(-MOST_DAYS);
