@@ -23,7 +23,10 @@ from protocol import (
 from protocol.errors import ProtocolError
 
 ROOT = Path(__file__).resolve().parents[3]
-MESH = (ROOT / "specs" / "mesh.md").read_text(encoding="utf-8")
+MESH = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in (ROOT / "specs" / "mesh.md", *sorted((ROOT / "specs" / "mesh").glob("*.md")))
+)
 CHARTER = (ROOT / "specs" / "charter.md").read_text(encoding="utf-8")
 
 LISTS = {
