@@ -99,10 +99,10 @@ class Fields:
 def check_array(value: Value, what: str, low: int, high: int) -> list[Value]:
     if type(value) is not list:
         refuse(what, f"expected an array, got {kind_of(value)}")
-    if len(value) > high:
-        raise TooLarge(what=f"{what} refused", why=f"{len(value)} items, at most {high} are allowed")
-    if len(value) < low:
-        refuse(what, f"{len(value)} items, at least {low} are needed")
+    if not low <= len(value) <= high:
+        if low < high < len(value):
+            raise TooLarge(what=f"{what} refused", why=f"{len(value)} items, at most {high} are allowed")
+        refuse(what, f"expected {low if low == high else f'{low} to {high}'} items, got {len(value)}")
     return value
 
 
