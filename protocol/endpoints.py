@@ -87,6 +87,16 @@ def check_url(url: str, what: str = "endpoint") -> str:
     return url
 
 
+def is_private_address(text: str) -> bool:
+    """Whether a literal IP address, an IPv6 zone perhaps behind it, is on the lists of specs/mesh.md 7.2.
+
+    An IPv4-mapped one is judged as the IPv4 address in it. Raises ValueError for what is no address.
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return _is_listed(mapped or address)
+
+
 def _address(match: re.Match[str]) -> _Address | None:
     """The literal address, when the host is one in its only spelling; IPv4 inside IPv6 has none."""
     host = match[2]
@@ -112,11 +122,13 @@ def _is_loopback(match: re.Match[str]) -> bool:
 
 def _is_private(match: re.Match[str] | None) -> bool:
     address = _address(match) if match else None
+    return address is not None and _is_listed(address)
+
+
+def _is_listed(address: _Address) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return any(address in network for network in _PRIVATE_V4)
-    if isinstance(address, ipaddress.IPv6Address):
-        return address not in _GLOBAL_V6 or any(address in network for network in _PRIVATE_V6)
-    return False
+    return address not in _GLOBAL_V6 or any(address in network for network in _PRIVATE_V6)
 
 
 def _refused(what: str, url: str, why: str) -> MalformedMessage:

@@ -7,19 +7,13 @@ look-up can answer differently.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-
-def is_public_address(text: str) -> bool:
-    """Whether a literal IP address is one of the public internet's."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_global
+from protocol.endpoints import is_private_address
 
 
 class GuardedResolver(AbstractResolver):
@@ -33,7 +27,7 @@ class GuardedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
-        allowed = [result for result in found if self._private_allowed() or is_public_address(result["host"])]
+        allowed = [result for result in found if self._private_allowed() or not is_private_address(result["host"])]
         if not allowed:
             raise OSError(f"{host} leads only to private addresses, which the charter does not allow")
         return allowed

@@ -14,8 +14,9 @@ import aiohttp
 from yarl import URL
 
 from node.errors import TransportError
-from node.mesh.resolver import GuardedResolver, is_public_address
+from node.mesh.resolver import GuardedResolver
 from node.mesh.tls import KeyPin
+from protocol.endpoints import is_private_address
 
 MEDIA_TYPE: Final = "application/vnd.murmur.mesh+msgpack;v=1"
 MAX_RESPONSE_BYTES: Final = 2 << 20  # a range response: 1 MiB of entries and its envelope
@@ -82,7 +83,7 @@ class MeshTransport:
             literal = ipaddress.ip_address(host)
         except ValueError:
             literal = None
-        if literal is not None and not self._private_allowed() and not is_public_address(host):
+        if literal is not None and not self._private_allowed() and is_private_address(host):
             raise _failed(f"{host} is a private address, which the charter does not allow")
         if target.scheme == "https":
             return
