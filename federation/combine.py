@@ -33,8 +33,9 @@ from privacy.units import Window
 NO_NOISE: Final = Estimate(Fraction(0), Fraction(0))
 NO_RELEASE: Final = "no_release"  # expected, nothing counted, no abstention: not made yet, or not arrived
 
-Standing = Literal["included", "abstained", "excluded", "void", "missing"]
-"""excluded: cut off or suspended, so not expected; void: judgement refused its entry; missing: nothing came."""
+Standing = Literal["included", "abstained", "excluded", "void", "missing", "withheld"]
+"""excluded: cut off or suspended, so not expected; void: judgement refused its entry; missing: nothing came;
+withheld: it counts, but too few organisations are in the window (`federation.organisations`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class WindowInput:
         releases: At most one for each node.
         abstentions: What nodes declined, by their own word.
         voided: What judgement refused.
+        withheld: What counts and may not be shown.
     """
 
     window: Window
@@ -152,6 +154,7 @@ class WindowInput:
     releases: tuple[CountedRelease, ...] = ()
     abstentions: tuple[Refusal, ...] = ()
     voided: tuple[Refusal, ...] = ()
+    withheld: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,15 +255,16 @@ def combine(
     is_discovering = any(axis.is_discovered for axis in axes)
     axes = tuple(axis.keyed(keys_of(ordered)) if axis.is_discovered else axis for axis in axes)
     kept = tuple(axis for axis in axes if axis.name in kept_names)
-    releases = [_checked(one, release) for one in ordered for release in one.releases]
+    releases = [release for one in ordered for release in _checked(one)]
+    noises = _Noises()
     units: dict[bytes, set[str]] = {}
     for release in releases:
         units.setdefault(release.node, set()).add(release.unit)
     return Combined(
         axes=kept,
-        blocks=_blocks(ordered, axes, kept_names),
+        blocks=_blocks(ordered, axes, kept_names, noises),
         windows=tuple(one.window for one in ordered),
-        totals=tuple(_window_totals(one) for one in ordered),
+        totals=tuple(_window_totals(one, noises) for one in ordered),
         places=_places(contributors, ordered),
         release_ids=tuple(sorted(release.release_id for release in releases)),
         units={node: tuple(sorted(kinds)) for node, kinds in sorted(units.items())},
@@ -285,7 +289,36 @@ def summed_out(
     return kept, tuple(map(total, summands))
 
 
-def _blocks(ordered: Sequence[WindowInput], axes: Sequence[Dimension], keep: set[str]) -> tuple[BlockSum, ...]:
+class _Noises:
+    """Noise of sums of cells: releases have few laws, and many sums are of equally many cells of each."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[frozenset[tuple[object, int]], int], Estimate] = {}
+
+    def of_block(self, inputs: Iterable[WindowInput], number: int, cells: int = 1) -> Estimate:
+        """The noise of so many cells of one block of every release."""
+        times: Counter[tuple[int, Fraction | None, int]] = Counter()
+        laws: dict[tuple[int, Fraction | None, int], tuple[Fraction, Fraction | None, Fraction]] = {}
+        for one in inputs:
+            scale = one.layout.blocks[number].scale
+            for release in one.releases:
+                # b is the definition's; judgement has held the stated σ² and mechanism against it.
+                block = release.blocks[number]
+                law = id(block), scale, id(release.sampling)  # equal ones that are not the same are only added apart
+                times[law] += 1
+                laws[law] = block.sigma_squared, scale, release.sampling
+        key = frozenset(times.items()), cells
+        if key not in self._made:
+            self._made[key] = total(
+                cell_noise(sigma_squared, scale).times(1 / sampling).copies(times[law] * cells)
+                for law, (sigma_squared, scale, sampling) in laws.items()
+            )
+        return self._made[key]
+
+
+def _blocks(
+    ordered: Sequence[WindowInput], axes: Sequence[Dimension], keep: set[str], noises: _Noises
+) -> tuple[BlockSum, ...]:
     """Sum the releases of equal axes as whole vectors first, then place those few vectors by label."""
     if any(axis.is_discovered for axis in axes):
         return _keyed_blocks(ordered, axes[0] if keep else None)
@@ -299,9 +332,9 @@ def _blocks(ordered: Sequence[WindowInput], axes: Sequence[Dimension], keep: set
     whole = {axis.name: axis for axis in axes}  # with all labels; a window's own may have fewer
     kept = [tuple(whole.get(axis.name, axis) for axis in block.axes if axis.name in keep) for block in shape]
     values: list[list[Fraction | int]] = [[0] * _size(block_axes) for block_axes in kept]
-    noises = [[NO_NOISE] * _size(block_axes) for block_axes in kept]
+    added = [[NO_NOISE] * _size(block_axes) for block_axes in kept]
     for group in by_axes.values():
-        vector, noise = _vector_sum(group)
+        vector = _vector_sum(group)
         layout = group[0].layout
         for number, block in enumerate(layout.blocks):
             targets = _targets(block.axes, kept[number])
@@ -310,14 +343,14 @@ def _blocks(ordered: Sequence[WindowInput], axes: Sequence[Dimension], keep: set
             block_values = values[number]
             for target, cell in zip(targets, vector[start : start + block.cells], strict=True):
                 block_values[target] += cell
-            noises[number] = _with_noise(noises[number], noise[number], weights)
+            added[number] = _with_noise(added[number], noises.of_block(group, number), weights)
     return tuple(
         BlockSum(
             block.name,
             block.quantum,
             tuple(
                 Estimate(Fraction(value), noise.variance, noise.laplace)
-                for value, noise in zip(values[number], noises[number], strict=True)
+                for value, noise in zip(values[number], added[number], strict=True)
             ),
             kept[number],
         )
@@ -350,33 +383,31 @@ def _with_noise(before: Sequence[Estimate], cell: Estimate, weights: Mapping[int
     return found
 
 
-def _vector_sum(group: Sequence[WindowInput]) -> tuple[list[Fraction | int], list[Estimate]]:
-    """The sum of all vectors of a group of equal axes, and for each block the noise of one of its cells."""
-    vector: list[Fraction | int] = [0] * group[0].layout.cells
-    noise: list[list[Estimate]] = [[] for _ in group[0].layout.blocks]
-    for one in group:
-        for release in one.releases:
-            cells = release.cells if release.sampling == 1 else [cell / release.sampling for cell in release.cells]
-            vector = list(map(add, vector, cells))
-            for number, (block, stated) in enumerate(zip(release.blocks, one.layout.blocks, strict=True)):
-                # b is the definition's; judgement has held the stated σ² and mechanism against it.
-                one_cell = cell_noise(block.sigma_squared, stated.scale)
-                noise[number].append(one_cell if release.sampling == 1 else one_cell.times(1 / release.sampling))
-    return vector, [total(cells) for cells in noise]
+def _vector_sum(group: Sequence[WindowInput]) -> list[Fraction | int]:
+    """The sum of all vectors of a group of equal axes."""
+    releases = [release for one in group for release in one.releases]
+    whole = [release.cells for release in releases if release.sampling == 1]
+    vector: list[Fraction | int] = list(map(sum, zip(*whole, strict=True))) or [0] * group[0].layout.cells
+    for release in releases:
+        if release.sampling != 1:
+            vector = list(map(add, vector, (cell / release.sampling for cell in release.cells)))
+    return vector
 
 
-def _window_totals(one: WindowInput) -> tuple[Estimate, ...]:
+def _window_totals(one: WindowInput, noises: _Noises) -> tuple[Estimate, ...]:
     if not one.releases:
         return ()
     if one.layout.discovery is not None:
         return tuple(total(cells) for cells in key_sums([one], keys_of([one])))
-    vector, noise = _vector_sum([one])
     totals = []
     for number, block in enumerate(one.layout.blocks):
         start = one.layout.offset(block)
-        value = Fraction(sum(vector[start : start + block.cells]))
-        whole = noise[number].copies(block.cells)
-        totals.append(Estimate(value, whole.variance, whole.laplace))
+        value = sum(
+            (sum(release.cells[start : start + block.cells]) / release.sampling for release in one.releases),
+            start=Fraction(0),
+        )
+        noise = noises.of_block([one], number, block.cells)
+        totals.append(Estimate(value, noise.variance, noise.laplace))
     return tuple(totals)
 
 
@@ -386,10 +417,12 @@ def _places(
     found: dict[bytes, list[Place | None]] = {member.node: [] for member in contributors}
     for one in ordered:
         included = {release.node for release in one.releases}
+        withheld = {refusal.node: refusal.reason for refusal in one.withheld}
         abstained = {refusal.node: refusal.reason for refusal in one.abstentions}
         voided = {refusal.node: refusal.reason for refusal in one.voided}
         for member in contributors:
-            found[member.node].append(_place(member, one.window, included, abstained, voided))
+            place = Place("withheld", withheld[member.node]) if member.node in withheld else None
+            found[member.node].append(place or _place(member, one.window, included, abstained, voided))
     return tuple((member, tuple(found[member.node])) for member in contributors)
 
 
@@ -439,12 +472,22 @@ def _size(axes: Iterable[Dimension]) -> int:
     return size
 
 
-def _checked(one: WindowInput, release: CountedRelease) -> CountedRelease:
-    layout = one.layout if release.keys is None else one.layout.with_keys(release.keys)
-    expected = [(block.cells, block.quantum) for block in layout.blocks]
-    fits = [(block.cells, block.quantum) for block in release.blocks] == expected
-    if release.window != one.window or not fits or len(release.cells) != layout.cells:
-        raise ValueError(f"a release does not fit the layout of {one.window.text}")
-    if sum(other.node == release.node for other in one.releases) > 1:
+def _checked(one: WindowInput) -> tuple[CountedRelease, ...]:
+    """The releases of a window; each fits its layout, and no two are of one node."""
+    fitting: set[int] = set()  # blocks that fit; one object serves many releases
+    for release in one.releases:
+        if id(release.blocks) not in fitting or release.keys is not None:
+            layout = one.layout if release.keys is None else one.layout.with_keys(release.keys)
+            expected = [(block.cells, block.quantum) for block in layout.blocks]
+            if [(block.cells, block.quantum) for block in release.blocks] != expected:
+                raise _unfit(one)
+            fitting.add(id(release.blocks))
+        if release.window != one.window or len(release.cells) != sum(block.cells for block in release.blocks):
+            raise _unfit(one)
+    if len({release.node for release in one.releases}) < len(one.releases):
         raise ValueError(f"two releases of one node for {one.window.text}")
-    return release
+    return one.releases
+
+
+def _unfit(one: WindowInput) -> ValueError:
+    return ValueError(f"a release does not fit the layout of {one.window.text}")

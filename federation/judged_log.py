@@ -40,6 +40,8 @@ class JudgedLog:
         self._claims: dict[SlotKey, list[Claim]] = {}
         self._without_claim: dict[SlotKey, list[tuple[int, Verdict]]] = {}  # void or opaque for themselves
         self._endpoint_history: list[tuple[int, tuple[Endpoint, ...]]] = []
+        self._windows: dict[DefinitionHash, list[str]] = {}  # of the slots with claims, in the order of the first
+        self._versions: dict[DefinitionHash, object] = {}
 
     def fold(self, parsed: ParsedEntry, rules: Rules) -> list[tuple[int, Verdict]]:
         """Take the next entry; (seq, verdict) of it and of every earlier entry whose verdict changed."""
@@ -75,8 +77,13 @@ class JudgedLog:
         """The highest charter version an entry names."""
         return self._prefix.charter_version
 
+    def version_of(self, definition: DefinitionHash) -> object:
+        """A thing that is another one whenever anything the log says of a definition's slots has changed."""
+        return self._versions.get(definition)
+
     def settle(self, slot: SlotKey, seq: int, verdict: Verdict) -> list[tuple[int, Verdict]]:
         """The summary at `seq` no longer waits for its definition."""
+        self._versions[slot[0]] = object()
         claims = self._claims[slot]
         place = next(index for index, claim in enumerate(claims) if claim.seq == seq)
         if isinstance(verdict, Void | Opaque):
@@ -89,6 +96,7 @@ class JudgedLog:
 
     def fork_from(self, seq: int) -> list[tuple[int, Verdict]]:
         """Everything from `seq` on is void and leaves the log: the author signed twice there."""
+        self._versions = {definition: object() for definition in self._versions}
         changes: dict[int, Verdict] = dict.fromkeys(range(seq, len(self.verdicts)), FORKED)
         del self.verdicts[seq:], self.kinds[seq:], self.ids[seq:]
         for slot, claims in list(self._claims.items()):
@@ -120,6 +128,11 @@ class JudgedLog:
         """Every slot with a claim, in the order of the first claim."""
         return ((slot, resolve(slot[0], claims)) for slot, claims in self._claims.items())
 
+    def slots_of(self, definition: DefinitionHash) -> Iterator[tuple[str, SlotOutcome]]:
+        """(window, what it says) of every slot of one definition with a claim, in the order of the first claim."""
+        for window in self._windows.get(definition, ()):
+            yield window, resolve(definition, self._claims[definition, window])
+
     def void_in(self, slot: SlotKey) -> list[tuple[int, Void]]:
         """(seq, verdict) of the summaries and abstains of a slot that are void, for whatever reason."""
         claimed = [(claim.seq, self.verdicts[claim.seq]) for claim in self._claims.get(slot, ())]
@@ -127,10 +140,14 @@ class JudgedLog:
         return [(seq, verdict) for seq, verdict in both if isinstance(verdict, Void)]
 
     def _claim(self, slot: SlotKey, seq: int, opinion: Opinion) -> list[tuple[int, Verdict]]:
+        self._versions[slot[0]] = object()
         if opinion.claim is None:
             self._without_claim.setdefault(slot, []).append((seq, opinion.verdict))
             return []
-        self._claims.setdefault(slot, []).append(opinion.claim)
+        if slot not in self._claims:
+            self._claims[slot] = []
+            self._windows.setdefault(slot[0], []).append(slot[1])
+        self._claims[slot].append(opinion.claim)
         return self._resolve(slot)
 
     def _is_full(self, slot: SlotKey) -> bool:
@@ -142,6 +159,7 @@ class JudgedLog:
         claims = self._claims[slot]
         if not claims:
             del self._claims[slot]
+            self._windows[slot[0]].remove(slot[1])
             return []
         seqs = (claim.seq for claim in claims)
         return list(self._changed(zip(seqs, resolve(slot[0], claims).verdicts, strict=True)))

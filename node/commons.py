@@ -71,11 +71,16 @@ class PeerView:
         state: "self"; "ok" heard of lately; "late" longer ago than three sync intervals; "unreachable" the last
             attempts failed; "unknown" not tried yet.
         last_heard_s: Unix time of its last authenticated word here, or None.
+        skew_ms: Its clock minus this node's, as last seen; None for this node, or before its first word.
+        missing_here, missing_there: Entries one held, when last compared, that the other did not.
     """
 
     node: bytes
     state: PeerState
     last_heard_s: int | None = None
+    skew_ms: int | None = None
+    missing_here: int = 0
+    missing_there: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +187,10 @@ class Commons(Protocol):
 
     def rows(self) -> Sequence[MetricRow]:
         """Catalogue rows whose definitions are known here and parse, in charter order."""
+        ...
+
+    def mark(self, metric: str) -> object:
+        """Compares equal for as long as the charter and what any log says of this metric's slots stay as they are."""
         ...
 
     def newest_window(self, metric: str) -> Window | None:

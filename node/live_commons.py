@@ -1,30 +1,31 @@
 """The commons of a running node: what counts, read from the federation core and the stored logs.
 
-Released numbers only. Bodies are read by entry id when an answer needs them; the ones used lately stay in memory,
-since a counted release never changes. A projection for SQL over millions of cells comes with the research surface.
+Released numbers only. Bodies are read by entry id when an answer needs them (`release_bodies`). What is made of many
+slots (newest windows, the list of releases) is kept for as long as the logs say the same of these slots.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from federation.answers import CharterView
-from federation.combine import Absence, BlockNoise, Contributor, CountedRelease, Refusal, WindowInput
+from federation.combine import Absence, Contributor, Refusal, WindowInput
 from federation.core import Core
 from federation.proofs import make_proof
 from federation.query import MetricRow
 from node.clock import Clock
 from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerState, PeerView, ReleaseBody, ReleaseRow
+from node.release_bodies import ReleaseBodies
 from node.state.log import LogStore
-from privacy.layout import MAX_CELLS, compile_layout
+from privacy.layout import MAX_CELLS, Layout, compile_layout
 from privacy.units import EpochLength, Window
+from protocol.charter import Member
 from protocol.entries import ParsedEntry, parse_entry
 from protocol.ids import DefinitionHash, EntryId, NodeId
-from protocol.summaries import SummaryData, parse_summary, read_cells
+from protocol.summaries import parse_summary, read_cells
 
-CACHED_RELEASES: Final = 4096  # about 10 MB at 100 cells each
+KEPT_LAYOUTS: Final = 4096
 LATE_INTERVALS: Final = 3  # sync intervals without a word before a peer is shown as late
 
 
@@ -47,10 +48,12 @@ class LiveCommons:
         self._name = name
         self._clock = clock
         self._definitions: Mapping[DefinitionHash, bytes] = {} if definitions is None else definitions
-        self._listed: tuple[bytes, dict[bytes, ReleaseRow]] | None = None
-        self._summaries: OrderedDict[EntryId, tuple[SummaryData, CountedRelease, int]] = OrderedDict()
+        self._listed: tuple[object, dict[bytes, ReleaseRow]] | None = None
+        self._parts: dict[tuple[NodeId, DefinitionHash], tuple[object, list[tuple[int, str, int, ReleaseRow]]]] = {}
+        self._bodies = ReleaseBodies(logs)
         self._charges: dict[EntryId, EpochCharge] = {}
-        self._newest: tuple[bytes, dict[bytes, Window]] | None = None
+        self._layouts: dict[tuple[bytes, Window], Layout] = {}
+        self._newest: dict[bytes, tuple[object, Window | None]] = {}
 
     @property
     def node(self) -> bytes:
@@ -78,40 +81,34 @@ class LiveCommons:
     def rows(self) -> Sequence[MetricRow]:
         return self._rows
 
+    def mark(self, metric: str) -> object:
+        rows = tuple(row for row in self._rows if row.name == metric)
+        return self._core.rules, rows, tuple(self._versions(row.definition_hash) for row in rows)
+
     def newest_window(self, metric: str) -> Window | None:
-        newest = self._newest_windows()
-        found = [
-            newest[row.definition_hash] for row in self._rows if row.name == metric and row.definition_hash in newest
-        ]
-        return max(found, key=lambda window: window.start_hour, default=None)
+        found = [self._newest_of(row.definition_hash) for row in self._rows if row.name == metric]
+        return max((one for one in found if one is not None), key=lambda window: window.start_hour, default=None)
 
     def inputs(self, windows: Sequence[tuple[Window, MetricRow]]) -> Inputs:
-        newest_at: int | None = None
-        found = []
-        for window, row in windows:
-            releases: list[CountedRelease] = []
-            abstentions: list[Refusal] = []
-            voided: list[Refusal] = []
-            for author in self._core.rules.authors:
-                outcome = self._outcome(author, row, window)
-                if isinstance(outcome, CountedRelease):
-                    releases.append(outcome)
-                    at = self._at(author, row, window)
-                    newest_at = at if newest_at is None else max(newest_at, at)
-                elif outcome is not None:
-                    kind, reason = outcome
-                    (abstentions if kind == "abstained" else voided).append(Refusal(author, window, reason))
-            found.append(
-                WindowInput(
-                    window=window,
-                    definition_hash=row.definition_hash,
-                    layout=compile_layout(row.definition, window),
-                    releases=tuple(releases),
-                    abstentions=tuple(abstentions),
-                    voided=tuple(voided),
-                )
+        said = [self._said(window, row) for window, row in windows]
+        wanted = [
+            (entry, author, window)
+            for (window, _), (released, _, _) in zip(windows, said, strict=True)
+            for author, entry in released
+        ]
+        bodies = self._bodies.read(wanted)
+        found = tuple(
+            WindowInput(
+                window=window,
+                definition_hash=row.definition_hash,
+                layout=self._layout(row, window),
+                releases=tuple(bodies[entry].release for _, entry in released),
+                abstentions=tuple(abstained),
+                voided=tuple(voided),
             )
-        return Inputs(tuple(found), newest_at)
+            for (window, row), (released, abstained, voided) in zip(windows, said, strict=True)
+        )
+        return Inputs(found, max((body.at_s for body in bodies.values()), default=None))
 
     def charges(self) -> Sequence[EpochCharge]:
         totals: dict[tuple[bytes, Window], EpochCharge] = {}
@@ -140,7 +137,9 @@ class LiveCommons:
                 state = "late"
             else:
                 state = "ok"
-            views.append(PeerView(author, state, None if heard is None else heard // 1000))
+            last_heard_s = None if heard is None else heard // 1000
+            lag = (status.missing_here, status.missing_there)
+            views.append(PeerView(author, state, last_heard_s, status.skew_ms, *lag))
         return views
 
     def releases(self) -> Sequence[ReleaseRow]:
@@ -195,24 +194,45 @@ class LiveCommons:
         return sorted(found, key=lambda one: one.header.seq)
 
     def _index(self) -> dict[bytes, ReleaseRow]:
-        """Every counted release by id, in the order of `releases`; made anew when the logs have grown."""
-        digest = self._core.logs.digest
-        if self._listed is None or self._listed[0] != digest:
-            names = {row.definition_hash: row.name for row in self._rows}
-            rows = []
-            for place, member in enumerate(self._core.rules.charter.members):
-                for (definition, text), outcome in self._core.logs.judged(member.node).slots():
-                    claim = outcome.released
-                    if claim is None or claim.release is None or definition not in names:
-                        continue
-                    row = ReleaseRow(
-                        claim.release, claim.entry, member.node, member.name, names[definition], definition,
-                        Window.parse(text), claim.seq,
-                    )  # fmt: skip
-                    rows.append((-row.window.start_hour, row.metric, place, row))
-            rows.sort(key=lambda item: item[:3])
-            self._listed = digest, {row.release: row for *_, row in rows}
+        """Every counted release by id, in the order of `releases`; only what changed is read anew."""
+        rules = self._core.rules
+        names = {DefinitionHash(row.definition_hash): row.name for row in self._rows}
+        mark = rules, names, tuple(self._versions(definition) for definition in names)
+        if self._listed is None or self._listed[0] != mark:
+            parts = [
+                self._rows_of(place, member, definition, name)
+                for place, member in enumerate(rules.charter.members)
+                for definition, name in names.items()
+            ]
+            found = sorted((item for part in parts for item in part), key=lambda item: item[:3])
+            self._listed = mark, {row.release: row for *_, row in found}
         return self._listed[1]
+
+    def _rows_of(
+        self, place: int, member: Member, definition: DefinitionHash, metric: str
+    ) -> list[tuple[int, str, int, ReleaseRow]]:
+        """The counted releases of one member and definition, each behind its place in the list."""
+        judged = self._core.logs.judged(member.node)
+        mark = judged.version_of(definition), place, member.name, metric
+        known = self._parts.get((member.node, definition))
+        if known is None or known[0] != mark:
+            rows = [
+                ReleaseRow(
+                    claim.release,
+                    claim.entry,
+                    member.node,
+                    member.name,
+                    metric,
+                    definition,
+                    Window.parse(text),
+                    claim.seq,
+                )
+                for text, outcome in judged.slots_of(definition)
+                if (claim := outcome.released) is not None and claim.release is not None
+            ]
+            listed = [(-row.window.start_hour, metric, place, row) for row in rows]
+            known = self._parts[member.node, definition] = mark, listed
+        return known[1]
 
     def _contributors(self) -> Iterator[Contributor]:
         for member in self._core.rules.charter.members:
@@ -227,44 +247,23 @@ class LiveCommons:
         generation, seq = log.position
         return MemberState(contributor, generation, seq, log.is_frozen)
 
-    def _outcome(self, author: NodeId, row: MetricRow, window: Window) -> CountedRelease | tuple[str, str] | None:
-        judged = self._core.logs.judged(author)
-        slot = (row.definition_hash, window.text)
-        outcome = judged.slot(slot)  # type: ignore[arg-type]  # MetricRow keeps plain bytes
-        if outcome is not None and outcome.released is not None:
-            return self._release(author, outcome.released.entry, window)[1]
-        if outcome is not None and outcome.abstained is not None:
-            return "abstained", outcome.abstained.reason
-        void = judged.void_in(slot)  # type: ignore[arg-type]  # as above
-        return ("void", void[-1][1].reason) if void else None
-
-    def _at(self, author: NodeId, row: MetricRow, window: Window) -> int:
-        outcome = self._core.logs.judged(author).slot((row.definition_hash, window.text))  # type: ignore[arg-type]
-        if outcome is None or outcome.released is None:
-            raise ValueError("asked only of a slot with a release")
-        return self._release(author, outcome.released.entry, window)[2]
-
-    def _release(self, author: NodeId, entry_id: EntryId, window: Window) -> tuple[SummaryData, CountedRelease, int]:
-        known = self._summaries.get(entry_id)
-        if known is not None:
-            self._summaries.move_to_end(entry_id)
-            return known
-        parsed = self._read(entry_id)
-        summary = parse_summary(parsed.entry.data, author)
-        release = CountedRelease(
-            node=author,
-            window=window,
-            cells=read_cells(summary, parsed.entry.cells),
-            blocks=tuple(BlockNoise(b.cells, b.mechanism, b.quantum, b.sigma2) for b in summary.blocks),
-            unit=summary.unit,
-            release_id=summary.release,
-            sampling=summary.sampling,
-            keys=summary.keys,
-        )
-        self._summaries[entry_id] = (summary, release, parsed.header.at)
-        if len(self._summaries) > CACHED_RELEASES:
-            self._summaries.popitem(last=False)
-        return self._summaries[entry_id]
+    def _said(
+        self, window: Window, row: MetricRow
+    ) -> tuple[list[tuple[NodeId, EntryId]], list[Refusal], list[Refusal]]:
+        """Who released a window, who declined it and whose entries are void, in the order of the authors."""
+        slot = DefinitionHash(row.definition_hash), window.text
+        released: list[tuple[NodeId, EntryId]] = []
+        abstained, voided = [], []
+        for author in self._core.rules.authors:
+            judged = self._core.logs.judged(author)
+            outcome = judged.slot(slot)
+            if outcome is not None and outcome.released is not None:
+                released.append((author, outcome.released.entry))
+            elif outcome is not None and outcome.abstained is not None:
+                abstained.append(Refusal(author, window, outcome.abstained.reason))
+            elif void := judged.void_in(slot):
+                voided.append(Refusal(author, window, void[-1][1].reason))
+        return released, abstained, voided
 
     def _released(self) -> Iterator[tuple[NodeId, EntryId]]:
         for author in self._core.rules.authors:
@@ -284,20 +283,34 @@ class LiveCommons:
             self._charges[entry_id] = known
         return known
 
-    def _newest_windows(self) -> dict[bytes, Window]:
-        digest = self._core.logs.digest
-        if self._newest is None or self._newest[0] != digest:
-            newest: dict[bytes, Window] = {}
-            for author in self._core.rules.authors:
-                for (definition, text), outcome in self._core.logs.judged(author).slots():
-                    if outcome.released is None:
-                        continue
-                    window = Window.parse(text)
-                    before = newest.get(definition)
-                    if before is None or before.start_hour < window.start_hour:
-                        newest[definition] = window
-            self._newest = (digest, newest)
-        return self._newest[1]
+    def _versions(self, definition: bytes) -> tuple[object, ...]:
+        """What changes whenever any log says something else of a definition's slots."""
+        logs = self._core.logs
+        return tuple(logs.judged(author).version_of(DefinitionHash(definition)) for author in self._core.rules.authors)
+
+    def _layout(self, row: MetricRow, window: Window) -> Layout:
+        """The compiled definition, remembered: every question over a window needs it."""
+        key = row.definition_hash, window
+        if key not in self._layouts:
+            if len(self._layouts) >= KEPT_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[key] = compile_layout(row.definition, window)
+        return self._layouts[key]
+
+    def _newest_of(self, definition: bytes) -> Window | None:
+        """The newest window that anybody released of a definition."""
+        versions = self._versions(definition)
+        known = self._newest.get(definition)
+        if known is None or known[0] != versions:
+            windows = (
+                Window.parse(text)
+                for author in self._core.rules.authors
+                for text, outcome in self._core.logs.judged(author).slots_of(DefinitionHash(definition))
+                if outcome.released is not None
+            )
+            newest = max(windows, key=lambda window: window.start_hour, default=None)
+            known = self._newest[definition] = versions, newest
+        return known[1]
 
     def _read(self, entry_id: EntryId) -> ParsedEntry:
         parsed = self._logs.read(entry_id)

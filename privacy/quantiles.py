@@ -53,8 +53,18 @@ def parse_level(text: str) -> str:
 
 
 def round_half_even(value: Fraction, quantum: Fraction = Fraction(1)) -> Fraction:
-    """The multiple of the quantum nearest to value; of two equally near, the even one."""
-    return round(value / quantum) * quantum
+    """The multiple of the quantum nearest to value; of two equally near, the even one.
+
+    Raises:
+        ValueError: quantum <= 0.
+    """
+    size = value.denominator * quantum.numerator
+    if size <= 0:
+        raise ValueError("quantum must be above 0")
+    whole, rest = divmod(value.numerator * quantum.denominator, size)  # in integers: an answer rounds every cell thrice
+    if 2 * rest > size or (2 * rest == size and whole % 2):
+        whole += 1
+    return Fraction(whole * quantum.numerator, quantum.denominator)
 
 
 @lru_cache(maxsize=4096)  # the cells of one answer share a few variances

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import web
@@ -17,6 +18,14 @@ from federation.figure_rows import Json
 from node.commons_db import forms
 
 COMPRESS_FROM_BYTES: Final = 1024
+_LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+
+def instant_text(at_s: int | None) -> str | None:
+    """An author's claimed time, Unix seconds, as text; a time beyond the calendar is no time."""
+    if at_s is None or not 0 <= at_s <= _LAST_SECOND:
+        return None
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Envelope:
@@ -37,8 +46,18 @@ class Envelope:
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
         """The envelope as JSON; 304 when the client holds it."""
+        return self.told(request, canonical_json(data), metadata, headers)
+
+    def told(
+        self,
+        request: web.Request,
+        data: bytes,
+        metadata: dict[str, Json],
+        headers: Mapping[str, str] | None = None,
+    ) -> web.Response:
+        """The same, of data that is canonical JSON already."""
         whole: dict[str, Json] = {**metadata, "served_by": self._served_by}
-        body = b'{"status":"ok","data":%b,"metadata":%b}' % (canonical_json(data), canonical_json(whole))
+        body = b'{"status":"ok","data":%b,"metadata":%b}' % (data, canonical_json(whole))
         return tagged(request, body, "application/json", headers)
 
     def table(

@@ -17,6 +17,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -31,6 +32,7 @@ from node.http import insights
 from node.http.access import ReadGate
 from node.http.envelope import Envelope
 from node.http.forms_asked import form_accepted, split_suffix
+from node.http.kept_answers import KeptAnswers
 from node.jobs.facts import Facts, Layouts, Span, Suffered, standing_delta, suffered
 from privacy.accounting import DELTA, Guarantee, guarantees
 from privacy.definition import Definition
@@ -55,6 +57,7 @@ class ResearchEndpoint:
 
     def __init__(self, commons: Commons, gate: ReadGate, facts: Facts | None = None) -> None:
         self._commons = commons
+        self._answers = KeptAnswers(commons)
         self._gate = gate
         self._envelope = Envelope(commons.node, commons.name)
         self._facts = facts
@@ -86,19 +89,20 @@ class ResearchEndpoint:
         """One answer with its privacy intervals, in the form that suffix or Accept ask for."""
         self._gate(request)
         metric, form, is_meta = self._form_of(request, request.match_info["metric"])
-        found = insights.ask(self._commons, metric, _parameters(request))
+        found = self._answers.ask(metric, _parameters(request))
         metadata: dict[str, Json] = {
             "calculated_at": _instant(found.newest_at_s),
             "data_points": found.data_points,
             "releases": found.releases,
             "confidence": found.level,
         }
+        if form == "json" and not is_meta:
+            return self._envelope.told(request, found.data, metadata)
+        data = json.loads(found.data)
         if is_meta:
-            return self._answered(request, insights.about(found.data), metadata)
-        if form == "json":
-            return self._answered(request, found.data, metadata)
-        names, rows = insights.insight_rows(found.data)
-        return self._envelope.table(request, form, names, rows, {**insights.about(found.data), "metadata": metadata})
+            return self._answered(request, insights.about(data), metadata)
+        names, rows = insights.insight_rows(data)
+        return self._envelope.table(request, form, names, rows, {**insights.about(data), "metadata": metadata})
 
     async def federation(self, request: web.Request) -> web.Response:
         """Who is in it, and how far each log is known."""

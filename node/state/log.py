@@ -10,11 +10,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from node.state.database import StateDatabase
-from protocol.entries import Entry, Header, ParsedEntry, parse_header
+from protocol.entries import RECOVER, SUMMARY, Entry, Header, ParsedEntry, parse_header
 from protocol.ids import DefinitionHash, EntryId, NodeId
 
 _SIGNATURE_BYTES = 64
 _READ = 64  # entries read by id at once: at most 40 MB of the largest
+_BODIES = 250  # bodies read by id at once
 _PAGE = 2_000  # entries read at once at start: bounded memory for a log of any length
 
 
@@ -90,6 +91,34 @@ class LogStore:
             if len(rows) < _PAGE:
                 return
 
+    def replay_kept(self, author: NodeId) -> Iterator[ParsedEntry]:
+        """All entries of one author in order, without those that its last recovery made void."""
+        recovers = list(self.of_kind(author, RECOVER))
+        if not recovers:
+            yield from self.replay(author)
+            return
+        generation = max(parsed.header.generation for parsed in recovers)
+        before: dict[EntryId, EntryId] = {}
+        kept: set[EntryId] = set()
+        for parsed in self.replay(author):
+            before[parsed.id] = parsed.header.prev
+            if parsed.header.generation == generation:
+                kept.add(parsed.id)
+        for entry in list(kept):
+            at = before[entry]
+            while at in before and at not in kept:
+                kept.add(at)
+                at = before[at]
+        yield from (parsed for parsed in self.replay(author) if parsed.id in kept)
+
+    def summaries_before(self, author: NodeId, generation: int) -> list[EntryId]:
+        """Ids of the author's summaries of earlier generations, standing or not, by position."""
+        rows = self._database.query(
+            "SELECT id FROM entries WHERE author = ? AND kind = ? AND generation < ? ORDER BY generation, seq, id",
+            (author, SUMMARY, generation),
+        )
+        return [EntryId(entry_id) for (entry_id,) in rows]
+
     def of_kind(self, author: NodeId, kind: str, latest: int | None = None) -> Iterator[ParsedEntry]:
         """The author's entries of one kind, those that do not stand too, by position; or only the `latest` so many."""
         rows = self._database.query(
@@ -104,6 +133,14 @@ class LogStore:
         """One entry by id, with its body."""
         rows = self._database.query("SELECT header, signatures, data, cells FROM entries WHERE id = ?", (entry_id,))
         return ParsedEntry(entry_id, parse_header(rows[0][0]), _entry(rows[0])) if rows else None
+
+    def bodies(self, ids: Sequence[EntryId]) -> Iterator[tuple[EntryId, bytes, bytes, bytes | None]]:
+        """(id, header, data, cells) of each of these entries that is stored, in any order."""
+        for start in range(0, len(ids), _BODIES):
+            part = ids[start : start + _BODIES]
+            marks = ",".join("?" * len(part))
+            for row in self._database.query(f"SELECT id, header, data, cells FROM entries WHERE id IN ({marks})", part):
+                yield EntryId(row[0]), row[1], row[2], row[3]
 
     def head(self, author: NodeId) -> tuple[Header, EntryId] | None:
         """Header and id of an author's last entry, None for an empty log."""

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from privacy.estimates.laplace_sums import MANY, critical, half_width
@@ -27,6 +28,7 @@ from privacy.quantiles import decimal_text, normal_quantile, round_half_even, sq
 
 LEAST_SHOWN: Final = 10
 SHOWN_SIGMAS: Final = Fraction(33, 10)
+SHOWN_SIGMAS_SQUARED: Final = SHOWN_SIGMAS**2
 SIGMA_DIGITS: Final = 6
 ONE: Final = Fraction(1)
 
@@ -81,7 +83,7 @@ class Estimate:
 
     def sigma(self, digits: int = SIGMA_DIGITS) -> str:
         """√variance as a decimal of fixed digits, rounded half-even."""
-        return decimal_text(sqrt_half_even(self.variance, Fraction(1, 10**digits)), digits)
+        return _sigma_text(self.variance, digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +185,7 @@ def privacy_interval(estimate: Estimate, level: str, quantum: Fraction = ONE) ->
     Raises:
         InvalidParameterError: another level.
     """
-    # value ± √width, each end rounded once: the root is taken on a much finer grid than the quantum.
-    fine = sqrt_half_even(half_width_squared(estimate, level), quantum / FINE)
+    fine = _fine_half_width(estimate.variance, estimate.laplace, level, quantum)
     return Interval(
         round_half_even(estimate.value, quantum),
         round_half_even(estimate.value - fine, quantum),
@@ -199,9 +200,20 @@ def is_shown(count: Estimate) -> bool:
     """
     if count.value < LEAST_SHOWN:
         return False
-    return count.value * count.value >= SHOWN_SIGMAS * SHOWN_SIGMAS * count.variance
+    return count.value * count.value >= SHOWN_SIGMAS_SQUARED * count.variance
 
 
 def is_wide(interval: Interval) -> bool:
     """True when the half-width is more than a quarter of the value: say so beside the number."""
     return 2 * (interval.upper - interval.lower) > abs(interval.estimate)
+
+
+@lru_cache(maxsize=4096)  # the cells of one answer share a few laws of noise
+def _fine_half_width(variance: Fraction, laplace: tuple[LaplacePart, ...], level: str, quantum: Fraction) -> Fraction:
+    """How far the noise strays, on a much finer grid than the quantum: so that value ± it is rounded once."""
+    return sqrt_half_even(half_width_squared(Estimate(Fraction(0), variance, laplace), level), quantum / FINE)
+
+
+@lru_cache(maxsize=4096)
+def _sigma_text(variance: Fraction, digits: int) -> str:
+    return decimal_text(sqrt_half_even(variance, Fraction(1, 10**digits)), digits)

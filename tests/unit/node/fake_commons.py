@@ -59,6 +59,9 @@ class FakeCommons:
     def rows(self) -> Sequence[MetricRow]:
         return self.metrics
 
+    def mark(self, metric: str) -> object:
+        return object()  # nothing is kept: tests change what it holds
+
     def newest_window(self, metric: str) -> Window | None:
         return self.newest
 
