@@ -18,6 +18,7 @@ from federation.log_state import AuthorLog
 from federation.logs import Logs, offer_bytes
 from federation.peers import Early, Peer, RefusedItem
 from federation.ports import EntrySource
+from federation.spans import answer as answer_spans
 from federation.sync import marks_of
 from protocol.entries import ParsedEntry
 from protocol.ids import EntryId, NodeId
@@ -29,10 +30,12 @@ from protocol.ops import (
     PushVerdict,
     RangeReply,
     RangeRequest,
+    SpansReply,
+    SpansRequest,
     entries_that_fit,
     parse_announce,
     parse_docs_request,
-    parse_heads,
+    parse_heads_request,
     parse_hello,
     parse_push_request,
     parse_range_request,
@@ -122,10 +125,13 @@ class Service:
         return self.hello().encode()
 
     def _heads(self, asked: Asked) -> bytes:
-        theirs = parse_heads(asked.request.payload)
-        if asked.request.heads_digest == self._logs.digest:
-            return Heads((), theirs.full).encode()
-        return marks_of(self._logs.heads(), asked.request.nonce, full=theirs.full).encode()
+        theirs = parse_heads_request(asked.request.payload)
+        is_equal = asked.request.heads_digest == self._logs.digest
+        nonce = asked.request.nonce
+        if isinstance(theirs, SpansRequest):
+            reply = SpansReply() if is_equal else answer_spans(self._logs.heads(), theirs, nonce)
+            return reply.encode()
+        return (Heads((), theirs.full) if is_equal else marks_of(self._logs.heads(), nonce, full=theirs.full)).encode()
 
     def _range(self, asked: Asked) -> bytes:
         wanted = parse_range_request(asked.request.payload)

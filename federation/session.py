@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from federation import spans
 from federation.admission import PREV_MISMATCH, Behind, Refused
 from federation.batch import Batch
 from federation.charters import Charters
@@ -24,7 +25,8 @@ from federation.peers import Peer
 from federation.ports import EntrySource
 from federation.service import Service
 from federation.settings import Settings
-from federation.sync import Dig, Pull, Send, Todo, compare, marks_of
+from federation.spans import Place
+from federation.sync import Dig, Pull, Send, Todo, compare
 from federation.watch import report_charter
 from protocol.charter import parse_charter
 from protocol.charter_document import parse_charter_document
@@ -35,8 +37,12 @@ from protocol.key_chain import MAX_CHAIN_LINKS
 from protocol.ops import (
     CHARTER_DOCUMENT,
     DEFINITION_DOCUMENT,
+    MAX_AUTHORS,
     MAX_DOCUMENTS,
+    MAX_SPANS,
     DocsRequest,
+    HeadMark,
+    Heads,
     PushRequest,
     RangeRequest,
     entries_that_fit,
@@ -45,6 +51,7 @@ from protocol.ops import (
     parse_hello,
     parse_push_reply,
     parse_range_reply,
+    parse_spans_reply,
 )
 from protocol.requests import DOCS, HEADS, HELLO, MAX_PAYLOAD_BYTES, PUSH, RANGE
 
@@ -62,9 +69,16 @@ class Greet:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Exchange heads; with whole ids when digests differ though tags agree."""
+    """Ask for the peer's heads, which it gives when the digests differ; with whole ids where only those tell."""
 
     full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSpans:
+    """The same in a large federation: where do these places of the vector differ? None for all of it."""
+
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +95,7 @@ class AskCharters:
     from_version: int
 
 
-Step = Greet | Compare | Fetch | AskCharters | Todo
+Step = Greet | Compare | CompareSpans | Fetch | AskCharters | Todo
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +144,7 @@ class Session:
     is_probe: bool = False
     started_ms: int = 0
     only_announced: bool = False
+    _todo: list[Todo] = field(default_factory=list)  # what the comparison under way has found so far
     _sent: int = 0
     _more: bool = False
 
@@ -158,7 +173,7 @@ class Session:
         missing = (*means.logs.rules.missing_definitions(), *means.charters.council.wanted())[:MAX_DOCUMENTS]
         if missing:
             session.steps.append(Fetch(missing))
-        session.steps.append(Compare())
+        session.steps.append(session._comparison())
         return session
 
     def greet_again(self) -> bool:
@@ -183,7 +198,7 @@ class Session:
         while self.steps:
             self.step = self.steps.popleft()
             self.asked_under = self.means.logs.rules.stamp.hash
-            if isinstance(self.step, Compare) and self._charters_differ:
+            if isinstance(self.step, Compare | CompareSpans) and self._charters_differ:
                 if self.has_greeted:
                     continue
                 self.step = Greet()  # heads of two charters do not compare; the greeting shows ours
@@ -211,10 +226,14 @@ class Session:
                 self._fetched(step, payload, batch)
             case AskCharters():
                 self._got_charters(step, payload, batch)
-            case Compare() if self.asked_under == self.means.logs.rules.stamp.hash:
-                self._compared(step, payload, nonce)
+            case Compare() | CompareSpans() if self.asked_under != self.means.logs.rules.stamp.hash:
+                # Another charter came meanwhile, and the answer speaks of the old one, perhaps of fewer authors.
+                self.steps = deque(other for other in self.steps if not isinstance(other, CompareSpans))
+                self.steps.appendleft(self._comparison())
             case Compare():
-                self.steps.appendleft(step)  # another charter came meanwhile, and the answer speaks of the old one
+                self._compared(step, payload, nonce)
+            case CompareSpans():
+                self._compared_spans(step, payload, nonce)
             case Pull():
                 self._pulled(step, payload, now_ms, batch)
             case Dig():
@@ -239,7 +258,9 @@ class Session:
             case AskCharters():
                 return DOCS, DocsRequest(charters_from=step.from_version).encode()
             case Compare():
-                return HEADS, marks_of(self.means.logs.heads(), nonce, full=step.full).encode()
+                return HEADS, Heads((), step.full).encode()
+            case CompareSpans():
+                return HEADS, spans.question(self.means.logs.heads(), step.places, nonce).encode()
             case Pull():
                 return self._range(step.author, step.seq, self.means.settings.payload_entries, step.after)
             case Dig():
@@ -272,7 +293,7 @@ class Session:
         parse_hello(payload)
         self.peer.greeted = True
         if self.peer.digest == self.means.logs.digest:
-            self.steps = deque(step for step in self.steps if not isinstance(step, Compare))
+            self.steps = deque(step for step in self.steps if not isinstance(step, Compare | CompareSpans))
 
     def _fetched(self, step: Fetch, payload: bytes, batch: Batch) -> None:
         for document in parse_docs_reply(payload).documents:
@@ -291,7 +312,7 @@ class Session:
     def _got_charters(self, step: AskCharters, payload: bytes, batch: Batch) -> None:
         """Charters in order; where they do not follow what is known here, the peer's chain parts lower down."""
         reply = parse_docs_reply(payload)
-        last = step.from_version
+        last, known = step.from_version, len(self.means.charters.book.known)
         for item in reply.documents:
             if item.kind != CHARTER_DOCUMENT:
                 continue
@@ -304,6 +325,8 @@ class Session:
                     return
                 raise
             last = max(last, parse_charter(charter.body).version)
+        if len(self.means.charters.book.known) > known:
+            self.peer.charter_asked_ms = None  # it shows what it names: its next charter need not wait
         if reply.more and last > step.from_version:
             self.steps.appendleft(AskCharters(last))
         else:
@@ -322,13 +345,48 @@ class Session:
             return  # the peer found our digest equal to its own
         if len(theirs.marks) != len(authors) or theirs.full != step.full:
             raise MalformedMessage(what="heads refused", why=f"{len(theirs.marks)} heads for {len(authors)} authors")
-        todo: list[Todo] = []
+        self._begin_todo()
         for author, mark in zip(authors, theirs.marks, strict=True):
-            log = self.means.logs.log(author)
-            todo += () if log is None else compare(log, mark, nonce, full=step.full)
-        self.peer.missing_here = sum(item.missing for item in todo if isinstance(item, Pull))
-        self.peer.missing_there = sum(item.missing for item in todo if isinstance(item, Send))
-        if not todo and not step.full and self.peer.digest != self.means.logs.digest:
+            self._note(author, mark, nonce, full=step.full)
+        self._end_todo(may_look_closer=not step.full)
+
+    def _compared_spans(self, step: CompareSpans, payload: bytes, nonce: bytes) -> None:
+        """Shorten the stretches in which the vectors differ."""
+        reply, authors = parse_spans_reply(payload), self.means.logs.rules.authors
+        found = spans.read(self.means.logs.heads(), step.places, reply, nonce)
+        if not step.places:
+            self._begin_todo()
+            if not reply.spans and not reply.stretches:  # the peer found our digest equal to its own
+                self.has_compared = True
+                return
+        for place, mark in found.marks:
+            self._note(authors[place], mark, nonce, full=False)
+        further = [found.places[at : at + MAX_SPANS] for at in range(0, len(found.places), MAX_SPANS)]
+        self.steps.extendleft(CompareSpans(places) for places in reversed(further))
+        if not any(isinstance(other, CompareSpans) for other in self.steps):
+            self.has_compared = True
+            self._end_todo(may_look_closer=len(authors) <= MAX_AUTHORS)
+
+    def _comparison(self) -> Compare | CompareSpans:
+        """How heads are compared in a federation of this size."""
+        is_large = len(self.means.logs.rules.authors) > self.means.settings.spans_above
+        return CompareSpans() if is_large else Compare()
+
+    def _begin_todo(self) -> None:
+        self.peer.missing_here = self.peer.missing_there = 0
+        self._todo = []
+
+    def _note(self, author: NodeId, mark: HeadMark, nonce: bytes, *, full: bool) -> None:
+        log = self.means.logs.log(author)
+        todo = () if log is None else compare(log, mark, nonce, full=full)
+        self.peer.missing_here += sum(item.missing for item in todo if isinstance(item, Pull))
+        self.peer.missing_there += sum(item.missing for item in todo if isinstance(item, Send))
+        self._todo += todo
+
+    def _end_todo(self, *, may_look_closer: bool) -> None:
+        """Everything is compared: fetch first, then send what is ours to send."""
+        todo, self._todo = self._todo, []
+        if not todo and may_look_closer and self.peer.digest != self.means.logs.digest:
             self.steps.append(Compare(full=True))
         self.steps.extend(item for item in todo if not isinstance(item, Send))
         self.steps.extend(item for item in todo if isinstance(item, Send) and self._is_ours_to_send(item))

@@ -26,7 +26,7 @@ class Settings:
     nonce_memory_ms: int = 1_500_000
     nonces_per_peer: int = 8_192  # about 1.5 MB a peer at worst, and 5 requests a second for 25 minutes
     early_per_peer: int = 64  # verified entries that came before the ones they follow
-    charter_again_ms: int = 60_000  # a peer is asked for charters so often at most, whatever it says of them
+    charter_again_ms: int = 60_000  # a peer that names charters and shows no new one is asked so often at most
     sessions_at_once: int = 8
     request_bytes: int = 1 << 20  # any proxy's default lets this through (notes/mesh.md 1.2)
     payload_bytes: int = (1 << 20) - (16 << 10)  # what is left of a request for its payload
@@ -34,6 +34,7 @@ class Settings:
     headers_at_once: int = 512
     push_up_to: int = 150  # members; above, entries are announced to a few and fetched
     announce_to: int = 8
+    spans_above: int = 500  # authors; above, heads are compared by fingerprints of spans
     unreachable_interval_ms: int = 15_000  # a node without an endpoint is pushed nothing: it asks two peers so often
     pushed_bytes: Rate = PUSHED_BYTES  # a peer may push so much a second, and so much at once
     pushed_requests: Rate = PUSHED_REQUESTS

@@ -61,7 +61,13 @@ Todo = Pull | Send | Dig
 
 def marks_of(heads: Sequence[Head], nonce: bytes, *, full: bool) -> Heads:
     """Heads as they travel, under the nonce of the request they are asked or answered in."""
-    return Heads(tuple(_mark(head, nonce, full) for head in heads), full)
+    return Heads(tuple(mark_of(head, nonce, full=full) for head in heads), full)
+
+
+def mark_of(head: Head, nonce: bytes, *, full: bool) -> HeadMark:
+    """One head as it travels."""
+    tag = None if head.id is None else _tag(head.id, nonce, full)
+    return HeadMark(head.generation, head.seq, tag, head.frozen_at)
 
 
 def compare(log: AuthorLog, theirs: HeadMark, nonce: bytes, *, full: bool) -> tuple[Todo, ...]:
@@ -81,11 +87,6 @@ def compare(log: AuthorLog, theirs: HeadMark, nonce: bytes, *, full: bool) -> tu
     if frozen:
         return (Pull(author, height, 1), Send(author, height, missing)) if missing else (Pull(author, height, 1),)
     return (Send(author, height, missing),) if missing else ()
-
-
-def _mark(head: Head, nonce: bytes, full: bool) -> HeadMark:
-    tag = None if head.id is None else _tag(head.id, nonce, full)
-    return HeadMark(head.generation, head.seq, tag, head.frozen_at)
 
 
 def _tag(entry: EntryId, nonce: bytes, full: bool) -> bytes:

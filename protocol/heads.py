@@ -39,12 +39,20 @@ def heads_digest(charter_version: int, attempt: int, charter_hash: CharterHash, 
 
     `heads`: one for every author, in order of first appearance in the charter chain.
     """
-    lines: list[Encodable] = [
-        [head.generation, head.seq, head.id, None if head.frozen_at is None else list(head.frozen_at)] for head in heads
-    ]
-    return object_id(HEADS, canonical.encode([charter_version, attempt, charter_hash, lines]))
+    return object_id(HEADS, canonical.encode([charter_version, attempt, charter_hash, _lines(heads)]))
+
+
+def span_fingerprint(nonce: bytes, heads: Sequence[Head]) -> bytes:
+    """The short name of some consecutive heads within one request: 8 bytes of SHA-256(request nonce ‖ their lines)."""
+    return hashlib.sha256(nonce + canonical.encode(_lines(heads))).digest()[:TAG_BYTES]
 
 
 def head_tag(nonce: bytes, entry: EntryId) -> bytes:
     """A head's short name within one request: the first 8 bytes of SHA-256(request nonce ‖ id)."""
     return hashlib.sha256(nonce + entry).digest()[:TAG_BYTES]
+
+
+def _lines(heads: Sequence[Head]) -> list[Encodable]:
+    return [
+        [head.generation, head.seq, head.id, None if head.frozen_at is None else list(head.frozen_at)] for head in heads
+    ]

@@ -23,6 +23,17 @@ from protocol.ops.payload import MAX_ENTRIES, PAYLOAD_VERSION, entries_that_fit
 from protocol.ops.push import PUSH_VERDICTS, PushReply, PushRequest, PushVerdict, parse_push_reply, parse_push_request
 from protocol.ops.range import RangeReply, RangeRequest, parse_range_reply, parse_range_request
 from protocol.ops.refusal import Refusal, parse_refusal
+from protocol.ops.spans import (
+    MAX_SPANS,
+    SHORT,
+    SPLIT,
+    Span,
+    SpansReply,
+    SpansRequest,
+    Stretch,
+    parse_heads_request,
+    parse_spans_reply,
+)
 
 __all__ = [
     "Announce",
@@ -40,6 +51,7 @@ __all__ = [
     "MAX_AUTHORS",
     "MAX_DOCUMENTS",
     "MAX_ENTRIES",
+    "MAX_SPANS",
     "PAYLOAD_VERSION",
     "PUSH_VERDICTS",
     "PushReply",
@@ -48,11 +60,18 @@ __all__ = [
     "RangeReply",
     "RangeRequest",
     "Refusal",
+    "SHORT",
+    "SPLIT",
+    "Span",
+    "SpansReply",
+    "SpansRequest",
+    "Stretch",
     "entries_that_fit",
     "parse_announce",
     "parse_docs_reply",
     "parse_docs_request",
     "parse_heads",
+    "parse_heads_request",
     "parse_hello",
     "parse_join_ask",
     "parse_join_reply",
@@ -61,4 +80,5 @@ __all__ = [
     "parse_range_reply",
     "parse_range_request",
     "parse_refusal",
+    "parse_spans_reply",
 ]

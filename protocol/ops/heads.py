@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.canonical import Encodable, Value
-from protocol.fields import check_array, check_bytes, check_integer, refuse
+from protocol.fields import Fields, check_array, check_bytes, check_integer, refuse
 from protocol.heads import TAG_BYTES
 from protocol.ops.payload import encode_payload, open_payload, parse_position
 
@@ -32,7 +32,7 @@ class HeadMark:
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """A vector, asked and answered alike; authors in order of first appearance in the charter chain.
+    """A vector; authors in order of first appearance in the charter chain. A request may leave its own marks out.
 
     Both sides compute tags with the request's nonce. `full`: tags are whole ids (32 bytes), used when digests
     differ though vectors are equal.
@@ -46,15 +46,20 @@ class Heads:
 
 
 def parse_heads(payload: bytes) -> Heads:
-    fields = open_payload(payload, "heads")
+    return heads_of(open_payload(payload, "heads"))
+
+
+def heads_of(fields: Fields) -> Heads:
+    """A vector from its fields, the version taken."""
     full = fields.boolean("full")
     size = 32 if full else TAG_BYTES
-    marks = tuple(_parse_mark(item, size) for item in fields.array("marks", MAX_AUTHORS))
+    marks = tuple(parse_mark(item, size) for item in fields.array("marks", MAX_AUTHORS))
     fields.done()
     return Heads(marks, full)
 
 
-def _parse_mark(value: Value, tag_bytes: int) -> HeadMark:
+def parse_mark(value: Value, tag_bytes: int) -> HeadMark:
+    """One author's mark; its tag has so many bytes."""
     what = "heads: mark"
     items = check_array(value, what, 4, 4)
     generation, seq = check_integer(items[0], what), check_integer(items[1], what, -1)

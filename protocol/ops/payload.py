@@ -36,8 +36,8 @@ def open_payload(payload: bytes, what: str) -> Fields:
     return fields
 
 
-def encode_payload(fields: dict[str, Encodable]) -> bytes:
-    return canonical.encode(without_none({"v": PAYLOAD_VERSION, **fields}))
+def encode_payload(fields: dict[str, Encodable], version: int = PAYLOAD_VERSION) -> bytes:
+    return canonical.encode(without_none({"v": version, **fields}))
 
 
 def entries_that_fit(entries: Sequence[bytes], limit: int = MAX_ENTRIES) -> int:

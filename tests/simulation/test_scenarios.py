@@ -368,6 +368,28 @@ def test_a_large_federation_announces_and_fetches() -> None:
     check_converged(world)
 
 
+def test_a_federation_above_the_limit_compares_by_spans() -> None:
+    """Above ten authors: digest first, then spans; a node that was away gets all, and idle questions stay small."""
+    world = World(12, 20, settings=replace(SLOW, sync_interval_ms=10_000, spans_above=10))
+    world.settle()
+    away = world.nodes[11]
+    world.cut([[11], list(range(11))])
+    for number in range(2):
+        for node in world.nodes[:5]:
+            publish(world, node, number)
+    publish(world, away)
+    world.run(5_000)
+    assert not world.in_step()
+    world.heal()
+    world.settle()
+    before = world.traffic.copy()
+    world.run(60_000)
+    asked = sum(world.traffic[op] - before[op] for op in ("hello", "heads", "range", "push", "docs"))
+    assert world.traffic["heads"] > before["heads"]
+    assert (world.traffic["bytes"] - before["bytes"]) / asked < 400
+    check_converged(world)
+
+
 def test_a_peer_that_pushes_too_much_is_told_to_wait() -> None:
     """Its pushes are refused for a while, nobody else's are, and in the end everything is everywhere."""
     settings = replace(QUICK, pushed_requests=Rate(1, 3), payload_entries=1)

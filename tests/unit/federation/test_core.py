@@ -22,8 +22,18 @@ from protocol.errors import ProtocolError
 from protocol.heads import Head, head_tag
 from protocol.ids import EntryId
 from protocol.kind_data import AbstainData
-from protocol.ops import HeadMark, PushRequest, parse_push_reply
-from protocol.requests import OPS, PUSH, STATUSES, Response, parse_request, parse_response, sign_request, sign_response
+from protocol.ops import HeadMark, PushRequest, SpansReply, Stretch, parse_push_reply
+from protocol.requests import (
+    HEADS,
+    OPS,
+    PUSH,
+    STATUSES,
+    Response,
+    parse_request,
+    parse_response,
+    sign_request,
+    sign_response,
+)
 from tests.simulation.author import Author, day
 from tests.simulation.founding import found, key_of
 from tests.simulation.world import Disk
@@ -213,6 +223,7 @@ def test_settings_are_the_protocols() -> None:
     assert (found_settings.fresh_ms, found_settings.nonce_memory_ms) == (600_000, 1_500_000)
     assert (found_settings.backoff_first_ms, found_settings.backoff_most_ms) == (500, 300_000)
     assert (found_settings.early_per_peer, found_settings.payload_entries) == (64, 512)
+    assert (found_settings.push_up_to, found_settings.spans_above) == (150, 500)
 
 
 HOSTILE = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -233,14 +244,15 @@ def test_any_payload_of_a_member_is_answered(op: str, data: st.DataObject) -> No
 @given(data=st.data())
 def test_any_answer_of_a_member_is_survived(data: st.DataObject) -> None:
     """A peer that signs whatever it likes, answer after answer, never makes the core raise or loop."""
-    bench = Bench(found(3))
+    by_spans = data.draw(st.booleans())
+    bench = Bench(found(3), Settings(spans_above=0) if by_spans else None)
     effects = bench.core.start(NOW_MS, bench.rng)
     for _ in range(12):
         sent = [item for item in effects if isinstance(item, SendRequest) and item.peer == bench.peer.node]
         if not sent:
             break
         asked = parse_request(sent[0].body)
-        good = GOOD_ANSWER[sent[0].op]
+        good = GOOD_SPANS if by_spans and sent[0].op == HEADS else GOOD_ANSWER[sent[0].op]
         stamp = bench.core.rules.stamp
         response = Response(
             bench.founding.federation, bench.peer.node, bench.me.node, asked.hash,
@@ -265,7 +277,7 @@ def _bent(good: bytes) -> st.SearchStrategy[bytes]:
 
 def _good_payloads() -> tuple[dict[str, bytes], dict[str, bytes]]:
     from protocol import ops
-    from protocol.requests import ANNOUNCE, DOCS, HEADS, HELLO, JOIN, RANGE
+    from protocol.requests import ANNOUNCE, DOCS, HELLO, JOIN, RANGE
 
     founding = found(3)
     author = Author(founding, founding.members[1])
@@ -294,3 +306,4 @@ def _good_payloads() -> tuple[dict[str, bytes], dict[str, bytes]]:
 
 
 GOOD, GOOD_ANSWER = _good_payloads()
+GOOD_SPANS = SpansReply((), (Stretch(0, (HeadMark(0, 1, bytes(8)),) * 3),)).encode()

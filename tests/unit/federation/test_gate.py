@@ -14,7 +14,19 @@ from federation.envelopes import Envelopes
 from federation.settings import Settings
 from protocol.ids import CharterHash, FederationId, NodeId
 from protocol.keys import SigningKey
-from protocol.ops import Announce, DocsRequest, Heads, Hello, PushRequest, RangeRequest, parse_refusal
+from protocol.ops import (
+    Announce,
+    DocsRequest,
+    Heads,
+    Hello,
+    PushRequest,
+    RangeRequest,
+    Span,
+    SpansRequest,
+    parse_heads,
+    parse_refusal,
+    parse_spans_reply,
+)
 from protocol.requests import (
     ANNOUNCE,
     DOCS,
@@ -90,6 +102,12 @@ class Bench:
         assert (response.sender, response.recipient) == (self.me.node, self.peer.node)
         assert response.request_hash == parse_request(sign_request(self.peer.key, request)).hash
         return response.status
+
+    def answer(self, request: Request) -> bytes:
+        """The payload of a good answer."""
+        response = parse_response(self.ask(request).body).response
+        assert response.status == "ok"
+        return response.payload
 
     @staticmethod
     def reply(effects: list[Effect]) -> Reply:
@@ -213,6 +231,18 @@ def test_every_operation_is_served_to_a_member(bench: Bench) -> None:
     assert set(payloads) == set(OPS) - {JOIN}
     for op, payload in payloads.items():
         assert bench.status(bench.request(op, payload)) == "ok", op
+
+
+@pytest.mark.requirement("M-MSG-29")
+def test_heads_are_told_as_a_vector_and_by_spans_whatever_the_size(bench: Bench) -> None:
+    """And a span beyond the last author is refused by name."""
+    vector = bench.answer(bench.request(HEADS, Heads(()).encode()))
+    told = bench.answer(bench.request(HEADS, SpansRequest(()).encode()))
+    assert len(parse_heads(vector).marks) == 3
+    assert [len(one.marks) for one in parse_spans_reply(told).stretches] == [3]
+    beyond = bench.request(HEADS, SpansRequest((Span(2, 2, bytes(8)),)).encode())
+    response = parse_response(bench.ask(beyond).body).response
+    assert (response.status, parse_refusal(response.payload).code) == ("malformed", "bad-payload")
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
