@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from federation.charges import ChargeBook
@@ -189,14 +190,18 @@ def _outside_epoch(summary: SummaryData, window: WindowSpan) -> str | None:
     """A window lies in one epoch and charges exactly that epoch (PRIVACY 1)."""
     if len(summary.charges) != 1:
         return "not_one_epoch"
-    epoch = Window.parse(summary.charges[0].epoch)
-    fits = (
+    return None if _is_in_epoch(window.text, summary.charges[0].epoch) else "not_one_epoch"
+
+
+@lru_cache(maxsize=8_192)  # all members charge the same epochs for the same windows
+def _is_in_epoch(window_text: str, epoch_text: str) -> bool:
+    window, epoch = Window.parse(window_text), Window.parse(epoch_text)
+    return (
         epoch.kind != "hour"
         and epoch.start_hour <= window.start_hour
         and window.end_hour <= epoch.end_hour
-        and window_lies_in_one_epoch(Window.parse(window.text), epoch.kind)
+        and window_lies_in_one_epoch(window, epoch.kind)
     )
-    return None if fits else "not_one_epoch"
 
 
 def _bad_cells(summary: SummaryData, cells: bytes | None) -> str | None:

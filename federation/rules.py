@@ -97,6 +97,7 @@ class Rules:
             self._rows.setdefault(row.definition, []).append(row)
         self._definitions = dict(definitions)
         self._demands: dict[DefinitionHash, Demand] = {}
+        self._caps: dict[str, Charge | None] = {}
 
     @property
     def authors(self) -> tuple[NodeId, ...]:
@@ -133,11 +134,13 @@ class Rules:
 
     def cap_of(self, epoch: WindowSpan) -> Charge | None:
         """The most an epoch may be charged in all; None for an epoch no charter caps."""
-        cap = self.chain.caps_at(epoch.start_hour).get(epoch.kind)
-        if cap is None:
-            return None
-        days = (epoch.end_hour - epoch.start_hour) // 24
-        return Charge(epoch.text, nano_rho_of_cap(cap), DELTA_ATTO_PER_DAY * days)
+        if epoch.text not in self._caps:
+            cap = self.chain.caps_at(epoch.start_hour).get(epoch.kind)
+            days = (epoch.end_hour - epoch.start_hour) // 24
+            self._caps[epoch.text] = (
+                None if cap is None else Charge(epoch.text, nano_rho_of_cap(cap), DELTA_ATTO_PER_DAY * days)
+            )
+        return self._caps[epoch.text]
 
     def knows(self, definition: DefinitionHash) -> bool:
         """Whether the definition's body is known."""

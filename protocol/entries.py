@@ -24,11 +24,12 @@ from protocol.canonical import Value
 from protocol.cells import MAX_CELL_VECTOR_BYTES, cells_hash
 from protocol.errors import PartsMismatch, ProtocolError, TooLarge
 from protocol.fields import check_array, check_bytes, check_integer, check_text, refuse
-from protocol.ids import EntryId, FederationId, NodeId
-from protocol.keys import SigningKey
+from protocol.ids import ID_BYTES, EntryId, FederationId, NodeId
+from protocol.keys import SIGNATURE_BYTES, SigningKey
 from protocol.objects import (
     DATA,
     ENTRY,
+    MAX_SIGNATURES,
     WIRE_MAJOR,
     check_signatures,
     check_wire_major,
@@ -36,6 +37,7 @@ from protocol.objects import (
     signature_message,
     verify_signatures,
 )
+from protocol.wire import WireHeader, read_entry, read_header, read_summary
 
 MAX_HEADER_BYTES: Final = 400
 MAX_DATA_BYTES: Final = 64 << 10
@@ -178,6 +180,11 @@ def parse_entry(data: bytes) -> ParsedEntry:
     Raises:
         MalformedMessage: wrong form; TooLarge, PartsMismatch: as named. UnknownVersion: another wire major.
     """
+    quick = read_entry(data) if len(data) <= MAX_ENTRY_BYTES else None
+    if quick is not None and (entry := _quick_entry(*quick)) is not None:
+        header = parse_header(entry.header)
+        check_parts(header, entry)
+        return ParsedEntry(entry.id, header, entry)
     what = "entry"
     items = check_array(canonical.decode(data, max_bytes=MAX_ENTRY_BYTES), what, 4, 4)
     header_bytes = check_bytes(items[0], f"{what}: header", 1, MAX_HEADER_BYTES)
@@ -199,6 +206,9 @@ def parse_header(data: bytes) -> Header:
     Raises:
         TooLarge: above 400 bytes. MalformedMessage: wrong form. UnknownVersion: another wire major.
     """
+    quick = read_header(data) if len(data) <= MAX_HEADER_BYTES else None
+    if quick is not None and (header := _quick_header(quick)) is not None:
+        return header
     what = "entry header"
     items = check_array(canonical.decode(data, max_bytes=MAX_HEADER_BYTES), what, 1, 64)
     check_wire_major(items[0], what)
@@ -216,6 +226,36 @@ def parse_header(data: bytes) -> Header:
         check_bytes(items[9], f"{what}: data hash", 32, 32),
         check_integer(items[10], f"{what}: data size", 0, MAX_DATA_BYTES),
     )
+
+
+def _quick_entry(header: bytes, signatures: tuple[bytes, ...], data: bytes, cells: bytes | None) -> Entry | None:
+    """The entry of parts in canonical form, when their sizes are right; None: `parse_entry` says which is not."""
+    is_good = (
+        1 <= len(header) <= MAX_HEADER_BYTES
+        and 1 <= len(signatures) <= MAX_SIGNATURES
+        and all(len(signature) == SIGNATURE_BYTES for signature in signatures)
+        and len(data) <= MAX_DATA_BYTES
+        and (cells is None or 1 <= len(cells) <= MAX_CELL_VECTOR_BYTES)
+    )
+    return Entry(header, signatures, data, cells) if is_good else None
+
+
+def _quick_header(items: WireHeader) -> Header | None:
+    """The header of items in canonical form, when all is well; None: `parse_header` says what is not."""
+    major, federation, author, generation, seq, prev, charter_version, at, kind, digest, size = items
+    is_good = (
+        major == WIRE_MAJOR
+        and len(federation) == len(author) == len(prev) == len(digest) == ID_BYTES
+        and charter_version >= 1
+        and size <= MAX_DATA_BYTES
+        and _KIND.fullmatch(kind) is not None
+    )
+    if not is_good:
+        return None
+    return Header(
+        FederationId(federation), NodeId(author), generation, seq, EntryId(prev), charter_version, at, kind, digest,
+        size,
+    )  # fmt: skip
 
 
 def check_parts(header: Header, entry: Entry) -> None:
@@ -242,6 +282,9 @@ def committed_cells(data: bytes) -> bytes | None:
 
     The place of this one field is fixed for a wire major, so that any node can match the parts of any summary.
     """
+    quick = read_summary(data) if len(data) <= MAX_DATA_BYTES else None
+    if quick is not None and len(quick.cells_hash) == ID_BYTES:
+        return quick.cells_hash
     try:
         value: Value = canonical.decode(data, max_bytes=MAX_DATA_BYTES)
     except ProtocolError:

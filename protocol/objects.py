@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, NewType
 
 from protocol import canonical
@@ -66,12 +67,12 @@ class SignedObject:
 
 def object_id(type_: ObjectType, body: bytes) -> bytes:
     """The 32-byte id of an object: over its type and body, never its signatures."""
-    return hashlib.sha256(_part(_ID_DOMAIN) + _part(type_.encode()) + _part(body)).digest()
+    return hashlib.sha256(_domain(_ID_DOMAIN, type_) + len(body).to_bytes(4, "big") + body).digest()
 
 
 def signature_message(type_: ObjectType, federation: bytes, author: bytes, body: bytes) -> bytes:
     """The bytes a key signs."""
-    return b"".join(map(_part, (_SIGNATURE_DOMAIN, type_.encode(), federation, author, body)))
+    return _domain(_SIGNATURE_DOMAIN, type_) + b"".join(map(_part, (federation, author, body)))
 
 
 def sign_object(
@@ -136,6 +137,11 @@ def check_signatures(value: canonical.Value, what: str) -> tuple[bytes, ...]:
 def definition_hash(body: bytes) -> DefinitionHash:
     """The hash a catalogue row names: over the canonical msgpack of the strings-only definition."""
     return DefinitionHash(object_id(DEFINITION, body))
+
+
+@cache  # types are a closed list
+def _domain(domain: bytes, type_: ObjectType) -> bytes:
+    return _part(domain) + _part(type_.encode())
 
 
 def _part(data: bytes) -> bytes:

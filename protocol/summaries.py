@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from protocol import canonical
@@ -29,14 +30,16 @@ from protocol.fields import (
     check_ascending,
     check_human,
     check_integer,
+    check_ratio,
     check_text,
     human_value,
     ratio_value,
     refuse,
 )
-from protocol.ids import DefinitionHash, NodeId, ReleaseId
+from protocol.ids import ID_BYTES, DefinitionHash, NodeId, ReleaseId
 from protocol.objects import RELEASE, object_id
 from protocol.windows import parse_window
+from protocol.wire import WireBlock, WireCharge, WireSummary, encode_release, read_summary
 
 DATA_VERSION: Final = 1
 KEYED_VERSION: Final = 2
@@ -238,6 +241,9 @@ def parse_summary(data: bytes, node: NodeId) -> SummaryData:
     Raises:
         MalformedMessage: wrong form, or another release id. UnknownVersion: another data version.
     """
+    quick = read_summary(data)
+    if quick is not None and (summary := _quick_summary(quick, node)) is not None:
+        return summary
     fields = Fields(canonical.decode(data), "summary")
     version = fields.version(DATA_VERSION, KEYED_VERSION)
     keys = fields.optional("keys", lambda name: parse_keys(fields.take(name))) if version == KEYED_VERSION else None
@@ -277,6 +283,57 @@ def parse_summary(data: bytes, node: NodeId) -> SummaryData:
     if summary.release != expected:
         refuse("summary: release", "the id does not follow from slot, cells, blocks, charges and keys")
     return summary
+
+
+def _quick_summary(wire: WireSummary, node: NodeId) -> SummaryData | None:
+    """The summary of data in canonical form, when all is well; None: `parse_summary` says what is not."""
+    if (
+        wire.v != DATA_VERSION
+        or not len(wire.definition) == len(wire.cells_hash) == len(wire.release) == ID_BYTES
+        or wire.unit not in UNITS
+        or not 1 <= len(wire.blocks) <= MAX_BLOCKS
+        or object_id(RELEASE, encode_release(wire, node)) != wire.release
+    ):
+        return None
+    try:
+        window = parse_window(wire.window).text
+        blocks = tuple(map(_quick_block, wire.blocks))
+        charges, total = _quick_charges(wire.charges), _quick_charges(wire.total)
+        sampling = _quick_ratio(wire.sampling)
+    except MalformedMessage:
+        return None
+    is_good = (
+        sum(block.cells for block in blocks) <= MAX_CELLS
+        and sampling <= 1
+        and [charge.epoch for charge in total] == [charge.epoch for charge in charges]
+    )
+    if not is_good:
+        return None
+    return SummaryData(
+        DefinitionHash(wire.definition), window, wire.unit, blocks, charges, total, wire.cells_hash, sampling,
+        ReleaseId(wire.release),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1_024)  # the blocks of a definition are the same in all its summaries
+def _quick_block(block: WireBlock) -> BlockData:
+    if not 1 <= block.cells <= MAX_CELLS or block.mechanism not in MECHANISMS:
+        refuse("summary: block", "not in form")
+    return BlockData(block.cells, block.mechanism, _quick_ratio(block.quantum), _quick_ratio(block.sigma2))
+
+
+@lru_cache(maxsize=1_024)
+def _quick_ratio(ratio: tuple[int, int]) -> Fraction:
+    return _positive(check_ratio(list(ratio), "summary"), "summary")
+
+
+def _quick_charges(items: Sequence[WireCharge]) -> tuple[Charge, ...]:
+    epochs = [epoch for epoch, _, _ in items]
+    if not 1 <= len(items) <= MAX_CHARGES or "hour" in [parse_window(epoch).kind for epoch in epochs]:
+        refuse("summary: charges", "not in form")
+    if len(epochs) > 1:
+        check_ascending(epochs, "summary: charges", str)
+    return tuple([Charge(*item) for item in items])
 
 
 def read_cells(summary: SummaryData, cells: bytes | None) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final
 
 from protocol.canonical import Value
@@ -43,6 +44,11 @@ def parse_window(value: Value, what: str = "window") -> WindowSpan:
         MalformedMessage: not text, not one of the four forms, no such day or hour, or a start no such window has.
     """
     text = check_text(value, what, 24)
+    return _span(text, what)
+
+
+@lru_cache(maxsize=8_192)  # logs name the same few windows again and again
+def _span(text: str, what: str) -> WindowSpan:
     match = _WINDOW.fullmatch(text)
     if match is None:
         raise _refused(what, text)
