@@ -179,14 +179,18 @@ def _stub_of(parsed: ParsedEntry, keys: KeyState, generation: int, log: AuthorLo
 
 
 def _recovered(parsed: ParsedEntry, keys: KeyState, log: AuthorLog, is_stored: bool) -> tuple[KeyState, int]:
-    """The keys after a recover, and which of the author's root keys signed it."""
-    for place in range(len(log.roots), 0, -1):
+    """The keys after a recover, and which of the author's root keys signed it.
+
+    Never one older than the root that signed the recover below: it may be stolen, and was replaced for that.
+    """
+    least = log.roots.index(keys.root_key) + 1 if keys.root_key in log.roots else 0
+    for place in range(len(log.roots), least, -1):
         try:
             # Verified even when stored: which root signed decides what stands.
             return advance_chain(with_root(keys, log.roots[place - 1]), parsed), place
         except BadSignature:
             continue
-    return advance_chain(keys, parsed, is_verified=is_stored and not log.roots), 0
+    return advance_chain(keys, parsed, is_verified=is_stored and not log.roots), least
 
 
 def _not_on_known(parsed: ParsedEntry, log: AuthorLog, is_stored: bool) -> Decision:

@@ -98,8 +98,9 @@ class _Tree:
         if cut is not None:
             seq, last, generation = cut
             if last not in self.stubs:  # its branch is not here yet: nothing at or beyond it can be told
-                found = self._walk(path, self.base, self.generation)
-                return Standing(tuple(stub for stub in found.path if stub.seq < seq))
+                found = self.standing(None)
+                below = tuple(stub for stub in found.path if stub.seq < seq)
+                return found if below == found.path else Standing(below)
             path = self._way_to(last)
             recovers = [stub for stub in recovers if last == stub.prev and stub.generation > generation]
             if not recovers:

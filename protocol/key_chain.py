@@ -110,10 +110,13 @@ def verify_chain(
 def follow_link(state: KeyState, link: ParsedEntry, roots: Sequence[bytes]) -> KeyState:
     """As `advance_chain`, where a recover may be signed by a root key that a charter named in place of the first.
 
+    Never by one older than the root that signed the recover before.
+
     Raises:
         as `advance_chain`.
     """
-    for root in reversed(roots):
+    least = list(roots).index(state.root_key) + 1 if state.root_key in roots else 0
+    for root in reversed(roots[least:]):
         with contextlib.suppress(BadSignature):
             return advance_chain(replace(state, root_key=root), link)
     return advance_chain(state, link)

@@ -12,6 +12,7 @@ from federation.log_state import AuthorLog
 from protocol.entries import ABSTAIN, INCEPTION, RECOVER, ParsedEntry, parse_entry
 from protocol.errors import ProtocolError
 from protocol.ids import EntryId, FederationId
+from protocol.keys import key_digest
 from protocol.kind_data import AbstainData, RecoverData
 from tests.simulation.author import Author, day
 from tests.simulation.founding import Founding, found, key_of
@@ -181,6 +182,24 @@ def test_every_flipped_bit_is_refused(author: Author) -> None:
         is_kept = not isinstance(decision, Refused) and decision != Behind((0, 1), verified=False)
         assert not is_kept, f"byte {place} went unseen"
     assert isinstance(admit(author.entries[2], log), Admitted)
+
+
+@pytest.mark.requirement("M-ADM-7", "M-LINE-2")
+@pytest.mark.parametrize("stolen", [0, 1], ids=["the inception's root", "the root before"])
+def test_a_replaced_root_recovers_nothing_on_its_successors_recovery(author: Author, stolen: int) -> None:
+    """Whoever stole a root that charters replaced cannot go on where a later root took the log back."""
+    first, second = key_of("first new root"), key_of("second new root")
+    log = log_of(author, 3)
+    log.roots = (first.public_key, second.public_key)
+    owners = RecoverData(key_of("a").public_key, key_digest(key_of("b").public_key)).encode()
+    recovery = author.write(RECOVER, owners, generation=1, signing_key=second)
+    decision = admit(recovery, log)
+    assert isinstance(decision, Admitted)
+    log.append(recovery.id, decision.stub)
+    thiefs = RecoverData(key_of("c").public_key, key_digest(key_of("d").public_key)).encode()
+    by_thief = author.sign(RECOVER, thiefs, generation=2, signing_key=(author.who.root, first)[stolen])
+    assert _code(admit(by_thief, log)) == "bad-signature"
+    assert isinstance(admit(author.sign(RECOVER, thiefs, generation=2, signing_key=second), log), Admitted)
 
 
 def _code(decision: Decision) -> str:

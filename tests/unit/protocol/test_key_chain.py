@@ -91,6 +91,21 @@ def test_bad_links_are_refused(links: list[Entry]) -> None:
         verify_chain(INCEPTION, chain(*links), FEDERATION)
 
 
+@pytest.mark.requirement("M-KEY-8")
+def test_a_replaced_root_recovers_nothing_after_its_successor_did() -> None:
+    """Roots come in the order charters named them; a thief of the one before cannot take the log back."""
+    first, second = key("first new root"), key("second new root")
+    roots = (first.public_key, second.public_key)
+    by_second = recover(second, THIRD, FOURTH, 3)
+    good = chain(by_second, recover(second, key("x"), key("y"), 4, generation=2))
+    assert verify_chain(INCEPTION, good, FEDERATION, roots).position == (2, 4)
+    for stolen in (first, TOOLS.root):
+        with pytest.raises(BadSignature):
+            verify_chain(
+                INCEPTION, chain(by_second, recover(stolen, key("x"), key("y"), 4, generation=2)), FEDERATION, roots
+            )
+
+
 def test_chain_belongs_to_one_federation() -> None:
     """Links of another federation prove nothing here."""
     with pytest.raises(MalformedMessage):
