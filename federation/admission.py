@@ -116,7 +116,7 @@ def _place(parsed: ParsedEntry, log: AuthorLog, is_stored: bool) -> Decision:
         return _not_on_known(parsed, log, is_stored)
     keys, generation = below
     stub = _stub_of(parsed, keys, generation, log, is_stored)
-    if is_next and not log.is_frozen and (not log.is_cut or stub.turn == "recover"):
+    if is_next and not log.is_frozen and not log.is_off_the_cut(stub) and (not log.is_cut or stub.turn == "recover"):
         return Admitted(stub=stub if stub.turn else None)
     if is_next and log.is_cut and not is_stored:  # what was stored before the cut is known, and stands beside
         return Refused("cut", f"a charter ended this log at {log.height - 1}; only a recover goes on from there")

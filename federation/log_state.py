@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final
 
 from federation.branches import Position, Standing, Stub, Turn, resolve
@@ -83,6 +84,10 @@ class AuthorLog:
         """Whether the line ends where a charter cut it: only a recover goes on."""
         return self.cut is not None and self.height == self.cut[1] + 1 and self.ids[-1] == self.cut[2]
 
+    def is_off_the_cut(self, stub: Stub) -> bool:
+        """Whether the next entry stands where a charter cut the line, and is another one than it named."""
+        return self.cut is not None and stub.seq == self.height == self.cut[1] and stub.id != self.cut[2]
+
     @property
     def generation(self) -> int:
         """Generation of the last entry that stands."""
@@ -134,6 +139,18 @@ class AuthorLog:
         """The keys in force after the entry that stands at `seq`."""
         place = bisect_right(self.epochs, seq, key=lambda state: state.seq)
         return self.epochs[place - 1] if place else self.keys
+
+    @property
+    def recovered_at(self) -> int:
+        """Seq of the last recover that stands; -1 without one."""
+        pairs = pairwise(self.epochs)
+        return max((state.seq for before, state in pairs if state.generation > before.generation), default=-1)
+
+    def parting(self, stub: Stub) -> int | None:
+        """Seq at which the branch that an entry beside the line is part of leaves it; None when that was forgotten."""
+        while stub.prev in self.sides:
+            stub = self.sides[stub.prev]
+        return self._start_of(stub)
 
     def holds(self, entry: EntryId, seq: int) -> bool:
         """Whether the log knows this entry, standing or beside."""

@@ -136,8 +136,8 @@ class Logs:
                 fresh = _open_log(author, rules), JudgedLog()
                 self._logs[author], self._judged[author] = self._parked.pop(author, fresh)
             log = self._logs[author]
-            has_moved = self._reshape(log, batch)
-            if has_moved or _is_touched(author, old, rules, self._judged[author]):
+            is_reshaped = self._reshape(log, batch)
+            if is_reshaped or _is_touched(author, old, rules, self._judged[author]):
                 self._judge_anew(self._logs[author], batch)
 
     def restore(self, stored: Iterable[ParsedEntry]) -> Batch:
@@ -245,17 +245,20 @@ class Logs:
             if tuple(log.ids) != line:
                 self._judge_anew(log, batch)
         if stub.id in log.sides:
-            reason = _why_void(log, stub)
-            batch.change(Change(log.author, stub.generation, stub.seq, parsed.id, parsed.header.kind, reason))
+            self._tell_beside(log, parsed, batch)
         if rival is not None:
             self._prove(log, rival, parsed, batch)
 
+    def _tell_beside(self, log: AuthorLog, parsed: ParsedEntry, batch: Batch) -> None:
+        stub = log.sides[parsed.id]
+        reason = _why_void(log, stub)
+        batch.change(Change(log.author, stub.generation, stub.seq, stub.id, parsed.header.kind, reason))
+
     def _reshape(self, log: AuthorLog, batch: Batch) -> bool:
-        """Let the charter's cut and roots take hold; whether another line stands."""
+        """Let the charter's cut and roots take hold; whether they changed, and with them what is void, and why."""
         cut, roots = _cut_of(log.author, self.rules), self.rules.chain.roots(log.author)
         if (log.cut, log.roots) == (cut, roots):
             return False
-        line = tuple(log.ids)
         if roots[: len(log.roots)] == log.roots:
             log.cut, log.roots = cut, roots
             log.settle()
@@ -271,8 +274,8 @@ class Logs:
                 elif isinstance(decision, Forked | Superseded) and decision.stub is not None:
                     fresh.beside(decision.stub)
                     fresh.settle()
-            self._logs[log.author] = log = fresh
-        return tuple(log.ids) != line
+            self._logs[log.author] = fresh
+        return True
 
     def _judge_anew(self, log: AuthorLog, batch: Batch) -> None:
         """Another line stands, or by other rules: judge it from its first entry; tell what changed, and what fell."""
@@ -287,10 +290,10 @@ class Logs:
             if before is None or before[0] != verdict:
                 batch.change(Change(log.author, log.generation_at(seq), seq, entry, kind, verdict))
         for entry, (_, kind) in told.items():
-            stub = log.sides.get(entry)
-            seq = old.ids.index(entry)
-            generation, reason = (0, SUPERSEDED) if stub is None else (stub.generation, _why_void(log, stub))
-            batch.change(Change(log.author, generation, seq, entry, kind, reason))
+            if entry not in log.sides:
+                batch.change(Change(log.author, 0, old.ids.index(entry), entry, kind, SUPERSEDED))
+        for parsed in self._entries(list(log.sides), batch):  # another line may void them for another reason
+            self._tell_beside(log, parsed, batch)
 
     def _misused(self, log: AuthorLog, parsed: ParsedEntry, batch: Batch) -> None:
         """A retired key signed a second entry at an old position: an alert and its proof, nothing else."""
@@ -376,12 +379,15 @@ def _is_touched(author: NodeId, old: Rules, new: Rules, judged: JudgedLog) -> bo
 
 
 def _why_void(log: AuthorLog, stub: Stub) -> Void:
-    """Why an entry beside the line does not count."""
-    if log.is_cut or (log.cut is not None and stub.seq > log.cut[1] and log.generation <= log.cut[0]):
+    """Why an entry beside the line does not count: from what stands alone, never from what came first (8.3)."""
+    parting = log.parting(stub)
+    if parting is None:
+        return SUPERSEDED
+    if log.cut is not None and parting <= log.cut[1] + 1:
         return CUT
-    if stub.generation < log.generation:
+    if parting <= log.recovered_at:
         return RECOVERED
-    return FORKED if log.is_frozen and stub.seq >= log.height else SUPERSEDED
+    return FORKED if log.is_frozen and parting >= log.height else SUPERSEDED
 
 
 def _parsed(entry: Entry) -> ParsedEntry:

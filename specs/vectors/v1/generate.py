@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,7 +23,9 @@ from specs.vectors.v1 import (  # noqa: E402
     charters,
     encoding,
     identities,
+    judging,
     keyed,
+    lines,
     logs,
     messages,
     signing,
@@ -41,9 +44,12 @@ FILES: dict[str, Callable[[], object]] = {
     "requests.json": messages.vectors,
     "charter.json": charters.vectors,
     "charters_later.json": successions.vectors,
+    "judgement.json": judging.vectors,
+    "lines.json": lines.vectors,
 }
 
 
+@cache
 def rendered(name: str) -> str:
     """The text a file has to hold."""
     return json.dumps(FILES[name](), indent=1, ensure_ascii=True) + "\n"

@@ -13,12 +13,16 @@ import { describe, verifyProof } from "./proofs.mjs";
 import { checkNoiseFile } from "./noisechecks.mjs";
 import { Refused } from "./refused.mjs";
 
+// Files of specs/vectors/v1 that nobody wrote a check for yet: said aloud, and no agreement. Empty it.
+const UNCHECKED = new Set(["judgement.json", "lines.json"]);
 const VECTORS = fileURLToPath(new URL("../../../specs/vectors/v1", import.meta.url));
 const NOISE = fileURLToPath(new URL("../../../specs/vectors/noise", import.meta.url));
 
 function runVectors(folder) {
   const laxness = new Laxness();
-  const files = readdirSync(folder).filter((name) => name.endsWith(".json")).sort();
+  const found = readdirSync(folder).filter((name) => name.endsWith(".json")).sort();
+  for (const file of found.filter((name) => UNCHECKED.has(name))) console.log(`${file} NOT CHECKED`);
+  const files = found.filter((name) => !UNCHECKED.has(name));
   const tallies = files.map((file) => {
     const tally = checkFile(file, JSON.parse(readFileSync(join(folder, file), "utf8")), laxness);
     const agreed = tally.cases - tally.disagreements.length;
