@@ -32,7 +32,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "case", "order"), CASES)
 def test_every_entry_is_worth_what_the_vector_says(name: str, case: Case, order: str) -> None:
-    """Whatever came first: entries in their order, the other way round, or before the later charters."""
+    """Whatever came first (M-ADM-1, M-LINE-7): entries in their order, the other way round, or before later charters."""
     file = FILES[name]
     charters = [raw(file["charters"][one]) for one in case["charters"]]
     definitions = [raw(body) for one, body in file["definitions"].items() if one not in case.get("lacks", ())]
