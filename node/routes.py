@@ -86,7 +86,9 @@ def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
     sql = SqlEndpoint(node.researcher, gate, node.commons.node, node.commons.name)
     envelope = Envelope(node.commons.node, node.commons.name)
     logs = node.mesh.core.logs
-    keys = key_routes(node.inception_of, lambda: node.mesh.core.rules.authors, logs.key_of, envelope, gate)
+    keys = key_routes(
+        node.inception_of, lambda: node.mesh.core.rules.authors, logs.key_of, node.key_since, envelope, gate
+    )
     releases = ReleasesEndpoint(node.commons, gate)
     live = LiveEndpoint(node.live, gate)
     research = ResearchEndpoint(node.commons, gate, node.facts)

@@ -138,6 +138,13 @@ class Node:
         first = next(iter(self.logs.replay(node)), None)
         return None if first is None else first.entry.data
 
+    def key_since(self, node: NodeId) -> int | None:
+        """The claimed time, Unix seconds, of the entry that brought a member's signing key in force."""
+        log = self.mesh.core.logs.log(node)
+        brought = None if log is None else next(iter(log.links[-1:] or log.ids[:1]), None)
+        entry = None if brought is None else self.logs.read(brought)
+        return None if entry is None else entry.header.at
+
     def publish(self, said: Sequence[tuple[str, bytes]], *, can_wait: bool = False) -> None:
         """Write entries (kind, data) into the own log and send them; from a thread.
 

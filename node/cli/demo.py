@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 )
 @click.option("--once", is_flag=True, help="Stop when everything has been said.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all talk on stderr.")
-@click.option("--port-base", type=click.IntRange(1, 65_522), default=7700, show_default=True, metavar="N",
-              help="The nodes listen on N … N+3, the relay before them on N+10 … N+13.")  # fmt: skip
+@click.option("--port-base", type=click.IntRange(1, 65_512), default=7700, show_default=True, metavar="N",
+              help="The nodes listen on N … N+3, the relay before them on N+10 … N+13, "
+                   "the operators' pages are on N+20 … N+23.")  # fmt: skip
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Keep everything in this new folder.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
@@ -48,7 +49,8 @@ def command(
     between them searches every byte for the events that must not cross.
     """
     from node.demo.driver import Options, run_demo
-    from node.demo.printing import standard_voice
+    from node.demo.fleet import operator_key
+    from node.demo.printing import operator_words, standard_voice
 
     voice = standard_voice(to_stderr=as_json)
     faults: list[str] = []
@@ -60,6 +62,7 @@ def command(
 
             emit(json.dumps(document(outcome), ensure_ascii=False))
         if not once and not faults:
+            operator_words(voice, outcome.nodes[0].place.admin_url, operator_key(outcome.nodes[0].place))
             voice.say("\n Everything runs until you press Ctrl-C.")
             while True:
                 time.sleep(3600)

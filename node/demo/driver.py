@@ -84,7 +84,7 @@ def run_demo(options: Options, voice: Voice, then: Callable[[Outcome], None]) ->
     with _terminable(), ExitStack() as stack:
         root = stack.enter_context(_folder(options.keep))
         all_places = places(stage, root, options.port_base)
-        check_ports([port for place in all_places for port in (place.port, place.relay_port)])
+        check_ports([port for place in all_places for port in place.ports])
         # Before any thread: the players are forked.
         players = [stack.enter_context(_player(part)) for part in stage.parts]
         open_words(voice, stage, options.keep is not None)

@@ -27,25 +27,36 @@ from node.demo.stage import Stage
 
 HOST: Final = "127.0.0.1"
 RELAY_OFFSET: Final = 10  # the relay's port of a node lies this far above the node's
+ADMIN_OFFSET: Final = 20  # so does the port of its operator's pages
 _START_S: Final = 60.0  # longest wait for a readiness line
 _STOP_S: Final = 15.0  # longest wait for a node that was told to end
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one node lives and listens."""
+    """Where one node lives and listens; without an `admin_port`, its operator has the socket alone."""
 
     name: str
     folder: Path
     port: int
+    admin_port: int | None = None
 
     @property
     def relay_port(self) -> int:
         return self.port + RELAY_OFFSET
 
     @property
+    def ports(self) -> list[int]:
+        """Every port that must be free."""
+        return [port for port in (self.port, self.relay_port, self.admin_port) if port is not None]
+
+    @property
     def url(self) -> str:
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"http://{HOST}:{self.admin_port}"
 
     @property
     def config(self) -> Path:
@@ -83,7 +94,10 @@ class RunningNode:
 
 def places(stage: Stage, root: Path, port_base: int) -> tuple[Place, ...]:
     """A place for every part of the stage."""
-    return tuple(Place(name, root / name, port_base + index) for index, name in enumerate(stage.names))
+    return tuple(
+        Place(name, root / name, port_base + index, port_base + index + ADMIN_OFFSET)
+        for index, name in enumerate(stage.names)
+    )
 
 
 def check_ports(ports: Sequence[int]) -> None:
@@ -123,6 +137,8 @@ def found(stage: Stage, all_places: Sequence[Place], charter: Path, sync_interva
             "--anchor", place.folder / "anchor", "--epoch", stage.epoch, "--backfill-from", stage.counts_from,
         )  # fmt: skip
         text = place.config.read_text(encoding="utf-8")
+        if place.admin_port is not None:
+            text = text.replace("[listen]\n", f'[listen]\nadmin = "{HOST}:{place.admin_port}"\n')
         text = text.replace("[mesh]\n", f"[mesh]\nsync_interval_s = {sync_interval_s}\n")
         place.config.write_text(f"{text}\n[release]\ntick_s = {tick_s}\n", encoding="utf-8")
     requests = [word for place in all_places for word in ("--with", place.folder / "request")]
@@ -134,6 +150,12 @@ def found(stage: Stage, all_places: Sequence[Place], charter: Path, sync_interva
         _murmur("charter", "sign", charter, "--governance-key", place.folder / "governance.key")
     for place in all_places:
         _murmur("charter", "accept", charter, "--config", place.config)
+
+
+def operator_key(place: Place) -> str:
+    """A new admin key of a running node, for whoever started the demo."""
+    key: str = place.admin.post("/v1/admin/tokens", {"kind": "admin", "scopes": [], "label": "demo"})["token"]
+    return key
 
 
 class Fleet:

@@ -119,6 +119,12 @@ def closing_words(voice: Voice, outcome: Outcome) -> None:
         )
 
 
+def operator_words(voice: Voice, admin_url: str, key: str) -> None:
+    """The operator's pages, opened by their link: a browser keeps what stands after # to itself."""
+    voice.say(f" Run it {voice.bold(f'{admin_url}/ingest#key={key}')}")
+    voice.say(f"        {admin_url}/admin   the first node's, while this runs")
+
+
 def _privacy_words(voice: Voice, outcome: Outcome) -> None:
     epoch = outcome.stage.epoch
     voice.say(f" Privacy of one person at one platform (δ = 10⁻⁶; an epoch is a {epoch})")

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from federation.figure_rows import Json
 from node.http.access import ReadGate
-from node.http.envelope import Envelope
+from node.http.envelope import Envelope, instant_text
 from protocol.ids import NodeId
 from protocol.objects import INCEPTION, parse_object
 
@@ -21,6 +21,7 @@ def key_routes(
     record_of: Callable[[NodeId], bytes | None],
     authors: Callable[[], Sequence[NodeId]],
     key_of: Callable[[NodeId], bytes | None],
+    since_of: Callable[[NodeId], int | None],
     envelope: Envelope,
     gate: ReadGate,
 ) -> list[web.RouteDef]:
@@ -30,6 +31,7 @@ def key_routes(
         record_of: A member's signed birth record; None while unknown.
         authors: Gives everybody a charter named, in order.
         key_of: The signing key in force; None while unknown.
+        since_of: The author's claimed time, Unix seconds, of the entry that brought it in force; None while unknown.
         envelope: Writes the answer.
         gate: Who may read.
     """
@@ -41,7 +43,8 @@ def key_routes(
             key, record = key_of(node), record_of(node)
             if key is not None and record is not None:
                 body = parse_object(record, INCEPTION).body
-                rows.append({"node": node.hex(), "inception": body.hex(), "signing_key": key.hex()})
+                since = instant_text(since_of(node))
+                rows.append({"node": node.hex(), "inception": body.hex(), "signing_key": key.hex(), "since": since})
         return envelope.answered(request, {"schema": "murmur.keys/1", "keys": rows}, {})
 
     return [web.get("/v1/keys", keys)]

@@ -120,7 +120,14 @@ class ReleasesEndpoint:
 
 def peer_row(peer: PeerView) -> dict[str, Json]:
     """One peer as JSON."""
-    return {"node": peer.node.hex(), "state": peer.state, "last_heard": _instant(peer.last_heard_s)}
+    return {
+        "node": peer.node.hex(),
+        "state": peer.state,
+        "last_heard": _instant(peer.last_heard_s),
+        "skew_ms": peer.skew_ms,
+        "missing_here": peer.missing_here,
+        "missing_there": peer.missing_there,
+    }
 
 
 def _asked(request: web.Request) -> dict[str, str]:

@@ -11,10 +11,10 @@ TIMEOUT_S = 120
 
 
 def port_base() -> int:
-    """A base whose eight ports are free now; the range is apart from the default ports."""
-    for base in range(21_000 + os.getpid() % 500 * 20, 60_000, 20):
+    """A base whose twelve ports are free now; the range is apart from the default ports."""
+    for base in range(21_000 + os.getpid() % 500 * 30, 60_000, 30):
         try:
-            for port in [*range(base, base + 4), *range(base + 10, base + 14)]:
+            for port in [*range(base, base + 4), *range(base + 10, base + 14), *range(base + 20, base + 24)]:
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:

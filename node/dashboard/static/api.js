@@ -75,5 +75,8 @@ export const insight = (metric, parameters) => once(`/v1/insights/${encodeURICom
 /** The rows of the catalogue. */
 export const catalogue = async () => (await once("/v1/metrics")).data.metrics;
 
+/** What is promised and charged; the first answer may take the node a second. */
+export const budget = () => once("/v1/budget");
+
 /** Something was released, or the charter changed: everything is asked for anew. */
 export const forgetAnswers = () => held.clear();

@@ -15,7 +15,10 @@ export const compact = (value) => short.format(Number(value));
 export const percent = (level) => `${Math.round(100 * Number(level))} %`;
 
 /** "1 window", "3 windows". */
-export const counted = (value, noun) => `${number(value)} ${noun}${Number(value) === 1 ? "" : "s"}`;
+export const counted = (value, noun, many = `${noun}s`) => `${number(value)} ${Number(value) === 1 ? noun : many}`;
+
+/** A ratio as the API writes it, "1/400" or "3", as a number. */
+export const ratio = (text) => text.split("/").map(Number).reduce((a, b) => a / b);
 
 /** Half of the privacy interval: the ± of a line. */
 export const half = (row) => (Number(row.upper) - Number(row.lower)) / 2;

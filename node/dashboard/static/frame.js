@@ -33,6 +33,8 @@ function drawRail() {
   const links = PAGES.map(([path, text]) => h("li", {}, h("a", { href: address(path), "aria-current": path === here ? "page" : null }, text)));
   find("#pages").replaceChildren(...links);
   find("[data-keep]").href = address("/");
+  const [row, current] = [find(".rail nav"), find(".rail [aria-current]")];
+  if (current && row.scrollWidth > row.clientWidth) row.scrollLeft = current.offsetLeft - (row.clientWidth - current.clientWidth) / 2;
 }
 
 function drawControls(wanted) {
@@ -184,7 +186,7 @@ async function start() {
       frame.about(now.data.name);
       refresh(advanced);
     }
-  });
+  }, (nodes, now) => page.heard?.(nodes, now));
 }
 
 start();

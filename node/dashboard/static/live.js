@@ -10,8 +10,11 @@ const POLL_KEY_MS = 30_000;
 const STREAM = "/v1/live";
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Calls `changed(federationReply, advanced, error)` at once and then whenever a log grew or a peer's state changed. */
-export async function watch(changed) {
+/**
+ * Calls `changed(federationReply, advanced, error)` at once and then whenever a log grew or a peer's state changed, and
+ * `heard(nodes, federationReply)` whenever a signed message of these peers has come since the last look.
+ */
+export async function watch(changed, heard = () => {}) {
   let last = null;
   let wake = () => {};
   stream(() => wake());
@@ -21,6 +24,8 @@ export async function watch(changed) {
         const reply = await get("/v1/federation");
         const now = signature(reply);
         if (last === null || now.text !== last.text) changed(reply, advanced(last, now), null);
+        const spoke = [...now.heard].filter(([node, at]) => at && last?.heard && at !== last.heard.get(node)).map(([node]) => node);
+        if (spoke.length) heard(spoke, reply);
         last = now;
       } catch (error) {
         if (last === null || last.text !== error.code) changed(null, [], error);
@@ -34,7 +39,8 @@ export async function watch(changed) {
 function signature({ data, metadata }) {
   const seen = new Map(data.members.map((member) => [member.node, member.position]));
   const states = [...peersOf({ data, metadata }).values()].map((peer) => peer.state);
-  return { text: JSON.stringify([[...seen], states, data.charter]), seen };
+  const heard = new Map(metadata.peers.filter((peer) => peer.state !== "self").map((peer) => [peer.node, peer.last_heard]));
+  return { text: JSON.stringify([[...seen], states, data.charter]), seen, heard };
 }
 
 /** Members whose log grew, with both positions. */

@@ -39,14 +39,14 @@ function inOrder(cells) {
 export function bars(cells, { hidden = null, limit = Infinity, ranked: isRanked = true, isLong = false, isStacked = false, name = (cell) => keyText(cell.key) } = {}) {
   const { sorted, places } = isRanked ? inOrder(cells) : { sorted: cells, places: [] };
   const kept = sorted.slice(0, limit);
-  const most = Math.max(1, ...kept.map((cell) => Number(cell.upper)), hidden ? Number(hidden.upper) : 0);
-  const rows = kept.map((cell, i) => h("li", {}, h("span", { class: "rank", title: "place; shared where the noise cannot tell" }, places[i] ?? ""),
+  const most = kept.reduce((so, cell) => Math.max(so, Number(cell.upper)), 1); // the hatch is no bar: it has no scale
+  const rows = kept.map((cell, i) => h("li", {}, isRanked ? h("span", { class: "rank", title: "place; shared where the noise cannot tell" }, places[i]) : null,
     h("bdi", { class: "name", title: name(cell) }, name(cell)), bar(cell, most), h("span", { class: "value" }, estimate(cell))));
   if (hidden?.cells) {
     rows.push(h("li", {}, h("span", { class: "name suppressed" }, `${hidden.cells} below threshold`),
       h("span", { class: "suppressed-mark", "aria-hidden": "true" }), h("span", { class: "value" }, estimate(hidden))));
   }
-  return h("ul", { class: `bars${isLong ? " long-names" : ""}${isStacked ? " stacked" : ""}` }, rows);
+  return h("ul", { class: `bars${isLong ? " long-names" : ""}${isStacked ? " stacked" : ""}${isRanked ? "" : " unranked"}` }, rows);
 }
 
 /** A hatch for what is below the threshold. */

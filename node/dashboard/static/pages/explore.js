@@ -1,13 +1,14 @@
 // Explore: one metric in full, by what you choose, with what a new question of this kind would cost.
 
-import { catalogue, insight } from "../api.js";
-import { choice, h, swap, tag } from "../dom.js";
-import { counted, differs, estimate, figureName, figureText, label, number, percent, reason, span, title, windowText } from "../format.js";
+import { budget, catalogue, insight } from "../api.js";
+import { choice, find, h, swap, tag } from "../dom.js";
+import { counted, differs, estimate, figureName, figureText, label, number, percent, ratio, reason, shareText, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars } from "../marks.js";
 import { narrowed, picks } from "../narrow.js";
-import { answerTable, panel, seriesTable, snippets, table } from "../panel.js";
-import { asked, remember, state } from "../state.js";
+import { answerTable, panel, seriesTable, table } from "../panel.js";
+import { code, snippets } from "../take.js";
+import { address, asked, remember, state } from "../state.js";
 
 export const controls = ["span", "level"];
 const TABS = [["chart", "Chart"], ["table", "Table"], ["line", "Over time"], ["code", "Code"]];
@@ -15,7 +16,7 @@ const TABS = [["chart", "Chart"], ["table", "Table"], ["line", "Over time"], ["c
 export function setup(main, frame) {
   return async ({ reply }) => {
     const metrics = await catalogue();
-    const row = metrics.find((one) => one.metric === state("metric")) ?? metrics[0];
+    const row = metrics.find((one) => one.metric === state("metric")) ?? metrics.find((one) => one.measure === "people") ?? metrics[0];
     if (!row) {
       swap(main, h("p", { class: "empty" }, "The catalogue is empty: the federation has not agreed on any metric yet."));
       return null;
@@ -27,7 +28,8 @@ export function setup(main, frame) {
     frame.windows(answer.windows);
     const tab = TABS.some(([id]) => id === state("tab")) ? state("tab") : "chart";
     swap(main, builder(metrics, row, tab, reply?.data.members ?? []), cost(row, answer, metadata), result(answer, parameters, tab),
-      answer.compare ? compared(answer) : null, answer.figures?.length ? figures(answer) : null, members(answer));
+      answer.compare ? compared(answer) : null, answer.figures?.length ? figures(answer) : null, members(answer, Boolean(answer.compare) !== Boolean(answer.figures?.length)));
+    priceOfMore(row);
     if (tab === "line" && answer.series.length) {
       await drawLine(document.getElementById("explore-line"), { series: answer.series, previous: null, name: "explore" });
     }
@@ -65,13 +67,30 @@ function builder(metrics, row, tab, members) {
 
 function cost(row, answer, metadata) {
   const facts = [["This question", h("strong", {}, "free: it is answered from stored releases")],
+    ["Something new like it", h("span", { id: "more" }, "…")],
     ["Each node paid", `ρ = ${row.privacy.rho} for each ${row.window}, once`],
-    ["Noise of one node", `σ = ${number(row.privacy.sigma)} on each of ${number(row.cells)} cells (${row.privacy.mechanism})`],
-    ["A person may add", `${row.privacy.max_per_cell} in each of ${row.privacy.max_cells} cells, no more`],
-    ["Made from", `${number(metadata.releases)} releases, ${number(metadata.data_points)} released cells`],
+    ["Noise of one node", `σ = ${number(row.privacy.sigma)} on ${row.cells === 1 ? "its one cell" : `each of ${number(row.cells)} cells`} (${row.privacy.mechanism})`],
+    ["A person may add", `${row.privacy.max_per_cell} in ${row.privacy.max_cells === 1 ? "one cell" : `each of ${number(row.privacy.max_cells)} cells`}, no more`],
+    ["Made from", `${counted(metadata.releases, "release")}, ${counted(metadata.data_points, "released cell")}`],
     ["Counts from", source(row.source)]];
   return panel({ id: "cost", size: "third", heading: "What it costs",
+    summary: "Privacy is spent when a node releases, never when you ask.",
     body: h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])) });
+}
+
+/** What another metric of this kind would cost each node, before anybody proposes it. */
+async function priceOfMore(row) {
+  const { data } = await budget().catch(() => ({ data: null }));
+  const place = find("#more");
+  if (!place) return;
+  const cap = data?.promised.find((one) => one.length === "day") ?? data?.promised[0];
+  if (!cap) {
+    place.textContent = "this node does not say";
+    return;
+  }
+  const part = ratio(row.privacy.rho) / ratio(cap.rho);
+  place.replaceChildren(h("strong", {}, `${shareText(part)} of each ${cap.length}'s cap`), ` of every node, for ± ${number(Math.round(1.96 * Number(row.privacy.sigma)))} a cell. `,
+    h("a", { href: address("/budget", { like: row.metric }) }, "Plan by accuracy"));
 }
 
 const source = (from) => (from === "any" ? "every app" : [from.app, from.action].filter(Boolean).join(", "));
@@ -81,7 +100,7 @@ function result(answer, parameters, tab) {
     chart: () => chart(answer),
     table: () => answerTable(answer, { tall: true, id: "explore-cells" }),
     line: () => [h("div", { id: "explore-line" }), h("p", {}, told(answer.series, differs)), seriesTable(answer.series, windowText, answer.level)],
-    code: () => snippets(answer.metric, `/v1/insights/${encodeURIComponent(answer.metric)}?${new URLSearchParams(parameters)}`, parameters),
+    code: () => code("explore-code", snippets(answer, parameters)),
   };
   const summary = h("span", {}, `${answer.question} `, answer.total ? [estimate(answer.total), ` ${answer.counts}`] : "Nothing released",
     `, ${span(answer.windows)}, ${answer.reporting} nodes, ${percent(answer.level)} interval.`);
@@ -117,10 +136,15 @@ function figures(answer) {
   const axes = [...new Set(answer.figures.flatMap((row) => Object.keys(row.key)))];
   const columns = [...axes.map((axis) => [title(axis), (row) => h("bdi", {}, label(axis, row.key[axis] ?? ""))]),
     ["Figure", (row) => h("bdi", {}, figureName(row.name))], ["Estimate", (row) => figureText(row), "number"],
-    ["The noise cannot rule out", (row) => `${row.lower ?? "open"} to ${row.upper ?? "open"}`, "number"]];
+    ["The noise cannot rule out", (row) => bounds(row), "number"]];
   return panel({ id: "figures", size: "half", heading: "Computed from it",
     summary: "Means, rates and quantiles, read from the released numbers; each with what the noise cannot rule out.",
     body: table("", columns, answer.figures, { tall: true, id: "figure-rows" }) });
+}
+
+function bounds(row) {
+  const text = (value) => (value === null || value === undefined ? "open" : row.kind === "rate" ? shareText(value) : number(value));
+  return `${text(row.lower)} to ${text(row.upper)}`;
 }
 
 const VERDICTS = { real: ["good", "real"], could_be_noise: ["", "could be noise"] };
@@ -140,9 +164,9 @@ function compared(answer) {
     body: table("", columns, [...(total ? [total] : []), ...cells.filter((row) => Object.keys(row.key ?? {}).length)], { tall: true, id: "compared-rows" }) });
 }
 
-function members(answer) {
+function members(answer, isHalf) {
   const why = (member) => member.without.map((gap) => `${reason(gap.reason)} (${counted(gap.windows.length, "window")})`).join(", ");
-  return panel({ id: "members", size: "half", heading: `${answer.reporting} nodes`, summary: "Whose numbers are in the sum, and whose are not.",
+  return panel({ id: "members", size: isHalf ? "half" : "", heading: `${answer.reporting} nodes`, summary: "Whose numbers are in the sum, and whose are not.",
     body: table("", [["Node", (row) => h("bdi", { class: "long" }, row.name)], ["State", (row) => row.state],
       ["Windows", (row) => number(row.windows), "number"], ["People are", (row) => row.person_keys.map((kind) => `${kind}s`).join(", ") || "–"],
       ["Without", (row) => why(row) || "–"]], answer.members) });

@@ -3,7 +3,8 @@
 import { get, send } from "../api.js";
 import { choice, find, h, swap, tag } from "../dom.js";
 import { instant, number, title } from "../format.js";
-import { panel, save, table } from "../panel.js";
+import { panel, table } from "../panel.js";
+import { save } from "../take.js";
 import { remember, state } from "../state.js";
 
 export const controls = [];

@@ -29,10 +29,10 @@ export function setup(main, frame) {
     const ordered = answers.sort((a, b) => ORDER[a.measure] - ORDER[b.measure] || a.dimensions.length - b.dimensions.length);
     const chosen = ordered.find((one) => one.metric === state("metric")) ?? ordered[0];
     const before = await earlier(chosen, metrics);
-    const lists = ordered.filter((one) => one.dimensions.length === 1);
+    const lists = ordered.filter((one) => one.dimensions.length === 1 && one.dimensions[0].name !== "hour"); // hours: Rhythm
     frame.windows(chosen.windows);
     swap(main, tiles(headlines(ordered), reply), mainLine(chosen, ordered, before, spanOf(chosen.metric)), changes(chosen, ordered),
-      ...lists.map((one) => topList(one, spanOf(one.metric))));
+      ...lists.map((one, i) => topList(one, spanOf(one.metric), lists.length % 2 && i === lists.length - 1 ? "" : "half")));
     await drawLine(document.getElementById("main-line"), { series: chosen.series, previous: before?.series ?? null, name: "main" });
     return metrics.map((row) => row.newest).filter(Boolean).sort().at(-1);
   };
@@ -149,11 +149,11 @@ const signed = (value) => (Number(value) > 0 ? `+${number(value)}` : number(valu
 const difference = (row) => h("span", { class: "num" }, signed(row.difference), " ",
   h("span", { class: "pm" }, `(${signed(row.lower)} to ${signed(row.upper)})`));
 
-function topList(answer, parameters) {
+function topList(answer, parameters, size) {
   const id = `top-${answer.metric}`;
   const more = answer.cells.length > TOP ? ` The first ${TOP} of ${answer.cells.length}.` : "";
   const body = answer.cells.length ? bars(answer.cells, { hidden: answer.hidden, limit: TOP })
     : h("p", { class: "empty" }, answer.total ? "No group is large enough to show." : "Nothing released in this span.");
-  return panel({ id, size: "half", heading: title(answer.metric), summary: `${answer.question} ${answer.counts}.${more}`,
+  return panel({ id, size, heading: title(answer.metric), summary: `${answer.question} ${answer.counts}.${more}`,
     body, twin: answerTable(answer), answer, parameters });
 }

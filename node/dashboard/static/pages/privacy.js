@@ -1,13 +1,14 @@
 // What a visitor may know: what is tracked, what becomes of it, what it can cost them. Needs no key and no other page.
 
 import { find, h, swap, tag } from "../dom.js";
-import { day, number, title } from "../format.js";
+import { blocked, isOut, stayOut, takePart } from "../optout.js";
+import { counted, day, number, title } from "../format.js";
 import { panel, table } from "../panel.js";
 
 export const controls = [];
 export const isAlone = true;
 const KEYS = { user: "your account at this platform", session: "one visit", address: "your address and browser, hashed in memory" };
-const guess = (epsilon) => `${Math.round(100 / (1 + Math.exp(-epsilon)))} in 100`;
+const guess = (epsilon) => (epsilon > 4.6 ? "over 99 in 100" : `${Math.round(100 / (1 + Math.exp(-epsilon)))} in 100`);
 
 export function setup(main, frame) {
   return async () => {
@@ -17,41 +18,67 @@ export function setup(main, frame) {
     if (!told.dashboard) find(".rail nav").hidden = true;
     find("#footer").replaceChildren(h("p", {}, "The same as JSON: ", h("a", { href: "/privacy.json" }, "/privacy.json"), ", ",
       h("a", { href: "/.well-known/gpc.json" }, "/.well-known/gpc.json"), ". This page sets no cookie and asks no other server."));
-    swap(main, short(told), request(mine), risk(told), federation(told), dropped(told), kept(told),
-      ...told.plan.apps.map((app) => appPanel(app)), releases(told));
+    const apps = told.plan.apps.map((app) => appPanel(app, told.plan.apps.length % 2 ? app === told.plan.apps.at(-1) : false));
+    swap(main, short(told), choiceOf(mine), request(mine), dropped(told), kept(told), ...apps, risk(told), federation(told), releases(told));
   };
 }
 
 function short(told) {
   return panel({ id: "short", size: "two-thirds", heading: "In short", body: h("div", { class: "prose" },
     h("p", {}, "This platform counts how its tools are used. Events are filtered before anything is stored; what is stored is sealed, and its keys "
-      + "are destroyed. Only sums with random noise ever leave this machine, signed, so that nobody who reads them can tell whether ",
-    h("strong", {}, "you"), " are in them."),
-    h("p", {}, `${number(told.plan.apps.length)} apps are counted, each with the fields listed below and no others. Raw events are shared with nobody, not even `
-      + "with the other members of the federation."),
-    h("p", {}, h("strong", {}, "To stay out: "), "switch on Global Privacy Control or Do Not Track in your browser; every event that carries "
-      + "the signal is dropped at the door, before consent is even looked at. Where an app asks for consent, no consent means no event. "
-      + "Pages that use this node's own script can offer a switch, too (", h("code", {}, "murmur.optOut()"), ").")) });
+      + "are destroyed. Only sums with random noise ever leave this machine, signed. The noise limits what anybody can learn about ",
+    h("strong", {}, "you"), " from them; by how much is ", h("a", { href: "#risk" }, "said below"), "."),
+    h("p", {}, `${counted(told.plan.apps.length, "app")} ${told.plan.apps.length === 1 ? "is" : "are"} counted, with the fields listed below and no others. Raw events are shared with nobody, not even `
+      + "with the other members of the federation. Where an app asks for consent, no consent means no event.")) });
 }
 
+/** The switch of the node's own script, on the page that explains it. Works without login or cookie; no server is told. */
+function choiceOf(mine) {
+  const place = h("div", { id: "opted", "aria-live": "polite" });
+  const button = h("button", { type: "button", role: "switch", id: "opt-out", class: "switch", onclick: () => {
+    if (isOut()) takePart();
+    else stayOut();
+    tell();
+  } });
+  const tell = () => {
+    const out = isOut();
+    button.setAttribute("aria-checked", String(out));
+    button.replaceChildren(h("span", { class: "knob", "aria-hidden": "true" }), out ? "Staying out" : "Stay out");
+    place.replaceChildren(blocked() ? h("p", {}, tag("warn", "not kept"), " This browser keeps nothing for this page, so the switch cannot hold. Use Global Privacy Control instead.")
+      : out ? h("p", {}, tag("good", "you are out"), " Pages at this address send nothing from this browser, and what waited to be sent is deleted. What this visit sent before is withdrawn "
+        + "as soon as a page with the script is open, and is left out of every sum not yet released.")
+        : h("p", {}, tag("", "taking part"), mine.would_be_kept ? " Events are sent where you consented, or where no consent is asked." : " Your browser's signal already keeps you out; the switch would hold without it, too."));
+  };
+  tell();
+  return panel({ id: "choice", size: "third", heading: "Your choice",
+    summary: "One mark in this browser's storage, read by the script that would send. No cookie, no login.",
+    body: [h("div", { class: "controls" }, button), place,
+      h("p", { class: "quiet small" }, `It holds for pages at ${location.host}, because browsers share no storage between sites. A platform at another address has its own switch (`, h("code", {}, "murmur.optOut()"),
+        "). Global Privacy Control or Do Not Track, switched on in your browser, hold everywhere: each event that carries the signal is dropped at the door.")] });
+}
+
+/** What the node reads of a request, with this browser's own values: they are put in by this page, not sent anywhere. */
 function request(mine) {
+  const now = new Date().toISOString();
+  const known = { "User-Agent": navigator.userAgent, "Accept-Language": navigator.languages?.join(", "), Referer: document.referrer };
+  const rows = [["Your IP address", "as your network shows it", "at most a country, read in memory; then dropped"], ["The time", now, mine.would_be_kept ? `${now.slice(0, 13)}, the hour in UTC` : "dropped"],
+    ...mine.headers_dropped.map((name) => [name, known[name] || "sent", "dropped, unread"]),
+    ["An id of you", "none is sent", "nobody is looked up"]];
   const state = mine.would_be_kept ? tag("", "no signal sent") : tag("good", mine.gpc ? "Global Privacy Control is on" : "Do Not Track is on");
-  return panel({ id: "request", size: "third", heading: "Your browser, just now",
-    summary: "Read from this request's headers. Nobody was looked up and nothing was stored.",
-    body: [h("p", {}, state), h("p", {}, mine.would_be_kept
-      ? "An event from this browser would be kept if you consented and the plan below names it."
-      : "An event from this browser would be dropped."),
-    mine.headers_dropped.length ? h("p", { class: "quiet" }, `Sent by your browser and never stored: ${mine.headers_dropped.join(", ")}.`) : null] });
+  return panel({ id: "request", heading: "What would this request leave?",
+    summary: "The request that brought this page, as if it had carried an event. Nobody was looked up and nothing was stored; only the names of its headers were read.",
+    body: [h("p", {}, state, " ", mine.would_be_kept ? "An event from this browser would be kept if you consented and the plan below names it." : "An event from this browser would be dropped whole, at the door."),
+      table("", [["What", (row) => row[0]], ["Before", (row) => h("code", { class: "long" }, row[1])], ["", () => h("span", { "aria-label": "becomes" }, "→")], ["After", (row) => row[2]]], rows, { id: "request-rows" })] });
 }
 
-function appPanel(app) {
+function appPanel(app, isWide) {
   const rows = app.actions.flatMap((action) => (action.fields.length ? action.fields.map((field) => ({ action: action.action, ...field }))
     : [{ action: action.action, field: "–", before: "", after: "only that it happened" }]));
   const share = app.share_of_people === "1" ? "" : ` Only a share of ${app.share_of_people} of people is counted.`;
-  return panel({ id: `app-${app.app}`, size: "half", heading: h("bdi", {}, title(app.app)),
+  return panel({ id: `app-${app.app}`, size: isWide ? "" : "half", heading: h("bdi", {}, title(app.app)),
     summary: `Stands for you: ${KEYS[app.person_key]}. ${app.consent ? `Needs your consent to ${app.consent}.` : "Asks for no consent."}${share}`,
     body: table("", [["When you", (row) => h("bdi", {}, row.action)], ["Field", (row) => h("bdi", {}, row.field)],
-      ["Sent, for example", (row) => (row.before ? h("code", {}, row.before) : "")], ["Kept", (row) => h("code", {}, row.after)]], rows) });
+      ["Sent, for example", (row) => (row.before ? h("code", {}, row.before) : "")], ["", () => h("span", { "aria-label": "becomes" }, "→")], ["Kept", (row) => h("code", {}, row.after)]], rows) });
 }
 
 function dropped(told) {
@@ -83,9 +110,10 @@ function risk(told) {
 
 function federation(told) {
   return panel({ id: "federation", size: "third", heading: "Who sees the sums", summary: `The members of ${told.federation.name}, and whoever they show them to.`,
-    body: h("ul", {}, told.federation.members.map((member) => h("li", {}, h("bdi", { class: "long" }, member.name), " ",
-      h("span", { class: "quiet" }, h("bdi", {}, member.organisation))))),
-    twin: table("", [["Question asked", (row) => row.question], ["Each", (row) => row.window]], told.metrics) });
+    body: [h("ul", { class: "plain" }, told.federation.members.map((member) => h("li", {}, h("bdi", { class: "long" }, member.name), " ",
+      member.organisation === member.name ? null : h("span", { class: "quiet" }, h("bdi", {}, member.organisation))))),
+    h("details", { id: "questions" }, h("summary", {}, `The ${counted(told.metrics.length, "question")} that are asked`),
+      table("", [["Question", (row) => row.question], ["Each", (row) => row.window]], told.metrics))] });
 }
 
 function releases(told) {

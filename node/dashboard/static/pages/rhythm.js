@@ -5,6 +5,7 @@ import { choice, find, h, swap } from "../dom.js";
 import { estimate, number, percent, span, title, weekday, wide } from "../format.js";
 import { bars, classes } from "../marks.js";
 import { answerTable, panel, table } from "../panel.js";
+import { insightPath } from "../take.js";
 import { asked, remember, state } from "../state.js";
 
 export const controls = ["span", "level"];
@@ -27,7 +28,9 @@ export function setup(main, frame) {
     swap(main,
       panel({ id: "heat", size: "two-thirds", heading: title(whole.metric), summary: `${whole.question} ${told(whole)} Hours are UTC.`,
         body: [fitting.length > 1 ? h("div", { class: "controls" }, choice("Metric", "metric", fitting.map((one) => [one.metric, title(one.metric)]),
-          row.metric, (value) => remember({ metric: value }))) : null, ...heat(days, whole)].filter(Boolean), twin: dayTable(days) }),
+          row.metric, (value) => remember({ metric: value }))) : null, ...heat(days, whole)].filter(Boolean), twin: dayTable(days),
+        of: { path: insightPath(row.metric, parameters), json: () => days, python: `from node.client import Client\n\nclient = Client("${location.origin}")\n`
+          + `windows = ${JSON.stringify(windows)}\ndays = [client.query("${row.metric}", window=window, by="hour", level="${state("level")}") for window in windows]` } }),
       panel({ id: "hours", size: "third", heading: "Over the whole span", summary: `${whole.counts}, ${span(whole.windows)}, ${whole.reporting} nodes.`,
         body: bars(whole.cells, { hidden: whole.hidden, ranked: false }), twin: answerTable(whole), answer: whole, parameters }));
     return row.newest;
@@ -56,7 +59,7 @@ function heat(days, whole) {
         onpointerenter: () => tell(name, hour, cell), onfocus: () => tell(name, hour, cell) }));
     }));
   });
-  const grid = h("table", { class: "heat" }, h("thead", {}, h("tr", {}, h("th", {}, ""),
+  const grid = h("table", { class: days.length <= 10 ? "heat few" : "heat" }, h("thead", {}, h("tr", {}, h("th", {}, ""),
     hours.map((hour) => h("th", { scope: "col" }, hour % 3 ? "" : hour)))), h("tbody", {}, rows));
   grid.querySelector("button")?.setAttribute("tabindex", "0");
   grid.addEventListener("keydown", walk);
