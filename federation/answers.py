@@ -24,6 +24,7 @@ from typing import Final
 from federation.combine import BlockSum, Combined, Contributor, Place, WindowInput, combine, summed_out
 from federation.consistency_rows import NOTHING, agreed
 from federation.figure_rows import Json, changes, figure_rows, ranking_rows
+from federation.organisations import enough_organisations, refuse_single, sums_row, withheld_row
 from federation.query import Query
 from privacy.dimensions import BIN, NONE, Dimension
 from privacy.estimates import (
@@ -55,10 +56,11 @@ _ONE_PERSON: Final = {"user": "users", "session": "sessions", "address": "addres
 
 @dataclass(frozen=True, slots=True)
 class CharterView:
-    """Which charter an answer was computed under."""
+    """Which charter an answer was computed under, and of how many organisations at least it shows sums."""
 
     version: int
     hash: bytes
+    min_organisations: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,13 @@ def answer(
         contributors: Members of the charter, in its order.
         inputs: One for each window of the query.
         charter: The charter in force.
+
+    Raises:
+        TooFewOrganisations: members are chosen where the charter demands several organisations.
     """
+    inputs = enough_organisations(inputs, contributors, charter.min_organisations)
+    if query.nodes:
+        refuse_single("Choosing members tells what is between two choices", charter.min_organisations)
     if query.is_relative:
         query, inputs = _from_first_word(query, inputs)
     definition = query.row.definition
@@ -123,6 +131,7 @@ def answer(
         "notes": _notes(query, combined),
         **rows,
         **_discovered(query, combined),
+        **withheld_row(inputs, charter.min_organisations),
         **_members(combined),
     }
     _check_exact(data)
@@ -131,7 +140,10 @@ def answer(
 
 
 def identity(query: Query, combined: Combined, charter: CharterView) -> str:
-    """Hash of (charter, query, sorted release ids): equal identities mean equal answers."""
+    """Hash of (charter, query, sorted release ids): equal identities mean equal answers.
+
+    Where the charter demands several organisations, of the sums and their members instead of release ids.
+    """
     asked: dict[str, Json] = {
         "metric": query.metric,
         "windows": [window.text for window, _ in query.windows],
@@ -143,7 +155,8 @@ def identity(query: Query, combined: Combined, charter: CharterView) -> str:
         asked["where"] = {name: list(labels) for name, labels in query.where}
     if query.nodes:
         asked["nodes"] = list(query.nodes)
-    body: Json = [charter.hash.hex(), asked, _hexes(combined.release_ids)]
+    stands_on = _hexes(combined.release_ids) if charter.min_organisations <= 1 else sums_row(combined)
+    body: Json = [charter.hash.hex(), asked, stands_on]
     return hashlib.sha256(_IDENTITY_DOMAIN + canonical_json(body)).hexdigest()
 
 
@@ -161,7 +174,7 @@ def screen_quantum(variances: Iterable[Fraction]) -> Fraction:
 
 def _from_first_word(query: Query, inputs: Sequence[WindowInput]) -> tuple[Query, Sequence[WindowInput]]:
     """A span that counts back, without the windows before anybody said anything."""
-    spoken = [one.window for one in inputs if one.releases or one.abstentions or one.voided]
+    spoken = [one.window for one in inputs if one.releases or one.abstentions or one.voided or one.withheld]
     first = min(spoken, default=None)
     if first is None:
         return query, inputs
@@ -364,7 +377,7 @@ def _members(combined: Combined) -> dict[str, Json]:
         if state is None:
             continue
         included += state == "included"
-        expected += state in ("included", "partial", "missing", "void")
+        expected += state in ("included", "partial", "missing", "void", "withheld")
         rows.append(_member(member, places, state, combined))
     return {"reporting": f"{included} of {expected}", "members": rows}
 
@@ -394,9 +407,11 @@ def _state(places: Sequence[Place | None]) -> str | None:
     standings = {place.standing for place in places if place is not None}
     if not standings:
         return None
-    if standings & {"missing", "void"}:
+    if standings & {"missing", "void", "withheld"}:
         if "included" in standings:
             return "partial"
+        if "withheld" in standings:
+            return "withheld"
         return "missing" if "missing" in standings else "void"
     if "included" in standings:
         return "included"

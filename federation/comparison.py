@@ -14,6 +14,7 @@ from itertools import product
 from federation.answers import CharterView, identity, screen_quantum
 from federation.combine import BlockSum, Combined, Contributor, WindowInput, combine
 from federation.figure_rows import Json
+from federation.organisations import enough_organisations
 from federation.query import BadWindow, MetricRow, Query, governing_row
 from privacy.estimates import Estimate, total
 from privacy.estimates.differences import difference
@@ -54,7 +55,10 @@ def compared(
     charter: CharterView,
 ) -> dict[str, Json]:
     """The rows of `compare`: estimate before, difference with its privacy interval, verdict; then all together."""
-    now_sum, then_sum = (_combined(query, members, one) for one in (inputs, before))
+    now_sum, then_sum = (
+        _combined(query, members, enough_organisations(one, members, charter.min_organisations))
+        for one in (inputs, before)
+    )
     windows: list[Json] = [window.text for window, _ in earlier.windows]
     data: dict[str, Json] = {
         "windows": windows,

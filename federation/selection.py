@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from federation.combine import BlockNoise, Contributor, CountedRelease, WindowInput
+from federation.organisations import with_keys
 from federation.query import BadParameter, Query, UnknownDimension, Where
 from privacy.dimensions import Dimension
 from privacy.layout import Layout
@@ -109,7 +110,7 @@ def _filtered(one: WindowInput, labels: Mapping[str, tuple[str, ...]]) -> Window
     layout = one.layout
     if layout.discovery is not None:
         wanted_keys = set(labels[layout.discovery.axis.name])
-        return replace(one, releases=tuple(_with_some_keys(release, wanted_keys) for release in one.releases))
+        return replace(one, releases=tuple(with_keys(release, wanted_keys) for release in one.releases))
     places = [_places(block.axes, labels) for block in layout.blocks]
     offsets = [layout.offset(block) for block in layout.blocks]
     blocks = tuple(
@@ -118,15 +119,6 @@ def _filtered(one: WindowInput, labels: Mapping[str, tuple[str, ...]]) -> Window
     wanted = [start + place for start, kept in zip(offsets, places, strict=True) for place in kept]
     narrowed: Layout = replace(layout, by=tuple(_narrowed(axis, labels) for axis in layout.by), blocks=blocks)
     return replace(one, layout=narrowed, releases=tuple(_cut(release, wanted, places) for release in one.releases))
-
-
-def _with_some_keys(release: CountedRelease, wanted: set[str]) -> CountedRelease:
-    """The release with these of its keys alone."""
-    keys = release.keys or ()
-    kept = [place for place, key in enumerate(keys) if key in wanted]
-    cells = [release.cells[block * len(keys) + place] for block in range(len(release.blocks)) for place in kept]
-    blocks = tuple(replace(noise, cells=len(kept)) for noise in release.blocks)
-    return replace(release, cells=cells, blocks=blocks, keys=tuple(keys[place] for place in kept))
 
 
 def _cut(release: CountedRelease, wanted: Sequence[int], places: Sequence[Sequence[int]]) -> CountedRelease:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from federation.answers import answer
+from federation.badges import badges
 from federation.comparison import compared, previous_query
 from federation.figure_rows import Json
 from federation.query import BadParameter, parse_query
 from federation.selection import parse_nodes, parse_where, select
 from node.commons import Commons
 
-NARROWING: Final = ("where", "nodes", "compare")
+NARROWING: Final = ("where", "nodes", "compare", "badges")
 _NUMBERS: Final = ("estimate", "lower", "upper", "sigma")
 
 
@@ -53,6 +54,10 @@ def ask(commons: Commons, metric: str, parameters: Mapping[str, str]) -> Insight
         query = replace(query, nodes=parse_nodes(narrowing["nodes"], members))
     if narrowing.get("compare", "previous") != "previous":
         raise BadParameter(why=f"compare is {narrowing['compare'][:40]!a}", fix="Use compare=previous")
+    if narrowing.get("badges", "0") not in ("0", "1"):
+        raise BadParameter(
+            why=f"badges is {narrowing['badges'][:40]!a}", fix="Use badges=1 for badges, badges=0 for none"
+        )
     inputs = commons.inputs(query.windows)
     asked, chosen, selected = select(query, members, inputs.windows)
     result = answer(asked, chosen, selected, view.charter)
@@ -61,6 +66,8 @@ def ask(commons: Commons, metric: str, parameters: Mapping[str, str]) -> Insight
         data["where"] = {name: list(labels) for name, labels in query.where}
     if query.nodes:
         data["nodes"] = list(query.nodes)
+    if narrowing.get("badges") == "1":
+        data["badges"] = badges(asked, chosen, selected, view.charter, data)
     if "compare" in narrowing:
         spoken = {one.window for one in selected if one.releases or one.abstentions or one.voided}
         if asked.is_relative and spoken:  # the span that the answer is about
