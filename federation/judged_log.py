@@ -41,6 +41,7 @@ class JudgedLog:
         self._without_claim: dict[SlotKey, list[tuple[int, Verdict]]] = {}  # void or opaque for themselves
         self._endpoint_history: list[tuple[int, tuple[Endpoint, ...]]] = []
         self._windows: dict[DefinitionHash, list[str]] = {}  # of the slots with claims, in the order of the first
+        self._version = object()
         self._versions: dict[DefinitionHash, object] = {}
 
     def fold(self, parsed: ParsedEntry, rules: Rules) -> list[tuple[int, Verdict]]:
@@ -77,13 +78,18 @@ class JudgedLog:
         """The highest charter version an entry names."""
         return self._prefix.charter_version
 
+    @property
+    def version(self) -> object:
+        """A thing that is another one whenever anything the log says of any slot has changed."""
+        return self._version
+
     def version_of(self, definition: DefinitionHash) -> object:
         """A thing that is another one whenever anything the log says of a definition's slots has changed."""
         return self._versions.get(definition)
 
     def settle(self, slot: SlotKey, seq: int, verdict: Verdict) -> list[tuple[int, Verdict]]:
         """The summary at `seq` no longer waits for its definition."""
-        self._versions[slot[0]] = object()
+        self._version = self._versions[slot[0]] = object()
         claims = self._claims[slot]
         place = next(index for index, claim in enumerate(claims) if claim.seq == seq)
         if isinstance(verdict, Void | Opaque):
@@ -96,7 +102,8 @@ class JudgedLog:
 
     def fork_from(self, seq: int) -> list[tuple[int, Verdict]]:
         """Everything from `seq` on is void and leaves the log: the author signed twice there."""
-        self._versions = {definition: object() for definition in self._versions}
+        self._version = object()
+        self._versions = dict.fromkeys(self._versions, self._version)
         changes: dict[int, Verdict] = dict.fromkeys(range(seq, len(self.verdicts)), FORKED)
         del self.verdicts[seq:], self.kinds[seq:], self.ids[seq:]
         for slot, claims in list(self._claims.items()):
@@ -140,7 +147,7 @@ class JudgedLog:
         return [(seq, verdict) for seq, verdict in both if isinstance(verdict, Void)]
 
     def _claim(self, slot: SlotKey, seq: int, opinion: Opinion) -> list[tuple[int, Verdict]]:
-        self._versions[slot[0]] = object()
+        self._version = self._versions[slot[0]] = object()
         if opinion.claim is None:
             self._without_claim.setdefault(slot, []).append((seq, opinion.verdict))
             return []

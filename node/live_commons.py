@@ -7,6 +7,7 @@ slots (newest windows, the list of releases) is kept for as long as the logs say
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, cast
 
 from federation.answers import CharterView
@@ -18,7 +19,7 @@ from node.clock import Clock
 from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerState, PeerView, ReleaseBody, ReleaseRow
 from node.release_bodies import ReleaseBodies
 from node.state.log import LogStore
-from privacy.layout import MAX_CELLS, Layout, compile_layout
+from privacy.layout import Layout, compile_layout
 from privacy.units import EpochLength, Window
 from protocol.charter import Member
 from protocol.entries import ParsedEntry, parse_entry
@@ -27,6 +28,15 @@ from protocol.summaries import parse_summary, read_cells
 
 KEPT_LAYOUTS: Final = 4096
 LATE_INTERVALS: Final = 3  # sync intervals without a word before a peer is shown as late
+
+
+@dataclass(frozen=True, slots=True)
+class _Charged:
+    """What one author's summaries charged, and which of them that is."""
+
+    version: object
+    entries: set[EntryId]
+    totals: dict[Window, EpochCharge]
 
 
 class LiveCommons:
@@ -51,7 +61,7 @@ class LiveCommons:
         self._listed: tuple[object, dict[bytes, ReleaseRow]] | None = None
         self._parts: dict[tuple[NodeId, DefinitionHash], tuple[object, list[tuple[int, str, int, ReleaseRow]]]] = {}
         self._bodies = ReleaseBodies(logs)
-        self._charges: dict[EntryId, EpochCharge] = {}
+        self._charged: dict[NodeId, _Charged] = {}
         self._layouts: dict[tuple[bytes, Window], Layout] = {}
         self._newest: dict[bytes, tuple[object, Window | None]] = {}
 
@@ -111,12 +121,7 @@ class LiveCommons:
         return Inputs(found, max((body.at_s for body in bodies.values()), default=None))
 
     def charges(self) -> Sequence[EpochCharge]:
-        totals: dict[tuple[bytes, Window], EpochCharge] = {}
-        for author, entry in self._released():
-            charge = self._charge_of(author, entry)
-            before = totals.get((author, charge.epoch))
-            totals[author, charge.epoch] = charge if before is None else before + charge
-        return [totals[key] for key in sorted(totals, key=lambda key: (key[0], key[1].start_hour))]
+        return [charge for author in sorted(self._core.rules.authors) for charge in self._charges_of(author)]
 
     def peers(self) -> Sequence[PeerView]:
         now_ms = self._clock.now_ms()
@@ -265,23 +270,19 @@ class LiveCommons:
                 voided.append(Refusal(author, window, void[-1][1].reason))
         return released, abstained, voided
 
-    def _released(self) -> Iterator[tuple[NodeId, EntryId]]:
-        for author in self._core.rules.authors:
-            for _, outcome in self._core.logs.judged(author).slots():
-                if outcome.released is not None:
-                    yield author, outcome.released.entry
-
-    def _charge_of(self, author: NodeId, entry_id: EntryId) -> EpochCharge:
-        known = self._charges.get(entry_id)
-        if known is None:
-            summary = parse_summary(self._read(entry_id).entry.data, author)
-            [charge] = summary.charges  # judgement counts a summary that charges its one epoch
-            epoch, definitions = Window.parse(charge.epoch), (bytes(summary.definition),)
-            # How many keys were noised beside those that passed is the author's own; no person touches more than these.
-            draws = summary.cells if summary.keys is None else MAX_CELLS * len(summary.blocks)
-            known = EpochCharge(author, epoch, charge.rho_nano, charge.delta_atto, draws, definitions)
-            self._charges[entry_id] = known
-        return known
+    def _charges_of(self, author: NodeId) -> list[EpochCharge]:
+        """One for each epoch that the author charged, by its start; only summaries that are new here are read."""
+        judged = self._core.logs.judged(author)
+        known = self._charged.get(author)
+        if known is None or known.version is not judged.version:
+            released = {outcome.released.entry for _, outcome in judged.slots() if outcome.released is not None}
+            if known is None or not known.entries <= released:  # something was voided: add up anew
+                known = _Charged(None, set(), {})
+            for charge in self._bodies.charges(author, list(released - known.entries)):
+                before = known.totals.get(charge.epoch)
+                known.totals[charge.epoch] = charge if before is None else before + charge
+            self._charged[author] = known = _Charged(judged.version, released, known.totals)
+        return [known.totals[epoch] for epoch in sorted(known.totals, key=lambda epoch: epoch.start_hour)]
 
     def _versions(self, definition: bytes) -> tuple[object, ...]:
         """What changes whenever any log says something else of a definition's slots."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -19,7 +19,9 @@ from typing import Final
 import msgspec
 
 from federation.combine import BlockNoise, CountedRelease
+from node.commons import EpochCharge
 from node.state.log import LogStore
+from privacy.layout import MAX_CELLS
 from privacy.units import Window
 from protocol.ids import EntryId, NodeId
 
@@ -52,6 +54,14 @@ class _Summary(msgspec.Struct):
     keys: list[bytes] | None = None
 
 
+class _Charged(msgspec.Struct):
+    definition: bytes
+    blocks: list[_Block]
+    charges: list[tuple[str, int, int]]
+    keys: list[bytes] | None = None
+
+
+_charged_of: Final = msgspec.msgpack.Decoder(_Charged).decode
 _summary_of: Final = msgspec.msgpack.Decoder(_Summary).decode
 _blocks_of: Final = msgspec.msgpack.Decoder(list[_Block]).decode
 _header_of: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
@@ -91,6 +101,16 @@ class ReleaseBodies:
         if len(found) < len({entry_id for entry_id, *_ in wanted}):
             raise RuntimeError("an entry that counts is stored")
         return found
+
+    def charges(self, author: NodeId, entries: Sequence[EntryId]) -> Iterator[EpochCharge]:
+        """What each of these counted summaries of one author charged to its one epoch; nothing of it is kept."""
+        for _, _, data, _ in self._logs.bodies(entries):
+            summary = _charged_of(data)
+            [(epoch, rho_nano, delta_atto)] = summary.charges  # judgement counts no summary of several
+            # How many keys were noised beside those that passed is the author's own; no person touches more than these.
+            drawn = sum(block.cells for block in summary.blocks)
+            draws = drawn if summary.keys is None else MAX_CELLS * len(summary.blocks)
+            yield EpochCharge(author, Window.parse(epoch), rho_nano, delta_atto, draws, (summary.definition,))
 
     def _body(self, author: NodeId, window: Window, header: bytes, data: bytes, cells: bytes | None) -> Body:
         summary = _summary_of(data)

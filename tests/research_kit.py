@@ -60,7 +60,7 @@ class ResearchNode:
         me = founding.members[self.place]
         self.core = Core(
             me.node, me.key, founding.document, founding.definitions, founding.inceptions, self.logs,
-            [entry for author in self.authors for entry in author.entries],
+            (entry for member in founding.members for entry in self.logs.replay(member.node)),
         )  # fmt: skip
         self.rows = [
             MetricRow(row.name, row.definition, definition, row.from_hour, row.until_hour)
@@ -78,6 +78,11 @@ class ResearchNode:
         sources = Sources(self.core, self.logs, self.rows, founding.definitions)
         self.projection = Projection(self.folder / "commons", self.folder / "state.db", sources, settle_s=0.05)
         self.researcher = Researcher(self.projection, self.limits)
+
+    @classmethod
+    def stored(cls, folder: Path, founding: Founding) -> ResearchNode:
+        """One over logs that are in its database already."""
+        return cls(folder, [Author(founding, member) for member in founding.members])
 
     async def start(self) -> None:
         """Build the commons."""

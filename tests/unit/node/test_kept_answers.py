@@ -84,6 +84,32 @@ def test_the_list_of_releases_follows_the_logs(tmp_path: Path) -> None:
     node.database.close()
 
 
+def test_what_was_charged_follows_the_logs(tmp_path: Path) -> None:
+    """A release adds its charge, one that is voided takes it back; what was added up before is not added again."""
+    authors = logs_of(found(3))
+    node = ResearchNode(tmp_path, authors)
+    founding = authors[0].founding
+    calls, visits = founding.named("calls"), founding.named("visits")
+
+    def charged(place: int) -> dict[str, tuple[int, int, int]]:
+        me = authors[place].who.node
+        return {
+            one.epoch.text: (one.rho_nano, one.draws, len(one.definitions))
+            for one in node.commons.charges()
+            if one.node == me
+        }
+
+    both = founding.rho_nano(calls) + founding.rho_nano(visits)
+    assert charged(0) == {day(number): (both, 8, 2) for number in range(3)}
+    node.learn(authors[0].summary(calls, day(3), [1, 2, 3, 4]))
+    assert charged(0) == {**{day(number): (both, 8, 2) for number in range(3)},
+                          day(3): (founding.rho_nano(calls), 4, 1)}  # fmt: skip
+    node.learn(authors[0].summary(calls, day(3), [5, 2, 3, 4]))
+    assert charged(0) == {day(number): (both, 8, 2) for number in range(3)}
+    assert charged(2) == {day(number): (founding.rho_nano(calls), 4, 1) for number in range(3)}
+    node.database.close()
+
+
 @pytest.mark.parametrize("most_cells", [1, 10**6])
 def test_the_fast_reader_reads_what_the_strict_one_reads(tmp_path: Path, most_cells: int) -> None:
     """Every width of cells, from the database and from memory, and of what was dropped for room again."""
