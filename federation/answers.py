@@ -71,11 +71,13 @@ class Answer:
         data: What all nodes agree on.
         data_points: Released cells that were summed.
         releases: How many releases were summed.
+        combined: The sums it was made of.
     """
 
     data: dict[str, Json]
     data_points: int
     releases: int
+    combined: Combined
 
 
 def canonical_json(value: Json) -> bytes:
@@ -136,7 +138,7 @@ def answer(
     }
     _check_exact(data)
     points = sum(len(release.cells) for one in inputs for release in one.releases)
-    return Answer(data, points, len(combined.release_ids))
+    return Answer(data, points, len(combined.release_ids), combined)
 
 
 def identity(query: Query, combined: Combined, charter: CharterView) -> str:

@@ -50,15 +50,20 @@ def compared(
     query: Query,
     earlier: Query,
     members: Sequence[Contributor],
-    inputs: Sequence[WindowInput],
+    now_sum: Combined,
     before: Sequence[WindowInput],
     charter: CharterView,
 ) -> dict[str, Json]:
-    """The rows of `compare`: estimate before, difference with its privacy interval, verdict; then all together."""
-    now_sum, then_sum = (
-        _combined(query, members, enough_organisations(one, members, charter.min_organisations))
-        for one in (inputs, before)
-    )
+    """The rows of `compare`: estimate before, difference with its privacy interval, verdict; then all together.
+
+    Args:
+        query, earlier: The question over both spans.
+        members: Of the charter, in its order, as far as the question asks for them.
+        now_sum: What the later span sums up to (`Answer.combined`).
+        before: Everything known of the earlier span.
+        charter: The charter in force.
+    """
+    then_sum = _combined(query, members, enough_organisations(before, members, charter.min_organisations))
     windows: list[Json] = [window.text for window, _ in earlier.windows]
     data: dict[str, Json] = {
         "windows": windows,

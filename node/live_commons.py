@@ -17,7 +17,7 @@ from federation.proofs import make_proof
 from federation.query import MetricRow
 from node.clock import Clock
 from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerState, PeerView, ReleaseBody, ReleaseRow
-from node.release_bodies import ReleaseBodies
+from node.release_bodies import ReleaseBodies, window_of
 from node.state.log import LogStore
 from privacy.layout import Layout, compile_layout
 from privacy.units import EpochLength, Window
@@ -193,7 +193,7 @@ class LiveCommons:
         for (_, text), outcome in self._core.logs.judged(author).slots():
             if outcome.released is None or outcome.released.seq >= signed.header.seq:
                 continue
-            window = Window.parse(text)
+            window = window_of(text)
             if epoch.start_hour <= window.start_hour and window.end_hour <= epoch.end_hour:
                 found.append(self._read(outcome.released.entry))
         return sorted(found, key=lambda one: one.header.seq)
@@ -229,7 +229,7 @@ class LiveCommons:
                     member.name,
                     metric,
                     definition,
-                    Window.parse(text),
+                    window_of(text),
                     claim.seq,
                 )
                 for text, outcome in judged.slots_of(definition)
@@ -304,7 +304,7 @@ class LiveCommons:
         known = self._newest.get(definition)
         if known is None or known[0] != versions:
             windows = (
-                Window.parse(text)
+                window_of(text)
                 for author in self._core.rules.authors
                 for text, outcome in self._core.logs.judged(author).slots_of(DefinitionHash(definition))
                 if outcome.released is not None

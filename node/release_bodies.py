@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -61,6 +62,7 @@ class _Charged(msgspec.Struct):
     keys: list[bytes] | None = None
 
 
+window_of: Final = lru_cache(maxsize=4096)(Window.parse)  # a window's text is in a release of each member and metric
 _charged_of: Final = msgspec.msgpack.Decoder(_Charged).decode
 _summary_of: Final = msgspec.msgpack.Decoder(_Summary).decode
 _blocks_of: Final = msgspec.msgpack.Decoder(list[_Block]).decode
@@ -110,7 +112,7 @@ class ReleaseBodies:
             # How many keys were noised beside those that passed is the author's own; no person touches more than these.
             drawn = sum(block.cells for block in summary.blocks)
             draws = drawn if summary.keys is None else MAX_CELLS * len(summary.blocks)
-            yield EpochCharge(author, Window.parse(epoch), rho_nano, delta_atto, draws, (summary.definition,))
+            yield EpochCharge(author, window_of(epoch), rho_nano, delta_atto, draws, (summary.definition,))
 
     def _body(self, author: NodeId, window: Window, header: bytes, data: bytes, cells: bytes | None) -> Body:
         summary = _summary_of(data)

@@ -69,13 +69,11 @@ def ask(commons: Commons, metric: str, parameters: Mapping[str, str]) -> Insight
     if narrowing.get("badges") == "1":
         data["badges"] = badges(asked, chosen, selected, view.charter, data)
     if "compare" in narrowing:
-        spoken = {one.window for one in selected if one.releases or one.abstentions or one.voided}
-        if asked.is_relative and spoken:  # the span that the answer is about
-            asked = replace(asked, windows=tuple(pair for pair in asked.windows if pair[0] >= min(spoken)))
-            selected = [one for one in selected if one.window >= min(spoken)]
+        spoken = set(result.combined.windows)  # the span that the answer is about
+        asked = replace(asked, windows=tuple(pair for pair in asked.windows if pair[0] in spoken))
         previous = previous_query(replace(query, windows=asked.windows), rows)
         earlier, _, before = select(previous, members, commons.inputs(previous.windows).windows)
-        data["compare"] = compared(asked, earlier, chosen, selected, before, view.charter)
+        data["compare"] = compared(asked, earlier, chosen, result.combined, before, view.charter)
     return Insight(data, inputs.newest_at_s, result.data_points, result.releases, query.level)
 
 

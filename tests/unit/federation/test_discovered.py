@@ -223,7 +223,8 @@ def test_where_keeps_some_keys_and_nodes_some_members() -> None:
 def test_two_spans_are_compared_by_keys_that_the_same_members_name() -> None:
     """`a` lost a node and `other` is new: neither has a difference that is more than who named it."""
     later = replace(asked(raw="1"), windows=((DAY.next, ROW),))
-    rows = compared(later, asked(raw="1"), members(), [SECOND], [FIRST], CHARTER)
+    now = answer(later, members(), [SECOND], CHARTER).combined
+    rows = compared(later, asked(raw="1"), members(), now, [FIRST], CHARTER)
     assert [(row["key"], row["before"], row["difference"]) for row in cast(list[Any], rows["cells"])] == [
         ({"page": "b"}, 500, 20)
     ]
