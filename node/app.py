@@ -279,7 +279,13 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
         Sources(node.mesh.core, node.logs, rows, definitions),
     )
     node.researcher = Researcher(node.projection)
-    node.live = Live(os.urandom(4).hex(), node.logs, rows, node.in_force.names)
+    node.live = Live(
+        os.urandom(4).hex(),
+        node.logs,
+        rows,
+        node.in_force.names,
+        lambda: node.mesh.core.rules.charter.min_organisations,
+    )
     stack.push_async_callback(node.researcher.close)
 
     worker = node.worker = ReleaseWorker(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote
@@ -77,13 +77,22 @@ class Listener:
 class Live:
     """The events of one node and who listens. Lives in the event loop."""
 
-    def __init__(self, boot: str, logs: LogStore, rows: Sequence[MetricRow], names: Mapping[NodeId, str]) -> None:
+    def __init__(
+        self,
+        boot: str,
+        logs: LogStore,
+        rows: Sequence[MetricRow],
+        names: Mapping[NodeId, str],
+        demanded: Callable[[], int] = lambda: 1,
+    ) -> None:
         """Make the hub.
 
         Args:
             boot: Tells one start of the node from another, a few hex digits.
             names: Members' names by node id.
+            demanded: The charter's `min_organisations`: above 1 no release id is told (federation/organisations.py).
         """
+        self._demanded = demanded
         self._boot = boot
         self._logs = logs
         self._rows = rows
@@ -155,7 +164,7 @@ class Live:
             "name": self._names.get(change.author, "?"),
             "verdict": verdict_text(verdict),
             "reason": verdict.reason if isinstance(verdict, Void) else None,
-            "release": release,
+            "release": release if self._demanded() == 1 else None,
         }
 
     def _tell(self, name: EventName, data: Mapping[str, Json]) -> None:

@@ -79,7 +79,7 @@ class LiveCommons:
         return FederationView(
             name=charter.name,
             id=rules.federation,
-            charter=CharterView(charter.version, rules.stamp.hash),
+            charter=CharterView(charter.version, rules.stamp.hash, charter.min_organisations),
             threshold=charter.threshold,
             organisations=len(charter.organisations),
             caps={

@@ -81,15 +81,15 @@ def _public_pages(node: Node, dashboard: Dashboard) -> list[web.RouteDef]:
     return [*privacy_routes(disclosed), *dashboard.public_routes(), *files]
 
 
-def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
-    """Every route a researcher may use, behind this gate."""
+def _research(node: Node, gate: ReadGate, *, is_operator: bool = False) -> list[web.RouteDef]:
+    """Every route a researcher may use, behind this gate; single releases are always an operator's to see."""
     sql = SqlEndpoint(node.researcher, gate, node.commons.node, node.commons.name)
     envelope = Envelope(node.commons.node, node.commons.name)
     logs = node.mesh.core.logs
     keys = key_routes(
         node.inception_of, lambda: node.mesh.core.rules.authors, logs.key_of, node.key_since, envelope, gate
     )
-    releases = ReleasesEndpoint(node.commons, gate)
+    releases = ReleasesEndpoint(node.commons, gate, is_operator=is_operator)
     live = LiveEndpoint(node.live, gate)
     research = ResearchEndpoint(node.commons, gate, node.facts)
     return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes(), *docs_routes(), *keys]
@@ -98,7 +98,7 @@ def _research(node: Node, gate: ReadGate) -> list[web.RouteDef]:
 def admin_app(node: Node, gate: Callable[[web.Request], None] | None = None) -> web.Application:
     """The operator plane; with a gate, as on the admin port, it serves the pages, too."""
     pages = [] if gate is None else Dashboard().operator_routes()
-    research = _research(node, read_gate(node.tokens, is_open=True))
+    research = _research(node, read_gate(node.tokens, is_open=True), is_operator=True)
     app = make_admin_app(
         node,
         [

@@ -55,6 +55,7 @@ class Job:
         definitions: Bodies by hash, hex.
         catalogue: [metric, definition, first hour, end hour or None], in charter order.
         members: [node, name, organisation, first hour], in charter order.
+        min_organisations: How many the charter demands in a sum that is shown.
     """
 
     file: Path
@@ -63,6 +64,7 @@ class Job:
     definitions: Mapping[str, str]
     catalogue: Sequence[tuple[str, str, int, int | None]]
     members: Sequence[tuple[str, str, str, int]]
+    min_organisations: int = 1
 
 
 def main() -> int:
@@ -123,8 +125,9 @@ class _Builder:
 
     def fill_small_tables(self) -> None:
         """Charter and catalogue, written anew each time."""
-        for table in ("store.members", "metrics", "dictionary"):
+        for table in ("store.members", "store.rules", "metrics", "dictionary"):
             self.connection.execute(f"DELETE FROM {table}")
+        self._insert("store.rules", [(self.job.min_organisations,)])
         members = [(place, *row[:3], _instant(row[3])) for place, row in enumerate(self.job.members)]
         self._insert("store.members", members)
         self._insert("metrics", [self._metric(*row) for row in self.job.catalogue if row[1] in self._definitions])

@@ -214,6 +214,7 @@ class Projection:
             "members": [
                 [member.node.hex(), member.name, member.organisation, member.counts_from] for member in charter.members
             ],
+            "min_organisations": charter.min_organisations,
         }
 
     # -- reading the logs

@@ -2,13 +2,16 @@
 
 Stored once per layout: what a cell is called and how noisy it is. Stored once per release: who, when, what. A released
 cell itself is three integers. The documented names are views over these; nothing else may be named in a statement.
+
+Where the charter demands several organisations (`store.rules`), the views hold nothing finer than sums over so many: no
+cells of single releases, no ids that a guess at them could be held against, no sums of fewer (specs/metrics.md 9.9).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-SCHEMA_VERSION: Final = 2  # another number: the file is rebuilt
+SCHEMA_VERSION: Final = 3  # another number: the file is rebuilt
 FILE_NAME: Final = "commons.duckdb"
 
 Columns = tuple[tuple[str, str, str], ...]
@@ -54,8 +57,8 @@ TABLES: Final[dict[str, Columns]] = {
     "releases": (
         *_SLOT,
         *_WHO,
-        ("release", "VARCHAR", "release id, hex"),
-        ("entry", "VARCHAR", "id of the log entry that carries it, hex"),
+        ("release", "VARCHAR", "release id, hex; null where the charter demands several organisations"),
+        ("entry", "VARCHAR", "id of the log entry that carries it, hex; null as above"),
         ("person_key", "VARCHAR", "what stands for a person: user, session or address"),
         ("sampling", "DOUBLE", "share of persons counted"),
         ("cells", "INTEGER", "length of the vector"),
@@ -103,16 +106,23 @@ CREATE TABLE store.releases (slot INTEGER, layout INTEGER, metric VARCHAR, defin
     sampling DOUBLE, cells INTEGER, epoch VARCHAR, rho DOUBLE, signed_at TIMESTAMP, keyed BOOLEAN);
 CREATE TABLE store.abstentions (metric VARCHAR, definition VARCHAR, period VARCHAR, starts TIMESTAMP, ends TIMESTAMP,
     node VARCHAR, reason VARCHAR);
+CREATE TABLE store.rules (min_organisations INTEGER);
 CREATE TABLE store.members (place INTEGER, node VARCHAR, name VARCHAR, organisation VARCHAR, counts_from TIMESTAMP);
 CREATE TABLE metrics (metric VARCHAR, definition VARCHAR, question VARCHAR, measure VARCHAR, kind VARCHAR,
     starts TIMESTAMP, ends TIMESTAMP, dimensions VARCHAR[], cells INTEGER, mechanism VARCHAR, max_cells INTEGER,
     max_per_cell INTEGER, rho DOUBLE);
 CREATE TABLE dictionary (table_name VARCHAR, column_name VARCHAR, type VARCHAR, meaning VARCHAR);
+CREATE VIEW store.enough AS
+    SELECT r.definition, r.period FROM store.releases r LEFT JOIN store.members m USING (node) GROUP BY ALL
+    HAVING count(DISTINCT m.organisation) >= (SELECT min_organisations FROM store.rules)
+        OR (SELECT min_organisations FROM store.rules) = 1;
 CREATE VIEW members AS SELECT node, name, organisation, counts_from FROM store.members ORDER BY place;
 CREATE VIEW releases AS
-    SELECT r.metric, r.definition, r.period, r.starts, r.ends, r.node, m.name, r.release, r.entry, r.person_key,
-        r.sampling, r.cells, r.epoch, r.rho, r.signed_at
-    FROM store.releases r LEFT JOIN store.members m USING (node);
+    SELECT r.metric, r.definition, r.period, r.starts, r.ends, r.node, m.name,
+        CASE WHEN u.min_organisations = 1 THEN r.release END AS release,
+        CASE WHEN u.min_organisations = 1 THEN r.entry END AS entry,
+        r.person_key, r.sampling, r.cells, r.epoch, r.rho, r.signed_at
+    FROM store.releases r CROSS JOIN store.rules u LEFT JOIN store.members m USING (node);
 CREATE VIEW abstentions AS
     SELECT a.metric, a.definition, a.period, a.starts, a.ends, a.node, m.name, a.reason
     FROM store.abstentions a LEFT JOIN store.members m USING (node);
@@ -120,7 +130,8 @@ CREATE VIEW released_cells AS
     SELECT r.metric, r.definition, r.period, r.starts, r.ends, r.node, m.name, l.block, c.cell, l.key,
         c.units * l.quantum AS value, l.sigma, c.units, l.quantum, r.release
     FROM store.cells c JOIN store.releases r USING (slot)
-        JOIN store.layouts l ON l.layout = r.layout AND l.cell = c.cell LEFT JOIN store.members m USING (node);
+        JOIN store.layouts l ON l.layout = r.layout AND l.cell = c.cell LEFT JOIN store.members m USING (node)
+    WHERE (SELECT min_organisations FROM store.rules) = 1;
 CREATE VIEW insights AS
     SELECT s.metric, s.definition, s.period, s.starts, s.ends, l.block, s.cell, l.key,
         s.units * l.quantum AS estimate,
@@ -129,7 +140,9 @@ CREATE VIEW insights AS
         l.sigma * sqrt(s.nodes) AS sigma, s.nodes
     FROM (SELECT r.metric, r.definition, r.period, r.starts, r.ends, r.layout, c.cell, sum(c.units) AS units,
             count(*) AS nodes
-        FROM store.cells c JOIN store.releases r USING (slot) WHERE NOT r.keyed GROUP BY ALL) s
+        FROM store.cells c
+            JOIN (SELECT * FROM store.releases SEMI JOIN store.enough USING (definition, period)) r USING (slot)
+        WHERE NOT r.keyed GROUP BY ALL) s
         JOIN store.layouts l ON l.layout = s.layout AND l.cell = s.cell
     UNION ALL
     SELECT metric, definition, period, starts, ends, block, NULL, key, estimate, estimate - 1.959963985 * sigma,
@@ -137,6 +150,9 @@ CREATE VIEW insights AS
     FROM (SELECT r.metric, r.definition, r.period, r.starts, r.ends, l.block, l.key,
             sum(c.units * l.quantum) AS estimate, sqrt(sum(l.sigma * l.sigma)) AS sigma, count(*) AS nodes
         FROM store.cells c JOIN store.releases r USING (slot)
-            JOIN store.layouts l ON l.layout = r.layout AND l.cell = c.cell WHERE r.keyed GROUP BY ALL);
+            JOIN store.layouts l ON l.layout = r.layout AND l.cell = c.cell LEFT JOIN store.members m USING (node)
+        WHERE r.keyed GROUP BY ALL
+        HAVING count(DISTINCT m.organisation) >= (SELECT min_organisations FROM store.rules)
+            OR (SELECT min_organisations FROM store.rules) = 1);
 """
 """Everything a new file holds before its first row."""

@@ -130,6 +130,7 @@ def privacy_document(disclosed: Disclosed) -> Json:
         "releases": [
             {"release": row.release.hex(), "metric": row.metric, "window": row.window.text}
             for row in [row for row in commons.releases() if row.node == commons.node][:NEWEST_RELEASES]
+            if view.charter.min_organisations == 1  # else an id could be held against guesses at this member's numbers
         ],
     }
 

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from federation.figure_rows import Json
+from federation.organisations import refuse_single
 from federation.query import BadParameter, BadWindow, QueryRefused
 from node.commons import Commons, PeerView, ReleaseBody, ReleaseRow
 from node.http.access import ReadGate
@@ -44,9 +45,10 @@ class UnknownRelease(QueryRefused):
 
 
 class ReleasesEndpoint:
-    """The handlers. Needs what the query routes need."""
+    """The handlers. Needs what the query routes need; operators of a member, who hold the logs, see single releases."""
 
-    def __init__(self, commons: Commons, gate: ReadGate) -> None:
+    def __init__(self, commons: Commons, gate: ReadGate, *, is_operator: bool = False) -> None:
+        self._is_operator = is_operator
         self._commons = commons
         self._gate = gate
         self._envelope = Envelope(commons.node, commons.name)
@@ -62,7 +64,7 @@ class ReleasesEndpoint:
 
     async def releases(self, request: web.Request) -> web.Response:
         """One page of the list."""
-        self._gate(request)
+        self._open_to(request)
         _, form, is_meta = split_suffix(request.path.rpartition("/")[2])
         if form is None and "form" in request.match_info:
             raise web.HTTPNotFound
@@ -89,7 +91,7 @@ class ReleasesEndpoint:
 
     async def release(self, request: web.Request) -> web.Response:
         """One release as it was signed."""
-        self._gate(request)
+        self._open_to(request)
         name, form, _ = split_suffix(request.match_info["id"])
         form = form or form_accepted(request)
         body = self._commons.release(_id(name))
@@ -105,13 +107,19 @@ class ReleasesEndpoint:
 
     async def proof(self, request: web.Request) -> web.Response:
         """The bundle that `murmur verify` checks."""
-        self._gate(request)
+        self._open_to(request)
         name = request.match_info["id"]
         bundle = self._commons.proof(_id(name))
         if bundle is None:
             raise _unknown(name)
         disposition = f'attachment; filename="{name[:16]}.murmur-proof"'
         return tagged(request, bundle, PROOF_TYPE, {"Content-Disposition": disposition})
+
+    def _open_to(self, request: web.Request) -> None:
+        """Let a read of single releases pass, or refuse it: where the charter demands several organisations."""
+        self._gate(request)
+        if not self._is_operator:
+            refuse_single("A release is one member's", self._commons.federation().charter.min_organisations)
 
     async def peers(self, request: web.Request) -> web.Response:
         """Liveness as this node sees it; it decides nothing."""

@@ -103,8 +103,8 @@ def identity(place: int, seed: int = 0) -> Identity:
 
 
 @lru_cache(maxsize=32)
-def found(size: int, seed: int = 0, *, cap: Fraction = Fraction(1, 40)) -> Founding:
-    """A federation of `size` nodes on loopback ports 7700 and up."""
+def found(size: int, seed: int = 0, *, cap: Fraction = Fraction(1, 40), min_organisations: int = 1) -> Founding:
+    """A federation of `size` nodes on loopback ports 7700 and up, each an organisation of its own."""
     identities = [identity(place, seed) for place in range(size)]
     bodies = [definition_bytes(item) for item in TREES]
     charter = Charter(
@@ -129,6 +129,7 @@ def found(size: int, seed: int = 0, *, cap: Fraction = Fraction(1, 40)) -> Found
         ),
         caps={"day": cap, "week": Fraction(1, 16), "month": Fraction(1, 4)},
         allow_private=True,
+        min_organisations=min_organisations,
     )
     body = charter.encode()
     members = tuple(sorted(identities, key=lambda one: one.node))
