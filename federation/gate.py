@@ -141,13 +141,17 @@ class Gate:
         """
         request = asked.request
         peer = self._peers[request.sender]
+        retired = peer.retired_key
         if request.op == HELLO:
             links = parse_hello(request.payload).links
-            peer.retired_key = self._logs.retired_key(request.sender, links)
-            if peer.retired_key is None:
+            retired = self._logs.retired_key(request.sender, links)
+            if retired is None:
                 self._logs.learn_chain(request.sender, links)
-        newer = self._logs.key_of(request.sender)
-        verify_request(asked, peer.retired_key or newer or key)
+        other = retired or self._logs.key_of(request.sender)
+        if other is None or other == key:
+            raise BadSignature(what="request refused", why="no key known of its sender signed it")
+        verify_request(asked, other)
+        peer.retired_key = retired
 
     def _admit(self, peer: Peer, asked: ParsedRequest, now_ms: int, rng: Rng) -> Question | Turned:
         request = asked.request
