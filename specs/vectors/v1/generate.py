@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
 from specs.vectors.v1 import (  # noqa: E402
+    answering,
     charters,
     encoding,
     identities,
@@ -46,6 +47,7 @@ FILES: dict[str, Callable[[], object]] = {
     "charters_later.json": successions.vectors,
     "judgement.json": judging.vectors,
     "lines.json": lines.vectors,
+    "answers.json": answering.vectors,
 }
 
 
