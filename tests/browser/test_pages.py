@@ -242,6 +242,7 @@ def test_the_whole_tour_by_keys_alone(watched: Callable[..., Watched]) -> None:
     one.assert_quiet()
 
 
+@pytest.mark.requirement("M-ENT-12")
 def test_hostile_names_are_text_everywhere(watched: Callable[..., Watched]) -> None:
     """Markup, right to left, 300 characters: as names of members, metrics, questions, labels and the federation."""
     one = watched(width=360)

@@ -41,6 +41,7 @@ def spellings(secret: bytes) -> list[bytes]:
     return [secret, secret.hex().encode(), secret.hex().upper().encode()]
 
 
+@pytest.mark.requirement("T-IN-1")
 def test_no_secret_stands_in_files_process_table_environment_or_log(node: OneNode) -> None:
     """Before and after a rotation, with keys of the API made and used, and a backup taken."""
     root = read_key(node.folder / "root-key", "root").secret

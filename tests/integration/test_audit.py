@@ -66,6 +66,7 @@ async def test_what_is_done_and_refused_stands_in_the_log_and_nobody_s_id(shop: 
         assert [row["subject"].partition(" in")[0] for row in again[:1]] == ["2 more times"]
 
 
+@pytest.mark.requirement("T-IN-2")
 @pytest.mark.parametrize(
     "change", ["UPDATE audit SET actor = 'node' WHERE number = 2", "DELETE FROM audit WHERE number = 2"]
 )
@@ -104,6 +105,7 @@ def attested_in(node: Node) -> set[bytes]:
     return {one.id for one in node.logs.of_kind(node.membership.node, HEADS_ATTEST)}
 
 
+@pytest.mark.requirement("T-IN-2")
 async def test_the_head_is_signed_once_a_day_and_a_cut_after_it_is_named(shop: Shop, typed: Typed) -> None:
     """T21: the chain of a log that was cut fits; the signed head, which others hold, does not."""
     clock = HandClock()

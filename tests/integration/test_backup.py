@@ -72,6 +72,7 @@ def lose_the_disk(shop: Shop, *, and_anchor: bool = False) -> None:
         (shop.folder / "anchor").unlink()
 
 
+@pytest.mark.requirement("T-DISK-3")
 def test_every_table_is_kept_or_left_out_on_purpose() -> None:
     """A new table stops backups until somebody has thought about what stands in it."""
     text = "".join(path.read_text() for path in MIGRATIONS.glob("*.sql"))
@@ -80,6 +81,7 @@ def test_every_table_is_kept_or_left_out_on_purpose() -> None:
     assert not WITH_ROWS & WITHOUT_ROWS
 
 
+@pytest.mark.requirement("T-DISK-3")
 async def test_a_backup_holds_no_event_no_pseudonym_and_no_epoch_key(
     shop: Shop, typed: Typed, secret: Path, tmp_path: Path
 ) -> None:
@@ -175,6 +177,7 @@ async def test_without_its_anchor_a_node_alone_spends_what_had_begun(
     assert (shop.folder / "anchor").exists()
 
 
+@pytest.mark.requirement("T-DISK-4")
 async def test_nothing_is_overwritten_and_a_dry_run_opens_all_of_it(
     shop: Shop, typed: Typed, secret: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +227,7 @@ async def test_elsewhere_node_toml_and_plan_come_back_too(
         assert node.plan.name == "shop"
 
 
+@pytest.mark.requirement("T-DISK-4")
 def test_a_hostile_archive_writes_nothing_outside(tmp_path: Path) -> None:
     """Names that climb, links, devices, twice the same, a master key: refused."""
     from node.restoring import unpack

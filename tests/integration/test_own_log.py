@@ -69,6 +69,7 @@ def begin(federation: Federation, *names: str) -> None:
         wait_for(f"{name} signs", lambda name=name: signing(federation, name)["held_back"] is None)
 
 
+@pytest.mark.requirement("M-KEY-6")
 def test_a_running_node_rotates_and_its_peers_follow(federation: Federation) -> None:
     """Three times, and again after a restart; the old key's file holds another key at once, and nobody restarts."""
     begin(federation, "amber", "birch")
@@ -112,6 +113,7 @@ def test_a_recovery_keeps_what_it_names_and_voids_the_rest(federation: Federatio
     wait_for("birch follows", lambda: in_step(federation, "amber", "birch"))
 
 
+@pytest.mark.requirement("T-DISK-1")
 def test_a_restored_node_reads_its_own_log_from_its_peers_before_it_signs(federation: Federation) -> None:
     """Old data, newer anchor: nothing is signed until a majority answered; then the log goes on where it was."""
     begin(federation, "amber", "birch", "cedar")
@@ -145,6 +147,7 @@ def test_a_restored_node_reads_its_own_log_from_its_peers_before_it_signs(federa
     assert not [item for item in after if after.count(item) > 1]
 
 
+@pytest.mark.requirement("T-DISK-1")
 def test_a_release_nobody_holds_is_never_made_again(federation: Federation) -> None:
     """The anchor names an entry that was lost with the disk: its epochs are spent, its slots abstained for ever."""
     begin(federation, "amber", "birch")

@@ -22,6 +22,7 @@ def federation(tmp_path: Path) -> Iterator[Federation]:
     made.close()
 
 
+@pytest.mark.requirement("T-DISK-1")
 def test_a_lost_machine_signs_nothing_before_a_majority_told_it_what_it_had_said(federation: Federation) -> None:
     """Backup, releases, loss; restored and alone it waits; with two of three peers it goes on, and repeats nothing."""
     begin(federation, "amber", "birch", "cedar")

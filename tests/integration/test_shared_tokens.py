@@ -42,6 +42,7 @@ async def reads(shop: Shop, token: str, path: str = "/v1/metrics", method: str =
     return await asyncio.to_thread(shop.call, method, path, None, {"Authorization": f"Bearer {token}"})
 
 
+@pytest.mark.requirement("T-IN-3")
 async def test_a_token_reads_until_it_ends_or_is_revoked(shop: Shop, typed: Typed) -> None:
     """It reads, it changes nothing, it is not stored, and the audit log knows who used it by its id alone."""
     clock = HandClock()

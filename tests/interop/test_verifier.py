@@ -31,6 +31,7 @@ def cases_of(vectors: dict[str, Any]) -> int:
     return sum(inside) + sum(len(vectors.get(name, [])) for name in LISTS)
 
 
+@pytest.mark.requirement("M-ID-6")
 def test_every_case_of_every_file_is_checked_and_agrees() -> None:
     """One line a file, its number of cases counted here again, and not one disagreement."""
     done = verify()
@@ -135,6 +136,7 @@ def test_files_and_sections_without_a_check_are_named(tmp_path: Path) -> None:
     assert verify(tmp_path / "none").returncode == 1
 
 
+@pytest.mark.requirement("M-KEY-3")
 def test_nodes_own_verifier_is_laxer_than_the_specification() -> None:
     """It imports any 32 bytes as a key, takes the identity as key and as R, and knows nothing of mixed orders."""
     lines = [line.split(" (")[0] for line in verify().stdout.splitlines() if line.startswith("Node alone")]

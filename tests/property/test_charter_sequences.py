@@ -40,6 +40,7 @@ def approval(name: str, body: bytes) -> bytes:
     return sign_charter(KEYS[name], body, FOUNDED)
 
 
+@pytest.mark.requirement("T-GOV-1")
 @settings(max_examples=60, deadline=None)
 @given(
     added=st.sets(st.sampled_from(["spare0", "spare1", "spare2"])),

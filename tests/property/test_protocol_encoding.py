@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgpack
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ def test_decode_undoes_encode(value: canonical.Value) -> None:
     assert msgpack.unpackb(data) == value
 
 
+@pytest.mark.requirement("M-ENC-1")
 @settings(max_examples=1000)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_the_encoding_of_their_value_or_refused(data: bytes) -> None:
@@ -77,6 +79,7 @@ def test_cell_vectors_round_trip(cells: list[int]) -> None:
             raise AssertionError("a wider form was accepted")
 
 
+@pytest.mark.requirement("M-JUD-5")
 @given(st.binary(max_size=64), st.integers(-1, 70))
 def test_any_bytes_as_cells_round_trip_or_are_refused(data: bytes, count: int) -> None:
     """Nothing else is raised, and nothing has two forms."""

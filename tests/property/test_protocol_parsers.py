@@ -104,6 +104,7 @@ def value_or_named_error(parse: Callable[[bytes], object], data: bytes) -> None:
         parse(data)
 
 
+@pytest.mark.requirement("T-STR-2")
 @every_parser
 @settings(max_examples=60)
 @given(data=st.binary(max_size=200))
@@ -112,6 +113,7 @@ def test_any_bytes(parse: Callable[[bytes], object], good: bytes, data: bytes) -
     value_or_named_error(parse, data)
 
 
+@pytest.mark.requirement("M-ENC-8")
 @every_parser
 @settings(max_examples=60)
 @given(value=VALUES.filter(lambda value: depth(value) <= canonical.MAX_DEPTH))
@@ -173,6 +175,7 @@ SIGNED: dict[str, tuple[Callable[[bytes], object], bytes]] = {
 }
 
 
+@pytest.mark.requirement("M-ID-5")
 @pytest.mark.parametrize(("open_", "good"), SIGNED.values(), ids=SIGNED.keys())
 def test_every_flipped_byte_is_refused(open_: Callable[[bytes], object], good: bytes) -> None:
     """One bit, and all bits, of every byte: in header, data, cells, signature and framing alike."""

@@ -95,6 +95,7 @@ def test_case_14_a_node_away_for_twelve_charters_catches_up_unattended() -> None
     assert view(sleeper) == view(world.nodes[0])
 
 
+@pytest.mark.requirement("T-GOV-5")
 def test_case_14_and_threat_10_a_long_chain_of_retired_keys_stops_and_asks() -> None:
     """Three governance keys were replaced and stolen later: a chain forged from version 1, longer than the true one.
 
@@ -138,6 +139,7 @@ def test_case_14_and_threat_10_a_long_chain_of_retired_keys_stops_and_asks() -> 
     assert people.trusted(sleeper).hash in (first.hash, base.hash)
 
 
+@pytest.mark.requirement("T-GOV-6")
 def test_threat_11_one_honest_peer_undoes_a_freeze() -> None:
     """Everybody a node reaches keeps to the old charter; the first who knows the newer one is enough."""
     world, people = federation(4, 11)
@@ -185,6 +187,7 @@ def test_threat_15_who_is_admitted_counts_only_from_its_window_on() -> None:
 # ── case 20: two versions in one federation ─────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.requirement("M-ENT-9", "M-JUD-1")
 def test_case_20_what_a_later_version_says_is_carried_and_not_interpreted() -> None:
     """Half the nodes write a later kind and later data among theirs: all logs reach all, only what is known counts.
 

@@ -64,6 +64,7 @@ def test_a_charter_is_proposed_and_approved_through_logs() -> None:
     agree(world)
 
 
+@pytest.mark.requirement("T-GOV-2")
 def test_too_few_approvals_change_nothing_and_bad_ones_do_not_stand_in_the_way() -> None:
     """Two of four; a forged signature under the third key; then the third itself."""
     world, people = federation()
@@ -107,6 +108,7 @@ def test_a_newcomer_counts_from_its_window_on() -> None:
     agree(world)
 
 
+@pytest.mark.requirement("M-ADM-8", "M-LINE-1", "T-GOV-8")
 def test_a_removed_member_counts_up_to_its_cut_and_is_told() -> None:
     """Beyond the cut nothing counts, wherever it is known; the removed node knows, and asks nobody any more."""
     world, people = federation()
@@ -132,6 +134,7 @@ def test_a_removed_member_counts_up_to_its_cut_and_is_told() -> None:
     agree(world)
 
 
+@pytest.mark.requirement("M-LINE-1")
 def test_a_readmitted_member_goes_on_from_its_cut() -> None:
     """With a recovery by its root key; what stood beyond the cut stays out."""
     world, people = federation()
@@ -155,6 +158,7 @@ def test_a_readmitted_member_goes_on_from_its_cut() -> None:
     agree(world)
 
 
+@pytest.mark.requirement("T-GOV-8")
 def test_a_removed_member_cannot_readmit_itself() -> None:
     """Its recovery on the cut is its own word only; nothing there counts while the charter has the cut."""
     world, people = federation()
@@ -171,6 +175,7 @@ def test_a_removed_member_cannot_readmit_itself() -> None:
     assert all(node.core.logs.log(gone.id).height == 2 for node in world.nodes[:3] if node.core)  # type: ignore[union-attr]
 
 
+@pytest.mark.requirement("T-GOV-4")
 def test_a_split_vote_is_seen_by_all_and_healed_by_a_charter_on_both() -> None:
     """Two quorums, one on each side of a partition; one charter is trusted after it, and the chain then holds both."""
     world, people = federation()
@@ -204,6 +209,7 @@ def _both(people: Governing, node: SimNode) -> list[TrustedCharter]:
     return [people.trusted(node), *node.core.charters.book.rivals()]
 
 
+@pytest.mark.requirement("T-GOV-6")
 def test_who_was_down_for_three_charters_catches_up_unattended() -> None:
     """A turnover of a governance key, a newcomer, a removal; the node comes back with its old disk."""
     world, people = federation()
@@ -249,6 +255,7 @@ def test_entries_of_a_charter_that_is_not_known_yet_wait_for_it() -> None:
     agree(world)
 
 
+@pytest.mark.requirement("M-JUD-3")
 def test_rows_that_come_or_end_judge_anew_what_they_touch() -> None:
     """A window before its row becomes good, one after the row's new end void; a cap that fell voids what is beyond it.
 
@@ -282,6 +289,7 @@ def test_rows_that_come_or_end_judge_anew_what_they_touch() -> None:
     agree(world)
 
 
+@pytest.mark.requirement("T-GOV-7")
 def test_caps_may_change_only_for_epochs_that_begin_later() -> None:
     """The day that has begun keeps its cap; a day after the notice has the new one, on every node."""
     world, people = federation(3)
@@ -300,6 +308,7 @@ def test_caps_may_change_only_for_epochs_that_begin_later() -> None:
     agree(world)
 
 
+@pytest.mark.requirement("M-LINE-2", "T-KEY-8")
 def test_a_replaced_root_takes_a_log_back_from_who_stole_the_first() -> None:
     """A recovery by the new root stands before one of a higher generation by the old."""
     world, people = federation()
@@ -361,6 +370,7 @@ def forged(people: Governing, base: TrustedCharter, count: int) -> list[CharterD
     return made
 
 
+@pytest.mark.requirement("T-GOV-5")
 def test_a_deeper_switch_stops_and_asks() -> None:
     """Retired keys made a longer chain from the past; the node says so and stays, until its operator decides."""
     world, people = federation()
@@ -382,6 +392,7 @@ def test_a_deeper_switch_stops_and_asks() -> None:
     assert node.core.rules.charter.version == 5
 
 
+@pytest.mark.requirement("T-GOV-5")
 def test_after_the_expiry_a_new_charter_needs_most_members_or_the_operator() -> None:
     """One peer alone shows a chain forged with retired keys: the node stops and asks. Most of them: it follows."""
     world, people = federation()
@@ -406,6 +417,7 @@ def test_after_the_expiry_a_new_charter_needs_most_members_or_the_operator() -> 
     assert versions(world) == {2}
 
 
+@pytest.mark.requirement("M-MSG-21")
 def test_what_a_peer_says_is_decided_is_kept_only_when_it_is() -> None:
     """A member that answers with charters nobody signed fills no disk and no memory of others."""
     world, people = federation(3)

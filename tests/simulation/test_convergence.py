@@ -10,6 +10,7 @@ import pytest
 from tests.simulation.storm import weather
 
 
+@pytest.mark.requirement("M-ADM-1", "M-MSG-24", "T-NET-4", "T-FLT-1")
 @pytest.mark.parametrize("seed", range(30), ids=lambda seed: f"seed_{seed}")
 def test_after_healing_all_nodes_agree(seed: int) -> None:
     """Loss, delay, reorder, duplicates, flipped bits, partitions, one-way links, crashes and liars leave no trace."""

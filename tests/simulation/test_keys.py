@@ -56,6 +56,7 @@ def test_a_rotation_is_followed_everywhere() -> None:
     assert len(log_at(world.nodes[2], world.nodes[0]).links) == 3
 
 
+@pytest.mark.requirement("M-MSG-15")
 def test_two_nodes_that_rotated_twice_apart_still_talk() -> None:
     """Neither knows the other's key any more; the key chains in hello bring them together."""
     world = World(2, 2)
@@ -85,6 +86,7 @@ def test_a_chain_of_more_links_than_fit_is_told_in_several_hellos() -> None:
     assert len(log_at(world.nodes[1], world.nodes[0]).links) == 150
 
 
+@pytest.mark.requirement("M-LINE-3", "T-KEY-1")
 def test_a_rotation_ends_a_fork_for_the_branch_that_made_it() -> None:
     """A thief of the signing key forks the log and freezes it; the owner's next rotation lifts that everywhere."""
     world = World(4, 4)
@@ -107,6 +109,7 @@ def test_a_rotation_ends_a_fork_for_the_branch_that_made_it() -> None:
         assert node.verdicts.get(stolen[0].id, Void("superseded")) == Void("superseded")
 
 
+@pytest.mark.requirement("M-ADM-9", "T-KEY-4")
 def test_a_retired_key_at_an_old_position_is_an_alert_and_nothing_else() -> None:
     """The entry is not even stored; the proof of it is."""
     world = World(3, 5)
@@ -130,6 +133,7 @@ def test_a_retired_key_at_an_old_position_is_an_alert_and_nothing_else() -> None
     check_converged(world)
 
 
+@pytest.mark.requirement("M-LINE-2", "T-KEY-2", "T-KEY-3")
 def test_a_recover_voids_what_a_thief_published_and_keeps_the_rest() -> None:
     """Case 12: ten entries of a thief, and a rotate without the committed key, which everybody refuses."""
     world = World(4, 6)
@@ -176,6 +180,7 @@ def test_a_recover_can_keep_what_an_earlier_one_gave_up() -> None:
     assert world.nodes[2].verdicts[entries[5].id] == COUNTED
 
 
+@pytest.mark.requirement("M-LINE-2", "T-KEY-8")
 def test_two_recovers_of_one_generation_freeze_until_a_third() -> None:
     """Whoever holds the root key twice over proves nothing; a later generation ends it."""
     world = World(4, 8)
@@ -201,6 +206,7 @@ def test_two_recovers_of_one_generation_freeze_until_a_third() -> None:
     check_converged(world)
 
 
+@pytest.mark.requirement("M-LINE-4", "M-LINE-5")
 @pytest.mark.parametrize("rotations", [(1, 0), (0, 1), (1, 1), (2, 1)])
 def test_clones_that_rotate_freeze_below_both(rotations: tuple[int, int]) -> None:
     """One of two branches with a rotate stands; two do not, and both are shown as proof up to their rotate."""
@@ -236,6 +242,7 @@ def test_quick_settings_are_the_worlds() -> None:
     assert World(2, 1).settings is QUICK
 
 
+@pytest.mark.requirement("M-MSG-16", "T-DISK-1")
 @pytest.mark.parametrize("reachable", [0, 1, 3, 4])
 def test_a_rolled_back_node_gets_its_log_from_whoever_answers(reachable: int) -> None:
     """With no peer or one it knows that no majority answered; with most or all it holds its whole log again."""

@@ -61,6 +61,7 @@ def test_entries_committed_together_share_a_push() -> None:
     assert world.traffic["range"] == before["range"]
 
 
+@pytest.mark.requirement("M-MSG-23", "T-MESH-3")
 def test_others_relay_what_a_dead_author_said() -> None:
     """One peer saw the entry before its author died for good; everybody gets it."""
     world = World(4, 2)
@@ -76,6 +77,7 @@ def test_others_relay_what_a_dead_author_said() -> None:
     assert all(has(node, parsed) for node in world.nodes)
 
 
+@pytest.mark.requirement("T-NET-1")
 def test_a_byte_flipped_in_flight_is_refused_shown_and_healed() -> None:
     """The receiver says what was wrong and counts nothing; the next exchange brings the true bytes."""
     world = World(3, 3, settings=SLOW)
@@ -99,6 +101,7 @@ def test_a_byte_flipped_in_flight_is_refused_shown_and_healed() -> None:
     check_converged(world)
 
 
+@pytest.mark.requirement("T-MESH-2")
 def test_an_entry_a_relay_changed_is_refused_with_its_reason() -> None:
     """A member's own signature on the request does not help: parts that do not match are named."""
     world = World(3, 4)
@@ -119,6 +122,7 @@ def test_an_entry_a_relay_changed_is_refused_with_its_reason() -> None:
     assert victim.verdicts[parsed.id] == COUNTED
 
 
+@pytest.mark.requirement("T-FLT-3")
 def test_a_node_nobody_can_call_keeps_up() -> None:
     """It publishes no endpoint: it pushes out, pulls, and gets others' entries by asking."""
     world = World(4, 5)
@@ -132,6 +136,7 @@ def test_a_node_nobody_can_call_keeps_up() -> None:
     check_converged(world)
 
 
+@pytest.mark.requirement("T-FLT-3")
 def test_a_node_that_cannot_call_is_fed() -> None:
     """Its requests are lost, it answers: the others send it what it lacks."""
     world = World(3, 6)
@@ -148,6 +153,7 @@ def test_a_node_that_cannot_call_is_fed() -> None:
     assert all(has(deaf, item) for item in parsed)
 
 
+@pytest.mark.requirement("T-CLK-1")
 def test_a_clock_an_hour_off_is_reported_and_stops_nothing() -> None:
     """Every request of such a node is excused by a challenge."""
     world = World(3, 7)
@@ -177,6 +183,7 @@ def test_a_long_absence_is_caught_up_page_by_page() -> None:
     assert core_of(away).logs.count == core_of(world.nodes[0]).logs.count == 4 + 24
 
 
+@pytest.mark.requirement("M-MSG-22", "T-MESH-6")
 def test_entries_out_of_order_wait_in_memory_for_the_one_between() -> None:
     """The later entry is answered `behind` and kept; the missing one lets both in, without a fetch."""
     world = World(3, 9, settings=SLOW)
@@ -194,6 +201,7 @@ def test_entries_out_of_order_wait_in_memory_for_the_one_between() -> None:
     assert world.traffic["range"] == before
 
 
+@pytest.mark.requirement("M-LINE-4", "T-LOG-1")
 def test_a_fork_freezes_its_author_everywhere_and_proves_itself() -> None:
     """Two entries at one position, shown to two halves: in the end all hold both, count neither, and can prove it."""
     world = World(4, 10)
@@ -223,6 +231,7 @@ def test_a_fork_freezes_its_author_everywhere_and_proves_itself() -> None:
         assert [alarm.code for alarm in node.alarms] == ["equivocation", *own]
 
 
+@pytest.mark.requirement("M-LINE-4", "T-LOG-1")
 def test_a_log_forked_twice_freezes_at_the_lower_fork() -> None:
     """Two halves froze one author at one position, above a fork they did not know: comparing finds the lower one."""
     world = World(4, 11)
@@ -250,6 +259,7 @@ def test_a_log_forked_twice_freezes_at_the_lower_fork() -> None:
     assert len({str(view(node)) for node in world.nodes}) == 1
 
 
+@pytest.mark.requirement("T-DISK-2")
 def test_an_own_entry_from_elsewhere_is_adopted_and_reported() -> None:
     """A clone or a lost disk: the node takes what it signed, and says that it did not know."""
     world = World(3, 12)
@@ -262,6 +272,7 @@ def test_an_own_entry_from_elsewhere_is_adopted_and_reported() -> None:
     assert [alarm.code for alarm in world.nodes[0].alarms] == ["own-entry-from-elsewhere"]
 
 
+@pytest.mark.requirement("M-JUD-2", "T-FLT-4")
 def test_a_missing_definition_is_fetched_by_hash() -> None:
     """Its summaries wait, then count; the body is stored."""
 
@@ -285,6 +296,7 @@ def test_a_missing_definition_is_fetched_by_hash() -> None:
     assert blind.disk.definitions[calls] == world.founding.definitions[calls]
 
 
+@pytest.mark.requirement("M-MSG-25", "T-MESH-8")
 def test_a_dead_peer_is_left_alone_longer_and_longer() -> None:
     """Pauses double from half a second; the first authentic word ends them."""
     world = World(2, 14, settings=replace(SLOW, backoff_most_ms=64_000))
@@ -303,6 +315,7 @@ def test_a_dead_peer_is_left_alone_longer_and_longer() -> None:
     assert core_of(alive).peers()[0].paused_until_ms == 0
 
 
+@pytest.mark.requirement("T-MESH-8")
 def test_a_slow_sync_does_not_keep_others_from_fetching() -> None:
     """A peer that answers heads and then dies leaves its claims behind for nobody."""
     world = World(3, 15, settings=replace(QUICK, payload_entries=1))
@@ -390,6 +403,7 @@ def test_a_federation_above_the_limit_compares_by_spans() -> None:
     check_converged(world)
 
 
+@pytest.mark.requirement("M-MSG-26", "T-MESH-10")
 def test_a_peer_that_pushes_too_much_is_told_to_wait() -> None:
     """Its pushes are refused for a while, nobody else's are, and in the end everything is everywhere."""
     settings = replace(QUICK, pushed_requests=Rate(1, 3), payload_entries=1)

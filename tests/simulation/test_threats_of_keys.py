@@ -28,6 +28,7 @@ def summaries(world: World, author: Author, numbers: range, **wrong: int) -> lis
     return [author.summary(calls, day(number), **wrong) for number in numbers]
 
 
+@pytest.mark.requirement("T-KEY-5", "M-ENT-5")
 def test_t7_a_stolen_key_publishes_back_dated_entries_and_recovery_voids_exactly_those() -> None:
     """Stolen at entry 50; ten entries dated a year ago; its rotation is refused; what was said before stays."""
     world = World(4, 71)
@@ -64,6 +65,7 @@ def test_t7_a_stolen_key_publishes_back_dated_entries_and_recovery_voids_exactly
         assert log_at(node, owner).ids == [parsed.id for parsed in (*good, recovered, after)]
 
 
+@pytest.mark.requirement("T-KEY-6")
 @pytest.mark.parametrize("turns", [1, 2])
 def test_t7_retired_keys_change_nothing_anywhere(turns: int) -> None:
     """The key before the last rotation, and the two before it: no entry at an old, the present or a later position."""
@@ -91,6 +93,7 @@ def test_t7_retired_keys_change_nothing_anywhere(turns: int) -> None:
     check_converged(world)
 
 
+@pytest.mark.requirement("T-KEY-7")
 def test_t12_a_log_moves_by_one_entry_whatever_its_numbers_say() -> None:
     """Positions of 2^53 − 1, a charter of version 2^53 − 1, a date ten years ahead: only what follows is taken."""
     world = World(3, 73)
@@ -114,6 +117,7 @@ def test_t12_a_log_moves_by_one_entry_whatever_its_numbers_say() -> None:
     check_converged(world)
 
 
+@pytest.mark.requirement("T-KEY-7")
 def test_t13_nothing_of_a_signature_can_be_left_out_or_exchanged() -> None:
     """A rotation with one signature, with both swapped, an entry without or with one too many; another wire major."""
     world = World(3, 74)

@@ -59,12 +59,24 @@ def test_the_same_entry_again_changes_nothing(author: Author) -> None:
     assert admit(author.entries[1], log_of(author, 3)) == Duplicate()
 
 
+@pytest.mark.requirement("M-ENT-3", "M-ADM-1")
+def test_an_entry_is_its_header_whatever_signatures_come_with_it(author: Author) -> None:
+    """Known already: nothing is verified, nothing changes."""
+    known = author.entries[2]
+    other = dataclasses.replace(known, entry=dataclasses.replace(known.entry, signatures=(bytes(64),)))
+    assert other.id == known.id
+    assert admit(other, log_of(author, 3)) == Duplicate()
+    assert _code(admit(other, log_of(author, 2))) == "bad-signature"
+
+
+@pytest.mark.requirement("M-MSG-22", "T-MESH-6")
 def test_a_gap_is_answered_with_our_position(author: Author) -> None:
     """A verified entry may wait in memory; one whose author is unknown may not."""
     assert admit(author.entries[2], log_of(author, 1)) == Behind((0, 0), verified=True)
     assert admit(author.entries[2], log_of(author, 0)) == Behind((0, -1), verified=False)
 
 
+@pytest.mark.requirement("M-LINE-4")
 def test_a_second_entry_on_one_entry_is_a_fork(author: Author) -> None:
     """Same position, same prev, another id."""
     first = author.entries.pop()
@@ -125,6 +137,7 @@ def recover_without_the_root(author: Author) -> ParsedEntry:
     return author.sign(RECOVER, data, generation=1)
 
 
+@pytest.mark.requirement("M-ADM-4", "M-ADM-5", "M-ADM-7", "T-LOG-7", "T-MESH-1")
 @pytest.mark.parametrize(
     ("make", "code"),
     [
@@ -148,10 +161,12 @@ def test_what_may_not_stand_is_refused_by_name(
     assert log.position == (0, 2)
 
 
+@pytest.mark.requirement("M-ADM-4")
 def test_nobody_outside_the_charter_has_a_log(author: Author) -> None:
     assert _code(admit(author.entries[0], None)) == "not-a-member"
 
 
+@pytest.mark.requirement("M-ADM-6")
 def test_a_log_starts_on_the_federation(author: Author, founding: Founding) -> None:
     """The first entry is the author's own inception record, standing on the federation id."""
     stranger = Author(founding, founding.members[0])
@@ -165,6 +180,7 @@ def test_a_log_starts_on_the_federation(author: Author, founding: Founding) -> N
     assert log.height == 0
 
 
+@pytest.mark.requirement("M-ADM-3", "T-NET-1")
 def test_every_flipped_bit_is_refused(author: Author) -> None:
     """No bit of an entry can be turned on the way: parts no longer match, the signature fails, or it fits nowhere.
 

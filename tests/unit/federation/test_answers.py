@@ -123,6 +123,7 @@ def test_identity_covers_charter_query_and_releases() -> None:
     assert ask(COUNTRIES, inputs, window=DAY.text)["identity"] == base
 
 
+@pytest.mark.requirement("T-LOG-8")
 def test_a_missing_node_is_named() -> None:
     """A node that was killed before its tick: 3 of 4, and who is missing, with the reason."""
     vectors = {name: VECTORS[name] for name in NAMES if name != "harmonie"}

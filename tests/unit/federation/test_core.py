@@ -83,6 +83,7 @@ COMPARISONS: tuple[tuple[AuthorLog, HeadMark, tuple[Todo, ...]], ...] = (
 )
 
 
+@pytest.mark.requirement("M-LINE-5")
 @pytest.mark.parametrize(("ours", "theirs", "todo"), COMPARISONS)
 def test_heads_say_what_is_to_be_done(ours: AuthorLog, theirs: HeadMark, todo: tuple[Todo, ...]) -> None:
     assert compare(ours, theirs, NONCE, full=False) == todo
@@ -97,6 +98,7 @@ def test_a_vector_travels_under_its_nonce() -> None:
     assert compare(log(1), whole, NONCE, full=True) == ()
 
 
+@pytest.mark.requirement("M-MSG-25")
 def test_pauses_double_up_to_a_limit_and_end_at_once() -> None:
     backoff = Backoff(500, 300_000)
     pauses = []
@@ -108,6 +110,7 @@ def test_pauses_double_up_to_a_limit_and_end_at_once() -> None:
     assert (backoff.until_ms, backoff.failures) == (0, 0)
 
 
+@pytest.mark.requirement("M-MSG-11")
 def test_a_nonce_is_remembered_for_its_time() -> None:
     """Seen twice is a replay; a full memory is busy; old ones and ones of a time that never was make room."""
     memory = NonceMemory(1_000, 2)
@@ -126,6 +129,7 @@ def test_a_nonce_is_remembered_for_its_time() -> None:
 # -- evidence ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("M-LINE-6")
 def test_evidence_proves_itself_and_nothing_else() -> None:
     """Two headers of one author at one position; anything less is refused."""
     author, other = (Author(found(3), found(3).members[place]) for place in (0, 1))
@@ -167,6 +171,7 @@ def test_a_node_the_charter_does_not_name_is_not_started() -> None:
         Core(stranger.node, stranger.key, founding.document, {}, {stranger.node: stranger.inception}, Disk())
 
 
+@pytest.mark.requirement("M-MSG-14", "T-FLT-2")
 def test_effects_store_before_they_tell(bench: Bench) -> None:
     """Entries are stored before verdicts are told, and both before the reply."""
     author = Author(bench.founding, bench.peer)
@@ -180,6 +185,7 @@ def test_effects_store_before_they_tell(bench: Bench) -> None:
     assert [verdict.verdict for verdict in verdicts] == ["ok", "ok"]
 
 
+@pytest.mark.requirement("T-DISK-2")
 def test_an_own_entry_is_judged_once_and_pushed_soon(bench: Bench) -> None:
     """Known already: nothing happens. Not on top of the own log: the node must stop signing, and nothing changes."""
     author = own(bench)
@@ -205,6 +211,7 @@ def test_an_own_entry_is_judged_once_and_pushed_soon(bench: Bench) -> None:
         bench.core.own_entry(Author(bench.founding, bench.peer).born(), NOW_MS)
 
 
+@pytest.mark.requirement("T-CLK-2")
 def test_a_clock_set_back_delays_nothing(bench: Bench) -> None:
     """After a year ahead was corrected, peers that failed are asked again within the longest pause."""
     year_ms = 365 * 86_400_000
@@ -229,6 +236,7 @@ def test_settings_are_the_protocols() -> None:
 HOSTILE = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.requirement("M-MSG-18", "T-STR-2")
 @HOSTILE
 @given(op=st.sampled_from(OPS), data=st.data())
 def test_any_payload_of_a_member_is_answered(op: str, data: st.DataObject) -> None:
@@ -240,6 +248,7 @@ def test_any_payload_of_a_member_is_answered(op: str, data: st.DataObject) -> No
     assert not any(isinstance(effect, StoreEntries) for effect in effects) or op == PUSH
 
 
+@pytest.mark.requirement("T-MESH-4")
 @HOSTILE
 @given(data=st.data())
 def test_any_answer_of_a_member_is_survived(data: st.DataObject) -> None:

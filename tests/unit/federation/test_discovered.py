@@ -98,6 +98,7 @@ FAULTS: dict[str, tuple[dict[str, Any], int | None, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.requirement("M-JUD-5")
 @pytest.mark.parametrize("name", FAULTS)
 def test_anything_else_is_void_by_name(name: str) -> None:
     changes, population, reason = FAULTS[name]

@@ -125,6 +125,7 @@ def test_a_good_request_is_answered(bench: Bench) -> None:
     assert bench.status(bench.request()) == "ok"
 
 
+@pytest.mark.requirement("M-MSG-7", "T-STR-1")
 def test_strangers_all_get_the_same_bytes(bench: Bench) -> None:
     """Nothing tells a stranger whether it named a member, a federation or a key that exists here."""
     thief = key_of("thief")
@@ -140,6 +141,7 @@ def test_strangers_all_get_the_same_bytes(bench: Bench) -> None:
     assert {(reply.status, reply.body) for reply in strange} == {(403, REFUSAL)}
 
 
+@pytest.mark.requirement("M-MSG-8", "T-STR-3")
 def test_a_stranger_changes_nothing_but_a_note(bench: Bench) -> None:
     """The member whose name was used keeps its standing; the operator sees what came."""
     bench.ask(bench.request(), key_of("thief"))
@@ -149,6 +151,7 @@ def test_a_stranger_changes_nothing_but_a_note(bench: Bench) -> None:
     assert (status.refused.what, status.refused.code) == ("request", "bad-signature")
 
 
+@pytest.mark.requirement("M-MSG-15")
 def test_a_hello_brings_its_own_keys() -> None:
     """A member whose record was not installed proves itself by it; another's record proves nothing."""
     bench = Bench(found(3))
@@ -161,11 +164,13 @@ def test_a_hello_brings_its_own_keys() -> None:
     assert bench.status(bench.request()) == "ok"
 
 
+@pytest.mark.requirement("M-MSG-9", "T-NET-3")
 def test_a_request_for_another_node_is_not_taken(bench: Bench) -> None:
     """`to` is signed, so a request cannot be carried to another peer."""
     assert bench.status(bench.request(recipient=bench.third.node)) == "failed"
 
 
+@pytest.mark.requirement("M-MSG-11", "T-NET-2")
 def test_a_request_counts_once(bench: Bench) -> None:
     """The same bytes again are a replay, for as long as they could pass for fresh; another nonce is another request."""
     request = bench.request()
@@ -176,6 +181,7 @@ def test_a_request_counts_once(bench: Bench) -> None:
     assert bench.status(bench.request()) == "ok"
 
 
+@pytest.mark.requirement("M-MSG-10", "T-CLK-1")
 @pytest.mark.parametrize("skew_ms", [-601_000, 601_000, -HOUR_MS, HOUR_MS])
 def test_a_wrong_date_is_excused_by_the_challenge_once(bench: Bench, skew_ms: int) -> None:
     """Refused with a challenge; echoed, it lets one request pass, and no other member can use it."""
@@ -187,11 +193,13 @@ def test_a_wrong_date_is_excused_by_the_challenge_once(bench: Bench, skew_ms: in
     assert bench.status(bench.request(at_ms=NOW_MS + skew_ms, challenge=bytes(16))) == "clock-skew"
 
 
+@pytest.mark.requirement("M-MSG-10")
 def test_a_date_within_ten_minutes_is_fresh(bench: Bench) -> None:
     for skew_ms in (-599_000, 599_000):
         assert bench.status(bench.request(at_ms=NOW_MS + skew_ms)) == "ok"
 
 
+@pytest.mark.requirement("M-MSG-11", "M-MSG-26", "T-MESH-5")
 def test_the_memory_of_nonces_is_bounded() -> None:
     """A member that asks too much is told so; when the oldest are forgotten it may ask again."""
     bench = Bench(found(3), Settings(nonces_per_peer=3))
@@ -200,6 +208,7 @@ def test_the_memory_of_nonces_is_bounded() -> None:
     assert bench.status(bench.request(at_ms=later), later) == "ok"
 
 
+@pytest.mark.requirement("M-MSG-12", "T-MESH-7")
 def test_another_charter_is_named_and_reported(bench: Bench) -> None:
     """No heads are compared across charters; hello and documents still work, so that the two can find together."""
     other = CharterHash(b"c" * 32)
@@ -211,6 +220,7 @@ def test_another_charter_is_named_and_reported(bench: Bench) -> None:
 GARBAGE = b"\x81\xa1v\x02"
 
 
+@pytest.mark.requirement("M-MSG-18")
 @pytest.mark.parametrize("op", OPS)
 def test_a_payload_of_another_form_is_refused_signed(bench: Bench, op: str) -> None:
     """A member learns that its payload was not understood; nothing else happens."""
@@ -277,6 +287,7 @@ def test_a_good_answer_is_taken(bench: Bench) -> None:
     assert success_of(bench, sent, sign_response(bench.peer.key, answer_to(bench, sent)))
 
 
+@pytest.mark.requirement("M-MSG-6", "T-NET-3")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -295,16 +306,19 @@ def test_an_answer_is_bound_to_its_question(bench: Bench, wrong: dict[str, objec
     assert not success_of(bench, sent, sign_response(bench.peer.key, response))
 
 
+@pytest.mark.requirement("M-MSG-6", "T-NET-5")
 def test_an_answer_by_another_key_is_not_taken(bench: Bench) -> None:
     sent = first_hello(bench)
     assert not success_of(bench, sent, sign_response(bench.third.key, answer_to(bench, sent)))
 
 
+@pytest.mark.requirement("T-MESH-4")
 @pytest.mark.parametrize("answer", [b"", b"\xff", bytes(1000), REFUSAL[:-1], Failed("unreachable")])
 def test_whatever_comes_back_is_a_failure_with_a_name(bench: Bench, answer: bytes | Failed) -> None:
     assert not success_of(bench, first_hello(bench), answer)
 
 
+@pytest.mark.requirement("M-MSG-4", "T-MESH-8")
 def test_an_answer_after_its_timeout_is_dropped(bench: Bench) -> None:
     sent = first_hello(bench)
     bench.core.tick(NOW_MS + 31_000, bench.rng)

@@ -62,6 +62,17 @@ def test_a_summary_as_defined_counts(author: Author) -> None:
     assert outcome.released.entry == parsed.id
 
 
+@pytest.mark.requirement("M-ENT-5")
+@pytest.mark.parametrize("at", [0, 1, 2**53 - 1])
+def test_the_authors_time_decides_nothing(author: Author, at: int) -> None:
+    """Not before the charter, not beyond all times, not falling along the log."""
+    calls = author.founding.named("calls")
+    author.summary(calls, day(0))
+    author.summary(calls, day(1), at=at)
+    author.summary(calls, day(2), at=5)
+    assert judged(author).verdicts == [COUNTED] * 4
+
+
 def scaled_noise(author: Author) -> ParsedEntry:
     demand = author.founding.rules().demand(author.founding.named("calls"))
     assert demand is not None
@@ -185,6 +196,7 @@ VOID: tuple[tuple[Callable[[Author], ParsedEntry], str], ...] = (
 )
 
 
+@pytest.mark.requirement("M-JUD-5", "T-LOG-3")
 @pytest.mark.parametrize(("write", "reason"), VOID, ids=lambda item: getattr(item, "__name__", item))
 def test_what_is_not_as_defined_is_void_by_name(
     author: Author, write: Callable[[Author], ParsedEntry], reason: str
@@ -197,6 +209,7 @@ def test_what_is_not_as_defined_is_void_by_name(
     assert last(author) == (OPAQUE if version == 2 else COUNTED)  # of a charter that is not known here, it waits
 
 
+@pytest.mark.requirement("M-JUD-10", "T-LOG-4")
 def test_a_void_summary_charges_all_the_same(author: Author) -> None:
     """Its noise was drawn and sent, so the next total must include it."""
     calls, visits = author.founding.named("calls"), author.founding.named("visits")
@@ -207,6 +220,7 @@ def test_a_void_summary_charges_all_the_same(author: Author) -> None:
     assert judged(author).verdicts[1:] == [Void("unit_too_weak"), Void("total_mismatch"), COUNTED]
 
 
+@pytest.mark.requirement("M-JUD-11")
 def test_a_total_may_hold_more_than_the_log_shows(author: Author) -> None:
     """Private choices and restores charge the ledger without a summary."""
     author.summary(author.founding.named("calls"), day(0), total=CAP_NANO)
@@ -215,6 +229,7 @@ def test_a_total_may_hold_more_than_the_log_shows(author: Author) -> None:
     assert last(author) == Void("over_cap")
 
 
+@pytest.mark.requirement("M-JUD-7", "T-LOG-2")
 def test_two_releases_for_one_slot_void_both(author: Author) -> None:
     """In whatever order, and however often one of them is repeated; the rest of the log counts."""
     calls = author.founding.named("calls")
@@ -229,6 +244,7 @@ def test_two_releases_for_one_slot_void_both(author: Author) -> None:
     assert log.void_in((calls, day(0))) == [(1, Void("slot_conflict")), (2, Void("slot_conflict"))]
 
 
+@pytest.mark.requirement("M-JUD-7", "M-JUD-10")
 def test_a_release_published_again_counts_once(author: Author) -> None:
     """Byte for byte, in a new entry: free of charge, and the first entry speaks for the slot."""
     calls = author.founding.named("calls")
@@ -243,6 +259,7 @@ def test_a_release_published_again_counts_once(author: Author) -> None:
     assert outcome.released.seq == 1
 
 
+@pytest.mark.requirement("M-JUD-8")
 def test_after_an_abstain_one_summary_speaks(author: Author) -> None:
     """And nothing but a summary follows an abstain, nothing new a summary."""
     calls = author.founding.named("calls")
@@ -258,6 +275,7 @@ def test_after_an_abstain_one_summary_speaks(author: Author) -> None:
     assert outcome.abstained is None
 
 
+@pytest.mark.requirement("M-JUD-9", "T-MESH-9")
 def test_a_full_slot_takes_no_more(author: Author) -> None:
     """64 entries of one slot, void ones included; knowing the definition late changes nothing."""
     calls = author.founding.named("calls")
@@ -285,6 +303,7 @@ def test_an_abstain_alone_says_why(author: Author) -> None:
     assert outcome.abstained.reason == "budget"
 
 
+@pytest.mark.requirement("M-JUD-1", "M-ENT-9", "T-LOG-6")
 def test_what_this_version_does_not_know_is_opaque(author: Author) -> None:
     """A later kind, and a later version of known data: kept, and nothing said about them."""
     author.write("weather", b"\x01")
@@ -293,6 +312,7 @@ def test_what_this_version_does_not_know_is_opaque(author: Author) -> None:
     assert judged(author).verdicts[1:] == [OPAQUE] * 3
 
 
+@pytest.mark.requirement("M-JUD-2", "T-FLT-4")
 def test_a_summary_waits_for_its_definition(author: Author) -> None:
     """Not void: once the body is known it is judged as if it had been known before."""
     calls = author.founding.named("calls")
@@ -311,6 +331,7 @@ def test_a_summary_waits_for_its_definition(author: Author) -> None:
     assert bad.id
 
 
+@pytest.mark.requirement("M-JUD-1")
 def test_a_definition_of_a_later_version_makes_its_summaries_opaque(author: Author) -> None:
     calls = author.founding.named("calls")
     author.summary(calls, day(0))
@@ -319,6 +340,7 @@ def test_a_definition_of_a_later_version_makes_its_summaries_opaque(author: Auth
     assert judged(author, rules).verdicts[-1] == OPAQUE
 
 
+@pytest.mark.requirement("M-JUD-6")
 def test_an_endpoint_entry_replaces_the_charters(author: Author) -> None:
     author.endpoint("http://127.0.0.1:7799")
     author.endpoint()

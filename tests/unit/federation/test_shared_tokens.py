@@ -23,6 +23,7 @@ GOOD = Claims("00" * 32, FEDERATION.hex(), "ab" * 16, "0" * 16, NOW_S, NOW_S + 2
 KEYS = [key(name).public_key for name in ("one", "two", "three")]
 
 
+@pytest.mark.requirement("T-IN-3")
 @pytest.mark.parametrize(
     ("change", "words"),
     [

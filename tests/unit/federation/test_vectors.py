@@ -30,6 +30,11 @@ CASES = [
 ]
 
 
+@pytest.mark.requirement(
+    "M-ADM-1", "M-ADM-2", "M-ADM-8", "M-JUD-1", "M-JUD-2", "M-JUD-3", "M-JUD-4", "M-JUD-5", "M-JUD-6", "M-JUD-7",
+    "M-JUD-8", "M-JUD-9", "M-JUD-10", "M-JUD-11", "M-LINE-1", "M-LINE-2", "M-LINE-3", "M-LINE-4", "M-LINE-7",
+    "M-END-3", "T-LOG-5",
+)  # fmt: skip
 @pytest.mark.parametrize(("name", "case", "order"), CASES)
 def test_every_entry_is_worth_what_the_vector_says(name: str, case: Case, order: str) -> None:
     """Whatever came first (M-ADM-1, M-LINE-7): entries in their order, the other way round, or charters last."""

@@ -142,6 +142,7 @@ def test_nothing_begins_that_cannot_be_recorded(database: StateDatabase, store: 
     assert done == []
 
 
+@pytest.mark.requirement("T-IN-5")
 def test_reads_are_recorded_at_first_and_counted_after(store: AuditStore) -> None:
     """A crash hides how often, never that; nobody fills the disk by being refused."""
     clock = HandClock()

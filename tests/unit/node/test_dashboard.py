@@ -94,6 +94,7 @@ def test_everything_together_is_small_over_the_wire() -> None:
         assert gzip.decompress(file.packed) == file.body
 
 
+@pytest.mark.requirement("M-ENT-12")
 @pytest.mark.parametrize("path", OWN_MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_modules_write_text_never_markup(path: Path) -> None:
     """What the API gives is put in as text nodes; nothing is fetched from elsewhere; only the key is kept."""

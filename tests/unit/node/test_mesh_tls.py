@@ -32,12 +32,14 @@ async def _served(folder: Path, pin: bytes | None) -> bytes:
         await runner.cleanup()
 
 
+@pytest.mark.requirement("M-END-5")
 def test_a_pinned_key_needs_no_authority(tmp_path: Path) -> None:
     """The pin is of the key: the certificate is self-signed, of another name."""
     pin = pin_of_file(self_signed(tmp_path, "amber")[0])
     assert asyncio.run(_served(tmp_path, pin)) == b"word"
 
 
+@pytest.mark.requirement("M-END-5")
 @pytest.mark.parametrize("pin", [None, bytes(32)], ids=["no pin", "another pin"])
 def test_another_key_is_refused_before_anything_is_sent(tmp_path: Path, pin: bytes | None) -> None:
     with pytest.raises(TransportError):

@@ -45,7 +45,7 @@ def test_an_address_is_private_by_the_specifications_lists(host: str) -> None:
     assert is_private_address(host) == (host in PRIVATE)
 
 
-@pytest.mark.requirement("M-END-4")
+@pytest.mark.requirement("M-END-4", "T-NET-6")
 def test_a_name_that_leads_to_private_addresses_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only public answers are given to the connector; none is left: refused. With `allow_private` all are."""
 

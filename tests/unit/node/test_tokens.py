@@ -17,6 +17,7 @@ def book(tmp_path: Path) -> TokenBook:
     return TokenBook(StateDatabase(tmp_path / "state.db"))
 
 
+@pytest.mark.requirement("T-IN-4")
 def test_a_key_opens_what_it_was_made_for_and_nothing_else(book: TokenBook) -> None:
     """Kind and scope both count."""
     secret, token = book.create("write", ["backfill"], "history", now_s=1, rng=os.urandom)
@@ -86,6 +87,7 @@ def test_a_browser_key_sends_events_and_nothing_else(book: TokenBook) -> None:
             book.create(kind, scopes, "page", now_s=1, rng=os.urandom, origins=["https://a.example"])
 
 
+@pytest.mark.requirement("T-IN-4")
 def test_a_key_with_an_end_opens_nothing_after_it(tmp_path: Path) -> None:
     """To the second, over a restart, and without a clock never."""
     now = [1000]
@@ -125,6 +127,7 @@ def test_a_dry_run_keeps_nothing(book: TokenBook) -> None:
         book.create("read", ["events"], "x", now_s=1, rng=os.urandom, is_dry_run=True)
 
 
+@pytest.mark.requirement("T-IN-4")
 def test_refusals_are_told_with_the_key_where_there_is_one(tmp_path: Path) -> None:
     """For the audit log: never the secret."""
     told: list[tuple[str, str]] = []

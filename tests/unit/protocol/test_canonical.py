@@ -86,6 +86,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.requirement("M-ENC-1", "M-ENC-2")
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())
 def test_every_other_encoding_is_refused(data: str) -> None:
     """What msgpack libraries accept silently is refused here, inside an array as well as alone."""
@@ -124,6 +125,7 @@ def test_encoder_refuses_what_the_decoder_would(value: object) -> None:
         canonical.encode(value)  # type: ignore[arg-type]
 
 
+@pytest.mark.requirement("M-ENC-5")
 def test_depth_is_limited_both_ways() -> None:
     """Eight levels pass, nine do not, and a million do not reach the recursion limit."""
     assert canonical.decode(b"\x91" * 7 + b"\x90") is not None
@@ -137,6 +139,7 @@ def test_depth_is_limited_both_ways() -> None:
         canonical.encode(nested)
 
 
+@pytest.mark.requirement("M-ENC-5")
 def test_size_and_number_of_values_are_limited() -> None:
     """A mebibyte of input is the most, and 65,536 values in it."""
     with pytest.raises(TooLarge):
@@ -153,6 +156,7 @@ def test_size_and_number_of_values_are_limited() -> None:
         canonical.decode(b"\xdc\x00\x10" + inner + b"\x00" * 15)  # each container alone is within the limit
 
 
+@pytest.mark.requirement("M-ENC-5", "T-STR-2")
 @pytest.mark.parametrize(
     "data",
     [
@@ -174,6 +178,7 @@ def test_hostile_mebibyte_costs_little_memory(data: bytes) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.requirement("M-ENC-3")
 def test_booleans_are_not_integers() -> None:
     """True and 1 have two encodings and come back as two types."""
     assert canonical.encode(True) != canonical.encode(1)

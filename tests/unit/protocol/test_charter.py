@@ -194,6 +194,7 @@ BAD_VALUES: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.requirement("M-END-3")
 @pytest.mark.parametrize("fields", BAD_VALUES.values(), ids=BAD_VALUES.keys())
 def test_bad_charter_is_neither_written_nor_read(fields: dict[str, object]) -> None:
     """The writer refuses what every reader would."""

@@ -97,6 +97,7 @@ def test_what_may_change(changes: dict[str, object]) -> None:
     assert verify_chain([FIRST.document, item.document]).charter == item.charter
 
 
+@pytest.mark.requirement("T-GOV-3")
 @pytest.mark.parametrize("changes", BAD.values(), ids=list(BAD))
 def test_what_may_not_change(changes: dict[str, object]) -> None:
     """However many signed."""
@@ -115,6 +116,7 @@ def test_a_replaced_root_never_goes_and_may_be_replaced_again() -> None:
     assert chain.roots(node) == (key("second root").public_key, key("third root").public_key)
 
 
+@pytest.mark.requirement("T-GOV-3")
 def test_minima_never_fall() -> None:
     """Neither of the two."""
     second = accepted(FIRST, min_suite=2, min_protocol=3)
@@ -155,6 +157,7 @@ def test_authors_keep_their_order_of_first_appearance() -> None:
     assert chain.authors == (*(member.node for member in FIRST.charter.members), NEWCOMER.node)
 
 
+@pytest.mark.requirement("T-GOV-1")
 def test_a_new_key_signs_the_charter_that_adds_it() -> None:
     """All old keys together cannot speak for it."""
     body = successor(FIRST, **with_newcomer()).encode()
@@ -196,6 +199,7 @@ def test_a_charter_on_an_unknown_one_is_refused() -> None:
         verify_successor(signed(stray, VOICES.values(), FOUNDED), {FIRST.hash: FIRST}, FOUNDED)
 
 
+@pytest.mark.requirement("T-GOV-6")
 def test_two_steps_at_once_are_refused() -> None:
     """Only version + 1 is taken, as far as the chain is known."""
     second = accepted(FIRST)

@@ -24,6 +24,7 @@ PRIVATE = [
 ]  # fmt: skip
 
 
+@pytest.mark.requirement("M-END-1", "M-END-3")
 @pytest.mark.parametrize("url", PUBLIC + PRIVATE)
 def test_origins_are_accepted(url: str) -> None:
     """And whether the charter must allow them is told apart."""
@@ -32,6 +33,7 @@ def test_origins_are_accepted(url: str) -> None:
     assert endpoint.needs_private == (url in PRIVATE)
 
 
+@pytest.mark.requirement("M-END-1", "M-END-2")
 @pytest.mark.parametrize(
     "url",
     [
@@ -52,6 +54,7 @@ def test_everything_else_is_refused(url: str) -> None:
         check_url(url)
 
 
+@pytest.mark.requirement("M-END-1")
 @pytest.mark.parametrize(
     "value",
     [

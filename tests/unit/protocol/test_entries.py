@@ -58,12 +58,14 @@ def test_largest_header_fits() -> None:
     assert len(built.header) <= 400
 
 
+@pytest.mark.requirement("M-ENT-1")
 def test_largest_entry_fits() -> None:
     """64 KiB of data and 512 KiB of cells pass under the limit of an entry."""
     largest = Entry(bytes(400), (bytes(64), bytes(64)), bytes(MAX_DATA_BYTES), bytes(512 << 10))
     assert len(largest.encode()) <= MAX_ENTRY_BYTES
 
 
+@pytest.mark.requirement("M-ENT-2")
 @pytest.mark.parametrize(
     ("position", "value", "error"),
     [
@@ -95,6 +97,7 @@ def test_bad_header_field_is_refused(position: int, value: canonical.Encodable, 
         parse_header(canonical.encode(items))
 
 
+@pytest.mark.requirement("M-ENT-2")
 def test_header_of_another_length_is_refused() -> None:
     """An array of ten or twelve is another format."""
     items = canonical.decode(entry().header)
@@ -104,18 +107,21 @@ def test_header_of_another_length_is_refused() -> None:
             parse_header(canonical.encode(changed))
 
 
+@pytest.mark.requirement("M-ENT-1")
 def test_header_above_400_bytes_is_refused_unread() -> None:
     """The limit stands before the parser."""
     with pytest.raises(TooLarge):
         parse_header(canonical.encode([1, bytes(400)]))
 
 
+@pytest.mark.requirement("M-ENT-9")
 def test_unknown_kind_is_an_entry_all_the_same() -> None:
     """A kind of tomorrow is carried, or upgrading would need a flag day."""
     assert "consent_token" not in KINDS
     assert parse_entry(entry(kind="consent_token", data=b"whatever").encode()).header.kind == "consent_token"
 
 
+@pytest.mark.requirement("M-ENT-7")
 def test_data_must_be_the_data_signed() -> None:
     """Same length or not."""
     built = entry()
@@ -124,6 +130,7 @@ def test_data_must_be_the_data_signed() -> None:
             parse_entry(dataclasses.replace(built, data=data).encode())
 
 
+@pytest.mark.requirement("M-ENT-8")
 def test_cells_must_be_the_cells_signed() -> None:
     """Changed, missing, or beside an entry that has none."""
     with_cells = summary_entry()
@@ -135,6 +142,7 @@ def test_cells_must_be_the_cells_signed() -> None:
         parse_entry(dataclasses.replace(entry(), cells=b"\x01").encode())
 
 
+@pytest.mark.requirement("M-ENT-8")
 def test_cells_are_matched_in_any_data_version() -> None:
     """`cells_hash` has its place in every version of a summary's data, so an old node relays whole new summaries."""
     _, cells = summary_entry().data, summary_entry().cells
@@ -146,6 +154,7 @@ def test_cells_are_matched_in_any_data_version() -> None:
         parse_entry(dataclasses.replace(built, cells=None).encode())
 
 
+@pytest.mark.requirement("M-ENT-8")
 def test_summary_that_names_no_cells_carries_none() -> None:
     """Whatever its data is; judgement will say what it is worth."""
     for data in (b"", b"\xff", canonical.encode({"cells_hash": 5}), canonical.encode({"cells_hash": b"short"})):
@@ -154,6 +163,7 @@ def test_summary_that_names_no_cells_carries_none() -> None:
             entry(kind="summary", data=data, cells=b"\x01")
 
 
+@pytest.mark.requirement("M-ENT-6")
 def test_number_of_signatures_is_fixed_by_kind() -> None:
     """One too many or too few is refused before any is verified."""
     built = entry()
@@ -167,6 +177,7 @@ def test_number_of_signatures_is_fixed_by_kind() -> None:
         parse_entry(dataclasses.replace(rotated, signatures=rotated.signatures[:1]).encode())
 
 
+@pytest.mark.requirement("M-ENT-6")
 def test_rotate_needs_the_old_key_and_the_new_one_in_order() -> None:
     """Either alone, or the two swapped, is no rotation."""
     rotated = parse_entry(entry(kind="rotate", next_key=TOOLS.next, data=b"").encode())
@@ -209,6 +220,7 @@ def test_other_wire_forms_are_refused(value: canonical.Encodable) -> None:
         parse_entry(canonical.encode(value))
 
 
+@pytest.mark.requirement("M-ENT-4")
 def test_entry_of_one_federation_is_none_of_another() -> None:
     """The signature's domain holds the federation twice: in the header, and before it."""
     parsed = parse_entry(entry().encode())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
+
 from protocol import canonical
 from protocol.heads import Head, head_tag, heads_digest
 from protocol.ids import CharterHash, EntryId
@@ -13,6 +15,7 @@ CHARTER = CharterHash(b"c" * 32)
 HEADS_HELD = (Head(), Head(0, 3, EntryId(b"e" * 32)), Head(0, 3, EntryId(b"e" * 32), (0, 4)))
 
 
+@pytest.mark.requirement("M-MSG-17")
 def test_digest_is_the_documented_hash() -> None:
     """specs/mesh.md 6.4, written out once more."""
     lines = [[0, -1, None, None], [0, 3, b"e" * 32, None], [0, 3, b"e" * 32, [0, 4]]]
@@ -20,6 +23,7 @@ def test_digest_is_the_documented_hash() -> None:
     assert heads_digest(7, 2, CHARTER, HEADS_HELD) == object_id(HEADS, body)
 
 
+@pytest.mark.requirement("M-MSG-17")
 def test_digest_covers_everything() -> None:
     """Charter version, attempt, hash, order of authors, position, id and freeze."""
     one = Head(0, 3, EntryId(b"e" * 32))

@@ -85,6 +85,7 @@ def test_bad_field_is_refused(position: int, value: canonical.Encodable, error: 
         parse_inception(signed)
 
 
+@pytest.mark.requirement("M-KEY-5")
 def test_one_key_in_two_places_is_refused() -> None:
     """The everyday key must not be able to do what only the offline one may, nor be its own successor."""
     root, signing = key("root"), key("signing")

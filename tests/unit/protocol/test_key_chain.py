@@ -38,6 +38,7 @@ def test_chain_without_links_is_the_inception() -> None:
     assert state.position == (0, 0)
 
 
+@pytest.mark.requirement("M-KEY-7", "M-KEY-8")
 def test_rotations_and_recovery_follow_each_other() -> None:
     """Two rotations, then the root key starts a new generation, which rotates on."""
     links = chain(
@@ -51,6 +52,7 @@ def test_rotations_and_recovery_follow_each_other() -> None:
     assert verify_chain(INCEPTION, links, FEDERATION).position == (1, 8)
 
 
+@pytest.mark.requirement("M-KEY-7", "T-KEY-3")
 def test_thief_of_the_signing_key_cannot_rotate() -> None:
     """Without the key committed to, a rotation to a key of one's own is refused."""
     with pytest.raises(BadKey):
@@ -84,6 +86,7 @@ BAD = {
 }
 
 
+@pytest.mark.requirement("M-KEY-7", "M-KEY-8")
 @pytest.mark.parametrize("links", BAD.values(), ids=BAD.keys())
 def test_bad_links_are_refused(links: list[Entry]) -> None:
     """Each by a named error, and nothing after them is believed."""
@@ -104,6 +107,16 @@ def test_a_replaced_root_recovers_nothing_after_its_successor_did() -> None:
             verify_chain(
                 INCEPTION, chain(by_second, recover(stolen, key("x"), key("y"), 4, generation=2)), FEDERATION, roots
             )
+
+
+@pytest.mark.requirement("M-KEY-9")
+def test_a_key_used_before_is_no_reason_to_refuse() -> None:
+    """Back to a former key, or a commitment to the root: unwise, and the same on every node."""
+    to_root = rotate(TOOLS.signing, TOOLS.next, TOOLS.root, 5)
+    back = rotate(TOOLS.next, TOOLS.root, TOOLS.signing, 6)
+    again = recover(TOOLS.root, TOOLS.signing, TOOLS.signing, 7)
+    state = verify_chain(INCEPTION, chain(to_root, back, again), FEDERATION)
+    assert (state.signing_key, state.position) == (TOOLS.signing.public_key, (1, 7))
 
 
 def test_chain_belongs_to_one_federation() -> None:

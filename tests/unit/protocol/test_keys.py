@@ -74,6 +74,7 @@ def test_long_signature_that_borrows_from_the_message_is_refused() -> None:
             verify(key.public_key, message[1:], key.sign(message) + message[:1])
 
 
+@pytest.mark.requirement("M-KEY-2")
 def test_second_form_of_s_is_refused() -> None:
     """S + L satisfies the equation too; accepting it would give one message two signatures."""
     key = SigningKey(SEED)
@@ -83,6 +84,7 @@ def test_second_form_of_s_is_refused() -> None:
         verify(key.public_key, MESSAGE, signature[:32] + s.to_bytes(32, "little"))
 
 
+@pytest.mark.requirement("M-KEY-2", "M-KEY-3")
 @pytest.mark.parametrize("order", range(8))
 def test_small_order_key_is_refused(order: int) -> None:
     """With such a key the trivial signature would sign every message; some libraries accept it."""
@@ -94,6 +96,7 @@ def test_small_order_key_is_refused(order: int) -> None:
             verify(key, MESSAGE, signature)
 
 
+@pytest.mark.requirement("M-KEY-2")
 @pytest.mark.parametrize("order", range(8))
 def test_small_order_r_is_refused(order: int) -> None:
     """R of small order with an S that fits: the equation holds for order 0, and it is refused all the same."""
@@ -103,6 +106,7 @@ def test_small_order_r_is_refused(order: int) -> None:
         verify(GOOD_KEY, MESSAGE, r + s.to_bytes(32, "little"))
 
 
+@pytest.mark.requirement("M-KEY-2")
 @pytest.mark.parametrize("order", range(1, 8))
 def test_cofactored_only_signature_is_refused(order: int) -> None:
     """A signature that holds only after multiplying by eight is what divides verifiers; ours is cofactorless."""
@@ -110,6 +114,7 @@ def test_cofactored_only_signature_is_refused(order: int) -> None:
         verify(GOOD_KEY, MESSAGE, forge(GOOD_KEY, ed.add(GOOD_R, ed.TORSION[order])))
 
 
+@pytest.mark.requirement("M-KEY-1")
 @pytest.mark.parametrize("order", range(1, 8))
 def test_mixed_order_key_is_refused_where_keys_enter(order: int) -> None:
     """A good point plus a small-order one: libsodium verifies some of its signatures, so the key must not get in."""
@@ -171,6 +176,7 @@ def test_seed_of_another_length_is_a_programmers_mistake(seed: bytes) -> None:
         SigningKey(seed)
 
 
+@pytest.mark.requirement("M-KEY-4")
 def test_key_digest_has_its_own_domain() -> None:
     """The commitment is no bare hash of the key, and depends on every byte of it."""
     first, second = key_digest(GOOD_KEY), key_digest(SigningKey(SEED).public_key)

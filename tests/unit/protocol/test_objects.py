@@ -28,6 +28,7 @@ def part(data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + data
 
 
+@pytest.mark.requirement("M-ID-1", "M-ID-2")
 def test_id_and_message_are_length_prefixed_parts() -> None:
     """The byte layout of specs/mesh.md 2, written out once more."""
     assert object_id(ENTRY, BODY) == hashlib.sha256(part(b"murmur-id-v1") + part(b"entry") + part(BODY)).digest()
@@ -43,6 +44,7 @@ def test_type_constants_are_all_different() -> None:
     assert len(set(types)) == len(types)
 
 
+@pytest.mark.requirement("M-ID-2")
 def test_signature_binds_type_federation_author_and_body() -> None:
     """Change any of the four, and the signature is no longer good."""
     signer = key("signer")
@@ -60,6 +62,7 @@ def test_signature_binds_type_federation_author_and_body() -> None:
             verify_object(changed, federation, author, (signer.public_key,))
 
 
+@pytest.mark.requirement("M-ID-3")
 def test_signatures_are_exactly_those_asked_for_and_in_order() -> None:
     """None missing, none too many, none swapped."""
     first, second = key("first"), key("second")
@@ -70,6 +73,7 @@ def test_signatures_are_exactly_those_asked_for_and_in_order() -> None:
             verify_object(both, FEDERATION, AUTHOR, [one.public_key for one in keys])
 
 
+@pytest.mark.requirement("M-ID-1")
 def test_id_leaves_signatures_out() -> None:
     """Another signature on the same body is the same object."""
     assert (
@@ -90,6 +94,7 @@ def test_wire_form_round_trips() -> None:
 S = bytes(64)
 
 
+@pytest.mark.requirement("M-ID-4")
 @pytest.mark.parametrize(
     ("value", "error"),
     [

@@ -70,6 +70,7 @@ def test_payload_round_trips(parse: Callable[[bytes], object], payload: Payload)
     assert parse(payload.encode()) == payload
 
 
+@pytest.mark.requirement("M-MSG-18")
 @pytest.mark.parametrize(("parse", "payload"), GOOD, ids=lambda value: type(value).__name__)
 def test_payload_is_a_closed_versioned_map(parse: Callable[[bytes], object], payload: Payload) -> None:
     """An unknown field, another version, no map: each refused by name."""
@@ -122,6 +123,7 @@ BAD: list[tuple[Callable[[bytes], object], Payload]] = [
 ]
 
 
+@pytest.mark.requirement("M-MSG-18")
 @pytest.mark.parametrize(("parse", "payload"), BAD, ids=lambda value: type(value).__name__)
 def test_payload_out_of_its_limits_is_refused(parse: Callable[[bytes], object], payload: Payload) -> None:
     """Counts, sizes and closed lists."""

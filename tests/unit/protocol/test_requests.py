@@ -99,6 +99,7 @@ def test_every_status_round_trips(status: str) -> None:
     verify_response(parsed, HARMONIE.signing.public_key, ASKED, request_hash(MESSAGE))
 
 
+@pytest.mark.requirement("M-MSG-6", "T-NET-3")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -145,6 +146,7 @@ def resigned(position: int, value: canonical.Encodable) -> bytes:
     return sign_object(REQUEST, ASKED.federation, ASKED.sender, canonical.encode(items), (TOOLS.signing,)).encode()
 
 
+@pytest.mark.requirement("M-MSG-5")
 @pytest.mark.parametrize(
     ("position", "value", "error"),
     [
@@ -177,6 +179,7 @@ def test_bad_field_is_refused(position: int, value: canonical.Encodable, error: 
             parse_request(resigned(position, value))
 
 
+@pytest.mark.requirement("M-MSG-5")
 def test_two_signatures_are_one_too_many() -> None:
     """An envelope has one signer."""
     twice = sign_object(REQUEST, ASKED.federation, ASKED.sender, ASKED.body(), (TOOLS.signing, TOOLS.signing))
@@ -184,6 +187,7 @@ def test_two_signatures_are_one_too_many() -> None:
         verify_request(parse_request(twice.encode()), TOOLS.signing.public_key)
 
 
+@pytest.mark.requirement("M-MSG-2")
 def test_message_stays_within_a_mebibyte() -> None:
     """The largest payload makes a message that fits; one byte more is not signed, and a larger message not read."""
     assert len(sign_request(TOOLS.signing, request(payload=bytes(MAX_PAYLOAD_BYTES)))) <= MAX_MESSAGE_BYTES
@@ -203,6 +207,7 @@ def test_builder_refuses_what_the_parser_would() -> None:
         sign_response(HARMONIE.signing, response(status="fine"))
 
 
+@pytest.mark.requirement("M-MSG-7")
 def test_strangers_refusal_is_constant() -> None:
     """Its bytes are part of the specification."""
     assert REFUSAL.hex() == "9201a772656675736564"

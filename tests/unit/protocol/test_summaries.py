@@ -59,6 +59,7 @@ def test_sampling_unit_and_total_stand_outside_the_release_id() -> None:
     assert again.release == DATA.release
 
 
+@pytest.mark.requirement("M-ENT-10")
 def test_release_of_another_node_is_refused() -> None:
     """Nobody republishes a neighbour's release as an own one."""
     with pytest.raises(MalformedMessage):
@@ -70,6 +71,7 @@ def test_release_of_another_node_is_refused() -> None:
 BLOCK = {"cells": 3, "mechanism": "gaussian", "quantum": [1, 1], "sigma2": [200, 1]}
 
 
+@pytest.mark.requirement("M-ENT-11")
 @pytest.mark.parametrize(
     ("fields", "error"),
     [

@@ -87,6 +87,7 @@ def untagged(value: Any) -> canonical.Value:
     return value  # type: ignore[no-any-return]
 
 
+@pytest.mark.requirement("M-ENC-1", "M-ID-6")
 @cases("encoding", "accepted")
 def test_encoding_accepted(case: Case) -> None:
     """Both ways."""
@@ -94,6 +95,7 @@ def test_encoding_accepted(case: Case) -> None:
     assert canonical.decode(raw(case["hex"])) == untagged(case["value"])
 
 
+@pytest.mark.requirement("M-ENC-1", "M-ENC-2", "M-ENC-5", "M-ID-6")
 @cases("encoding", "refused")
 def test_encoding_refused(case: Case) -> None:
     """By its code."""
@@ -108,6 +110,7 @@ def test_key_accepted(case: Case) -> None:
         assert SigningKey(raw(case["seed"])).public_key.hex() == case["key"]
 
 
+@pytest.mark.requirement("M-KEY-1")
 @cases("keys", "refused")
 def test_key_refused(case: Case) -> None:
     """By its code."""
@@ -133,12 +136,14 @@ def test_signature_accepted(case: Case) -> None:
         assert signature_message(ObjectType(case["type"]), *parts) == message
 
 
+@pytest.mark.requirement("M-KEY-2")
 @cases("signatures", "refused")
 def test_signature_refused(case: Case) -> None:
     """By its code."""
     refused(case, lambda: verify(raw(case["key"]), raw(case["message"]), raw(case["signature"])))
 
 
+@pytest.mark.requirement("M-KEY-1")
 @cases("signatures", "refused_by_the_key_rule")
 def test_signature_that_only_the_key_rule_refuses(case: Case) -> None:
     """The equation holds, so whoever checks signatures alone accepts it; the key is refused where it enters."""
@@ -146,6 +151,7 @@ def test_signature_that_only_the_key_rule_refuses(case: Case) -> None:
     refused(case, lambda: check_public_key(raw(case["key"])))
 
 
+@pytest.mark.requirement("M-ID-1")
 @cases("ids", "accepted")
 def test_id_accepted(case: Case) -> None:
     """Over type and body."""
@@ -158,6 +164,7 @@ def test_id_refused(case: Case) -> None:
     assert object_id(case["type"], raw(case["body"])).hex() != case["id"]
 
 
+@pytest.mark.requirement("M-KEY-4", "M-MSG-17")
 def test_other_hashes() -> None:
     """Key digest, head tag, heads digest."""
     key, tag, heads = load("ids", "key_digest"), load("ids", "head_tag"), load("ids", "heads_digest")
@@ -181,6 +188,7 @@ def test_inception_accepted(case: Case) -> None:
     assert record.node_id.hex() == case["node"]
 
 
+@pytest.mark.requirement("M-ID-3", "M-ID-5", "M-KEY-5")
 @cases("identity", "inception", "refused")
 def test_inception_refused(case: Case) -> None:
     """By its code."""
@@ -221,6 +229,7 @@ def open_entry(case: Case) -> None:
     verify_entry(parsed.header, parsed.entry, [raw(key) for key in case["keys"]])
 
 
+@pytest.mark.requirement("M-ENT-3", "M-ENT-4")
 @cases("entries", "accepted")
 def test_entry_accepted(case: Case) -> None:
     """Every field of the header, the id and the signatures."""
@@ -232,6 +241,7 @@ def test_entry_accepted(case: Case) -> None:
         assert (found.hex() if isinstance(found, bytes) else found) == value
 
 
+@pytest.mark.requirement("M-ADM-3", "M-ENT-1", "M-ENT-2", "M-ENT-6", "M-ENT-7", "M-ENT-8")
 @cases("entries", "refused")
 def test_entry_refused(case: Case) -> None:
     """By its code."""
@@ -246,6 +256,7 @@ def test_summary_data_accepted(case: Case) -> None:
     assert summary.release.hex() == case["release"]
 
 
+@pytest.mark.requirement("M-ENT-10", "M-ENT-11")
 @cases("entries", "summary_data", "refused")
 def test_summary_data_refused(case: Case) -> None:
     """By its code."""
@@ -263,6 +274,7 @@ def test_keyed_summary_accepted(case: Case) -> None:
     assert summary.encode().hex() == case["data"]
 
 
+@pytest.mark.requirement("M-ENT-12")
 @cases("keyed", "refused")
 def test_keyed_summary_refused(case: Case) -> None:
     """By its code."""
@@ -290,6 +302,7 @@ def test_request_accepted(case: Case) -> None:
     assert request.payload.hex() == case["payload"]
 
 
+@pytest.mark.requirement("M-MSG-5", "M-ID-4")
 @cases("requests", "request", "refused")
 def test_request_refused(case: Case) -> None:
     """By its code."""
@@ -310,6 +323,7 @@ def test_response_accepted(case: Case) -> None:
     assert response.payload.hex() == case["payload"]
 
 
+@pytest.mark.requirement("M-MSG-5", "M-MSG-6")
 @cases("requests", "response", "refused")
 def test_response_refused(case: Case) -> None:
     """By its code."""
@@ -355,12 +369,14 @@ def test_chain_accepted(case: Case) -> None:
     assert (chain.tip.hash.hex(), chain.federation.hex()) == (case["tip"], case["federation"])
 
 
+@pytest.mark.requirement("T-GOV-3", "M-MSG-21")
 @cases("charters_later", "chain", "refused")
 def test_chain_refused(case: Case) -> None:
     """By its code."""
     refused(case, lambda: verify_chain([parse_charter_document(raw(one)) for one in case["documents"]]))
 
 
+@pytest.mark.requirement("M-MSG-21")
 @cases("charters_later", "order")
 def test_order_of_chains(case: Case) -> None:
     """Every chain is good; one is trusted."""

@@ -32,6 +32,7 @@ def test_window_texts(text: str, kind: str, start: int, end: int) -> None:
     assert (span.text, span.kind, span.start_hour, span.end_hour) == (text, kind, start, end)
 
 
+@pytest.mark.requirement("M-ENC-10")
 @pytest.mark.parametrize(
     "text",
     [
