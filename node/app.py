@@ -229,6 +229,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
         logs=node.logs,
         publisher=node.publisher,
         keys=keys.signing,
+        ledger=node.ledger,
         own_log=node.own_log,
         outbox=node.outbox,
         hand_over=node.hand_over,
@@ -259,6 +260,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
         logs=node.logs,
         slots=SlotStore(node.database),
         publisher=node.publisher,
+        clock=clock,
         hold=node.outbox.hold,
     )
     node.ingest = Ingest(node.vault, lambda: node.plans_now.intake, clock, os.urandom, node.fail)
@@ -324,7 +326,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
 
 def _reconcile_ledger(node: Node) -> None:
     """The ledger is the larger of its table and the own log; what was missing is charged before any release."""
-    raised = node.ledger.reconcile(node.logs.replay(node.membership.node))
+    raised = node.ledger.reconcile(node.logs.replay_kept(node.membership.node))
     if raised:
         log.warning("ledger.raised", epochs=raised, why="the own log states more than the table held")
 

@@ -28,9 +28,10 @@ from node.state.database import StateDatabase
 SCHEMA: Final = "murmur.backup/1"
 WITH_ROWS: Final = frozenset(
     {
-        "migrations", "vault_start", "epochs", "closed_windows", "entries", "slots", "charges", "evidence",
+        "migrations", "vault_start", "epochs", "closed_windows", "entries", "slots", "charges",
+        "evidence_documents", "evidence_told",
         "definitions", "tokens", "plans", "plan_adoptions", "clock_mark", "reservations", "refusals", "pen", "audit",
-        "charters", "join_requests", "invites", "choices",
+        "charters", "join_requests", "invites", "choices", "taken_back",
     }
 )  # fmt: skip
 WITHOUT_ROWS: Final = frozenset({"segments", "segment_removals", "withdrawals", "kept_cells"})

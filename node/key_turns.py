@@ -8,6 +8,10 @@ is in force (node/signing_keys.py).
 
 A recovery is prepared here and signed elsewhere: the root key never comes into this process. What was prepared is
 held in memory, one at a time, and refused when the log has moved so that it would not follow any more.
+
+What a recovery makes void was not this node's word, so it is neither charged nor keeps a slot from its release; but
+what this node answered itself stays charged and answered. Only the operator knows whether others had the events, too
+(a clone, a copied disk): then what they released is charged here before the recovery, and never released again.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from node.jobs.outbox import Outbox
 from node.jobs.publishing import Draft, Publisher
 from node.mesh.own_log import OwnLog
 from node.signing_keys import SigningKeys
+from node.state.ledger import LedgerStore
 from node.state.log import LogStore
 from protocol.entries import ABSTAIN, SUMMARY, ParsedEntry, data_hash
 from protocol.errors import BadSignature, ProtocolError
@@ -61,6 +66,7 @@ class KeyTurns:
         logs: LogStore,
         publisher: Publisher,
         keys: SigningKeys,
+        ledger: LedgerStore,
         own_log: OwnLog,
         outbox: Outbox,
         hand_over: Callable[[ParsedEntry, SigningKey], None],
@@ -71,6 +77,7 @@ class KeyTurns:
         self._logs = logs
         self._publisher = publisher
         self._keys = keys
+        self._ledger = ledger
         self._own_log = own_log
         self._outbox = outbox
         self._hand_over = hand_over
@@ -155,6 +162,16 @@ class KeyTurns:
         with self.lock:
             return {"staged": self._keys.stage().hex()}
 
+    def plan_recovery(self, seq: int) -> dict[str, Any]:
+        """What a recovery on the own entry at `seq` would keep and make void; nothing is made.
+
+        Raises:
+            RejectedInput: there is no such entry.
+        """
+        with self.lock:
+            own, keys, good = self._good(seq)
+            return self._plan(own, keys, good)
+
     def prepare_recovery(self, seq: int) -> dict[str, Any]:
         """Make new keys and the entry that begins a new generation on the own entry at `seq`, for the root key to sign.
 
@@ -165,31 +182,19 @@ class KeyTurns:
         """
         with self.lock:
             self._outbox.send()
-            own = self._own()
-            keys = own.keys
-            if keys is None or not 0 <= seq < own.height:
-                raise _refused("no_such_entry", f"the own log has no entry {seq}", "See the positions: murmur keys log")
-            good = self._logs.read(own.ids[seq])
-            if good is None:
-                raise _refused("no_such_entry", f"entry {seq} is not stored", "Start the node again")
+            own, keys, good = self._good(seq)
             fresh = self._keys.make_fresh()
             data = RecoverData(fresh.public_key, self._keys.make_after())
             draft = self._publisher.draft_recovery(data, good, self._next_generation())
             self._prepared = _Prepared(draft, fresh, keys.root_key)
-            void = [parsed for entry in own.ids[seq + 1 :] if (parsed := self._logs.read(entry)) is not None]
-            return {
-                "ticket": draft.id.hex(),
-                "message": draft.message.hex(),
-                "root_key": keys.root_key.hex(),
-                "generation": draft.header.generation,
-                "kept": good.id.hex(),
-                "kept_at": good.header.at,
-                "void_entries": own.height - seq - 1,
-                "void_answers": _answers_of(void),
-            }
+            told = {"ticket": draft.id.hex(), "message": draft.message.hex()}
+            return {**told, **self._plan(own, keys, good)}
 
-    def recover(self, ticket: bytes, signature: bytes) -> dict[str, Any]:
+    def recover(self, ticket: bytes, signature: bytes, *, had_events: bool = False) -> dict[str, Any]:
         """Publish the prepared recovery with the root key's signature; everything after the kept entry is void.
+
+        Args:
+            had_events: Whoever wrote what goes had this node's events: what was released stays charged and released.
 
         Raises:
             RejectedInput: nothing of this ticket is prepared, the log has moved, or the signature is another key's.
@@ -210,6 +215,8 @@ class KeyTurns:
                     "wrong_root_key", "it is not signed by the root key of this node", "Give the key made at init"
                 ) from None
             self._outbox.send()
+            if had_events:  # before the recovery: a crash in between leaves too much charged, never too little
+                self._ledger.reconcile(self._logs.replay_kept(self._core.me))
             keys, void = own.keys, own.height - header.seq
             entry = self._publisher.recover(prepared.draft, signature, prepared.fresh)
             self._prepared = None
@@ -236,6 +243,30 @@ class KeyTurns:
             "next_digest": after.next_digest.hex(),
             "old_signing_key": before.signing_key.hex(),
             "is_chain_good": key_digest(key.public_key) == before.next_digest or what == "recovered",
+        }
+
+    def _good(self, seq: int) -> tuple[AuthorLog, KeyState, ParsedEntry]:
+        """The own log, its keys, and the entry at `seq`."""
+        own = self._own()
+        if own.keys is None or not 0 <= seq < own.height:
+            raise _refused("no_such_entry", f"the own log has no entry {seq}", "See the positions: murmur keys log")
+        good = self._logs.read(own.ids[seq])
+        if good is None:
+            raise _refused("no_such_entry", f"entry {seq} is not stored", "Start the node again")
+        return own, own.keys, good
+
+    def _plan(self, own: AuthorLog, keys: KeyState, good: ParsedEntry) -> dict[str, Any]:
+        seq = good.header.seq
+        void = [parsed for entry in own.ids[seq + 1 :] if (parsed := self._logs.read(entry)) is not None]
+        answered = {(definition.hex(), window) for definition, window in self._publisher.answered()}
+        answers = _answers_of(void)
+        return {
+            "root_key": keys.root_key.hex(),
+            "generation": self._next_generation(),
+            "kept": good.id.hex(),
+            "kept_at": good.header.at,
+            "void_entries": own.height - seq - 1,
+            "void_answers": [{**one, "is_own": (one["definition"], one["window"]) in answered} for one in answers],
         }
 
     def _next_generation(self) -> int:

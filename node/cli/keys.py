@@ -311,25 +311,30 @@ def passwd(
 @click.option("--root-key", type=_PATH, metavar="FILE", help="The root key's file, made at init and kept elsewhere.")
 @click.option("--root-words", is_flag=True, help="Ask for the root key's 24 words instead.")
 @click.option("--root-words-file", type=_PATH, metavar="FILE", help="The words in a file.")
+@click.option(
+    "--events-too", is_flag=True,
+    help="Who wrote what goes had this node's events, too (a clone, a copied disk): its slots are not released again.",
+)  # fmt: skip
 @passphrase_option
 @changing
 @output_option("text", "json")
 def recover(
-    data: Path, seq: int, root_key: Path | None, root_words: bool, root_words_file: Path | None,
+    data: Path, seq: int, root_key: Path | None, root_words: bool, root_words_file: Path | None, events_too: bool,
     passphrase: PassphraseSource, change: Change, output: str,
 ) -> None:  # fmt: skip
     """Begin again from a good entry with new keys; whatever this node's log holds after it is void everywhere.
 
-    The root key is read here and signs here: the node sees its signature only.
+    The root key is read here and signs here: the node sees its signature only. A slot that this node answered itself is
+    never released again. One that only somebody else answered is, unless that one had the events, too (--events-too).
     """
     if [root_key is not None, root_words or root_words_file is not None].count(True) != 1:
         raise click.UsageError("give the root key once: --root-key FILE, --root-words or --root-words-file FILE")
     client = client_of(data, timeout_s=600.0)
     plan = client.post("/v1/admin/keys/recover/prepare?dry_run=1", {"seq": seq})
     if change.is_dry_run:
-        would(_recovery_lines(plan), output, Signs("recover entry", bytes.fromhex(plan["ticket"])))
+        would(_recovery_lines(plan, events_too), output, Signs("recover entry", None))
         return
-    for line in _recovery_lines(plan):
+    for line in _recovery_lines(plan, events_too):
         say(line)
     change.confirm("What is after it is void, everywhere and for ever", plan["kept"][:8])
     root = _root_key(root_key, root_words_file, passphrase)
@@ -338,8 +343,15 @@ def recover(
             exits.VERIFICATION, code="wrong_root_key", what="The keys were not changed",
             why="it is not the root key of this node", fix="Give the key made at init",
         )  # fmt: skip
-    signature = root.sign(bytes.fromhex(plan["message"])).hex()
-    told = client.post("/v1/admin/keys/recover", {"ticket": plan["ticket"], "signature": signature})
+    prepared = client.post("/v1/admin/keys/recover/prepare", {"seq": seq})
+    if any(prepared[name] != plan[name] for name in ("kept", "void_entries", "generation")):
+        raise CommandRefused(
+            exits.CONFLICT, code="log_moved", what="The keys were not changed",
+            why="the log is another one than when you were asked", fix="Run the command again",
+        )  # fmt: skip
+    signature = root.sign(bytes.fromhex(prepared["message"])).hex()
+    body = {"ticket": prepared["ticket"], "signature": signature, "had_events": events_too}
+    told = client.post("/v1/admin/keys/recover", body)
     if output == "json":
         emit_json(told.pop("schema", "murmur.key-turn/1"), told)
         return
@@ -369,7 +381,7 @@ def rotate_master(data: Path, change: Change, output: str) -> None:
     say("Every epoch key is wrapped with a new master key; the old one is destroyed.")
 
 
-def _recovery_lines(plan: Mapping[str, Any]) -> list[str]:
+def _recovery_lines(plan: Mapping[str, Any], events_too: bool) -> list[str]:
     from datetime import UTC, datetime
 
     when = f"{datetime.fromtimestamp(plan['kept_at'], UTC):%Y-%m-%d %H:%M} UTC"
@@ -385,6 +397,15 @@ def _recovery_lines(plan: Mapping[str, Any]) -> list[str]:
         lines.append(f"  … and {len(answers) - _SHOWN_ANSWERS} more")
     if answers:
         lines.append("Answers that used these say from then on that this node's number is not counted, and why.")
+    foreign = sum(one["was"] == "released" and not one["is_own"] for one in answers)
+    if foreign and events_too:
+        lines.append(
+            f"{foreign} of them were released elsewhere, with this node's events: charged, and never released."
+        )
+    elif foreign:
+        lines.append(
+            f"{foreign} of them this node did not release, and may later. Did others have its events: --events-too"
+        )
     return lines
 
 

@@ -19,6 +19,7 @@ class _Prepare(msgspec.Struct, forbid_unknown_fields=True):
 class _Recover(msgspec.Struct, forbid_unknown_fields=True):
     ticket: str
     signature: str
+    had_events: bool = False
 
 
 def key_turn_routes(turns: KeyTurns, watch: KeyWatch) -> list[web.RouteDef]:
@@ -45,7 +46,8 @@ def key_turn_routes(turns: KeyTurns, watch: KeyWatch) -> list[web.RouteDef]:
 
     async def prepare(request: web.Request) -> web.Response:
         wanted = await asked(request, _Prepare, "Give seq, the last good entry")
-        return answered({"schema": "murmur.recovery/1", **await asyncio.to_thread(turns.prepare_recovery, wanted.seq)})
+        does = turns.plan_recovery if request.query.get("dry_run") == "1" else turns.prepare_recovery
+        return answered({"schema": "murmur.recovery/1", **await asyncio.to_thread(does, wanted.seq)})
 
     async def rotate(request: web.Request) -> web.Response:
         if request.query.get("dry_run") == "1":
@@ -58,7 +60,7 @@ def key_turn_routes(turns: KeyTurns, watch: KeyWatch) -> list[web.RouteDef]:
             ticket, signature = bytes.fromhex(wanted.ticket), bytes.fromhex(wanted.signature)
         except ValueError as error:
             raise malformed("ticket or signature is not hex", "Give both as hex") from error
-        told = await asyncio.to_thread(turns.recover, ticket, signature)
+        told = await asyncio.to_thread(turns.recover, ticket, signature, had_events=wanted.had_events)
         return answered({"schema": "murmur.key-turn/1", **told})
 
     return [

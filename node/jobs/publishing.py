@@ -302,6 +302,19 @@ class Publisher:
             self._logs.write_down(connection, entry)
         return entry
 
+    def abstain_taken_back(self, definition: DefinitionHash, window: str) -> ParsedEntry | None:
+        """Say of a slot that only somebody else answered that this was taken back; None when it is answered by now.
+
+        It may be released still, once: a summary may follow an abstention (specs/mesh.md 8.5).
+        """
+        with self._database.transaction() as connection:
+            if self._slots.is_answered(connection, definition, window):
+                return None
+            entry = self._sign(ABSTAIN, AbstainData(definition, window, "recovered").encode(), None)
+            self._slots.record_taken_back(connection, definition, window, entry.id)
+            self._logs.write_down(connection, entry)
+        return entry
+
     def rotate(self, following: SigningKey, next_digest: bytes) -> ParsedEntry:
         """Append a rotation to the key committed to; what is signed after it is signed with that key.
 
@@ -370,11 +383,15 @@ class Publisher:
     ) -> ParsedEntry | None:
         if self._slots.is_answered(connection, definition, window.text):
             return None
-        entry = self._sign(ABSTAIN, AbstainData(definition, window.text, reason).encode(), None)
-        self._slots.record_abstain(connection, definition, window.text, reason, entry.id)
         self._ledger.give_back(connection, definition, window.text)
         if refused is not None:
             self._ledger.record_refusal(connection, definition, window.text, *refused)
+        said = self._slots.abstention_in(connection, definition, window.text)
+        if said is not None:  # the log abstains there already, and a second abstention would be void
+            self._slots.record_abstain(connection, definition, window.text, "recovered", EntryId(said))
+            return None
+        entry = self._sign(ABSTAIN, AbstainData(definition, window.text, reason).encode(), None)
+        self._slots.record_abstain(connection, definition, window.text, reason, entry.id)
         self._logs.write_down(connection, entry)
         return entry
 

@@ -142,7 +142,7 @@ class LedgerStore:
         the sum of the charges is charged as unexplained.
 
         Args:
-            own_log: The node's entries in log order.
+            own_log: The node's entries in log order; what a recovery made void was not its word and is left out.
 
         Returns:
             The epochs that were raised, for the log.
@@ -171,7 +171,8 @@ class _Known:
 
     @classmethod
     def of(cls, connection: sqlite3.Connection) -> _Known:
-        answered = frozenset(entry for (entry,) in connection.execute("SELECT entry FROM slots"))
+        query = "SELECT entry FROM slots UNION SELECT entry FROM taken_back"  # the latter answer nothing, and are read
+        answered = frozenset(entry for (entry,) in connection.execute(query))
         return cls(answered, dict(connection.execute("SELECT entry, epoch FROM charges")))
 
 

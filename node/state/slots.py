@@ -71,6 +71,26 @@ class SlotStore:
             (definition, window, entry),
         )
 
+    def taken_back(self) -> list[tuple[DefinitionHash, str, bytes]]:
+        """(definition, window, entry id) of every abstention in a slot that only somebody else answered."""
+        rows = self._database.query("SELECT definition, window, entry FROM taken_back")
+        return [(DefinitionHash(definition), window, entry) for definition, window, entry in rows]
+
+    def abstention_in(self, connection: sqlite3.Connection, definition: DefinitionHash, window: str) -> bytes | None:
+        """The abstention that took back what somebody else said in the slot, if any."""
+        query = "SELECT entry FROM taken_back WHERE definition = ? AND window = ?"
+        row = connection.execute(query, (definition, window)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def record_taken_back(
+        self, connection: sqlite3.Connection, definition: DefinitionHash, window: str, entry: EntryId
+    ) -> None:
+        """The abstention in a slot that this node never answered: it may still release it, and abstains no more."""
+        connection.execute(
+            "INSERT OR REPLACE INTO taken_back (definition, window, entry) VALUES (?, ?, ?)",
+            (definition, window, entry),
+        )
+
     def record_abstain(
         self, connection: sqlite3.Connection, definition: DefinitionHash, window: str, reason: str, entry: EntryId
     ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from federation.charter_book import CharterBook
 from federation.charters import Charters
+from federation.settings import Settings
 from federation.verdicts import COUNTED, OPAQUE, Void
 from protocol.charter import CatalogueRow
 from protocol.charter_chain import CharterChain, TrustedCharter, extend_chain
@@ -80,6 +81,22 @@ def test_too_few_approvals_change_nothing_and_bad_ones_do_not_stand_in_the_way()
     people.approve(world.nodes[1], document, third)
     world.settle()
     assert versions(world) == {2}
+    agree(world)
+
+
+def test_charters_that_follow_each_other_quickly_are_fetched_at_once() -> None:
+    """Handed to one member as files, seconds apart: whoever asked for the first need not wait a minute for the next.
+
+    What is limited is asking in vain, of a peer that names charters it does not show.
+    """
+    world = World(4, 5, settings=Settings(sync_interval_ms=3_600_000))
+    world.settle()
+    people = Governing(world)
+    for version in (2, 3, 4):
+        tip = people.trusted(world.nodes[0])
+        people.give(world.nodes[0], people.signed(people.after(tip, name=f"renamed {version}"), range(4)))
+        world.run(5_000)
+        assert versions(world) == {version}
     agree(world)
 
 
