@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
 from specs.vectors.v1 import (  # noqa: E402
+    admitting,
     answering,
     charters,
     encoding,
@@ -45,6 +46,7 @@ FILES: dict[str, Callable[[], object]] = {
     "requests.json": messages.vectors,
     "charter.json": charters.vectors,
     "charters_later.json": successions.vectors,
+    "admission.json": admitting.vectors,
     "judgement.json": judging.vectors,
     "lines.json": lines.vectors,
     "answers.json": answering.vectors,

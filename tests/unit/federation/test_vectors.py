@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from federation.admission import Admitted, Behind, Duplicate, Forked, Refused, Superseded
 from protocol.entries import parse_entry
 from tests.unit.federation.replaying import Replay
 
@@ -55,6 +56,40 @@ def test_every_entry_is_worth_what_the_vector_says(name: str, case: Case, order:
         last = None if label is None else parse_entry(entries[label]).id
         expected = (generation, seq, last, None if frozen_at is None else tuple(frozen_at))
         assert (head.generation, head.seq, head.id, head.frozen_at) == expected
+
+
+ADMISSION = load("admission")
+DECISIONS = {
+    Admitted: "extends", Forked: "beside", Duplicate: "have", Superseded: "superseded", Behind: "behind",
+    Refused: "refused",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ADMISSION["cases"], ids=[case["name"] for case in ADMISSION["cases"]])
+def test_every_entry_is_admitted_or_refused_as_the_vector_says(case: Case) -> None:
+    """With the code of a refusal, the head of what is behind; and what is no new entry changes no head."""
+    node = Replay([raw(ADMISSION["charters"][one]) for one in case["charters"]], [])
+    for label in case["known"]:
+        assert isinstance(node.offer(raw(ADMISSION["entries"][label])), Admitted | Forked), label
+    before = node.logs.digest
+    decision = node.offer(raw(case["entry"]), is_asked=False)
+    assert DECISIONS[type(decision)] == case["decision"], decision
+    if isinstance(decision, Refused):
+        assert decision.code == case["code"], decision.why
+    elif isinstance(decision, Behind):
+        assert (list(decision.head) if decision.head[1] >= 0 else None) == case["head"]
+    if not isinstance(decision, Admitted | Forked):
+        assert node.logs.digest == before
+
+
+def test_every_code_of_admission_has_a_case() -> None:
+    """Those that specs/mesh/judgement.md 8.2 names."""
+    text = (FOLDER.parents[1] / "mesh" / "judgement.md").read_text(encoding="utf-8")
+    named = text[text.index("**8.2 Admission**") : text.index("The next entry of the line")].split("`")[1::2]
+    codes = {word for word in named if "-" in word} | {"malformed", "cut"}
+    assert codes == {case["code"] for case in ADMISSION["cases"] if "code" in case} - {
+        "parts-mismatch", "unknown-version",
+    }  # fmt: skip
 
 
 def test_every_reason_has_a_case() -> None:
