@@ -47,8 +47,7 @@ from protocol.errors import ProtocolError
 from protocol.fields import check_array, check_bytes
 from protocol.identity import parse_inception
 from protocol.ids import FederationId
-from protocol.key_chain import KeyState
-from protocol.key_chain import verify_chain as verify_key_chain
+from protocol.key_chain import KeyState, chain_states, key_at
 from protocol.objects import definition_hash
 from protocol.summaries import SummaryData, parse_summary, read_cells
 from protocol.windows import parse_window
@@ -163,9 +162,10 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     chain = _chain(parts[3], stated)
     entry = _in("entry", lambda: parse_entry(check_bytes(parts[7], "entry", 1, MAX_ENTRY_BYTES)))
     keys, member = _author(parts[5], parts[6], chain)
-    if (entry.header.federation, entry.header.author) != (stated, keys.node):
+    node = keys[0].node
+    if (entry.header.federation, entry.header.author) != (stated, node):
         raise ProofRefused("entry", "it is another node's, or another federation's")
-    _in("entry's signature", lambda: verify_entry(entry.header, entry.entry, (keys.signing_key,)))
+    _in("entry's signature", lambda: verify_entry(entry.header, entry.entry, (key_at(keys, *entry.header.position),)))
     definition_body = _in("definition", lambda: check_bytes(parts[4], "definition", 1, 64 << 10))
     definition = read_definition(definition_body)
     if definition is None:
@@ -189,7 +189,7 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     return Verified(
         federation=stated.hex(),
         charter_version=chain.charter.version,
-        node=keys.node.hex(),
+        node=node.hex(),
         name=member.name,
         metric=definition.metric,
         question=definition.question,
@@ -216,8 +216,8 @@ def _chain(value: Value, federation: FederationId) -> CharterChain:
     return chain
 
 
-def _author(inception: Value, links: Value, chain: CharterChain) -> tuple[KeyState, Member]:
-    """The author's keys in force, and its place in the charter."""
+def _author(inception: Value, links: Value, chain: CharterChain) -> tuple[list[KeyState], Member]:
+    """The author's keys through time, and its place in the charter."""
     record = _in("inception record", lambda: check_bytes(inception, "inception record", 1, 4096))
     found = _in("inception record", lambda: parse_inception(record))
     member = chain.member(found.node_id)
@@ -225,26 +225,27 @@ def _author(inception: Value, links: Value, chain: CharterChain) -> tuple[KeySta
         raise ProofRefused("inception record", "the charter does not name this node")
     changes = _in("key chain", lambda: [check_bytes(link, "link", 1, 70_000) for link in check_array(links, "", 0, 64)])
     roots = chain.roots(found.node_id)
-    keys = _in("key chain", lambda: verify_key_chain(record, changes, chain.federation, roots))
+    keys = _in("key chain", lambda: chain_states(record, changes, chain.federation, roots))
     return keys, member
 
 
-def _others(value: Value, entry: ParsedEntry, keys: KeyState) -> list[SummaryData]:
-    """The author's other summaries, in log order before the entry, each with its signature checked."""
+def _others(value: Value, entry: ParsedEntry, keys: Sequence[KeyState]) -> list[SummaryData]:
+    """The author's other summaries, in log order before the entry, each by the key in force where it stands."""
     part = "other summaries"
     found: list[SummaryData] = []
     last = -1
     for item in _in(part, lambda: check_array(value, part, 0, _MOST_OTHERS)):
         header, other = _in(part, partial(_other, item))
-        if (header.federation, header.author) != (entry.header.federation, keys.node):
+        if (header.federation, header.author) != (entry.header.federation, entry.header.author):
             raise ProofRefused(part, f"entry {other.id.hex()[:16]} is another node's")
         if not last < header.seq < entry.header.seq:
             raise ProofRefused(part, f"entry {header.seq} of the log is out of order")
         last = header.seq
-        _in(part, partial(verify_entry, header, other, (keys.signing_key,)))
+        key = _in(part, partial(key_at, keys, *header.position))
+        _in(part, partial(verify_entry, header, other, (key,)))
         if header.data_hash != data_hash(other.data):
             raise ProofRefused(part, f"the data of entry {header.seq} of the log are not those that were signed")
-        found.append(_in(part, partial(parse_summary, other.data, keys.node)))
+        found.append(_in(part, partial(parse_summary, other.data, entry.header.author)))
     return found
 
 

@@ -99,12 +99,31 @@ def verify_chain(
     Raises:
         ProtocolError: a link is refused; nothing after it was looked at.
     """
+    return chain_states(inception, links, federation, roots)[-1]
+
+
+def chain_states(
+    inception: bytes, links: Sequence[bytes], federation: FederationId, roots: Sequence[bytes] = ()
+) -> list[KeyState]:
+    """As `verify_chain`: the keys after the inception and after each link, in order."""
     if len(links) > MAX_CHAIN_LINKS:
         refuse("key chain", f"{len(links)} links, at most {MAX_CHAIN_LINKS} in one request")
-    state = start_chain(parse_inception(inception), federation)
+    states = [start_chain(parse_inception(inception), federation)]
     for link in links:
-        state = follow_link(state, parse_entry(link), roots)
-    return state
+        states.append(follow_link(states[-1], parse_entry(link), roots))
+    return states
+
+
+def key_at(states: Sequence[KeyState], generation: int, seq: int) -> bytes:
+    """The signing key in force for an entry at this position that brings no keys, by the states of a chain.
+
+    Raises:
+        MalformedMessage: the line of this chain is of another generation there.
+    """
+    state = [state for state in states if state.seq < max(seq, 1)][-1]
+    if state.generation != generation:
+        refuse("key chain", f"position {(generation, seq)} is not on the line that it shows")
+    return state.signing_key
 
 
 def follow_link(state: KeyState, link: ParsedEntry, roots: Sequence[bytes]) -> KeyState:

@@ -154,7 +154,9 @@ class Author:
         self, definition: DefinitionHash, window: str, cells: Sequence[int] | None = None, **wrong: Any
     ) -> ParsedEntry:
         """The next entry: a summary."""
-        header = {name: wrong.pop(name) for name in ("charter_version", "seq", "prev", "at") if name in wrong}
+        header = {
+            name: wrong.pop(name) for name in ("charter_version", "generation", "seq", "prev", "at") if name in wrong
+        }
         data, vector = self.summary_data(definition, window, cells, **wrong)
         self.releases[data.release] = (data, vector)
         return self.write(SUMMARY, data.encode(), vector, **header)

@@ -112,3 +112,35 @@ def test_a_charter_that_not_all_founders_signed_is_refused() -> None:
     parts[3] = [CharterDocument(FOUNDING.document.body, approvals).encode()]
     with pytest.raises(ProofRefused, match="charter"):
         verify_proof(canonical.encode(parts), FOUNDING.federation)  # type: ignore[arg-type]  # as decoded
+
+
+def test_a_key_turned_within_the_epoch_leaves_its_releases_provable() -> None:
+    """Each entry by the key in force where it stands, also one before the turn; never by another of the chain."""
+    author = Author(FOUNDING, FOUNDING.members[0])
+    author.born()
+    first = author.summary(FOUNDING.named("calls"), day(0), [4, 5, 6, -7])
+    turn = author.rotate()
+    second = author.summary(FOUNDING.named("visits"), day(0), [4, 5, 6, -7])
+    made = make_proof(
+        FOUNDING.federation, [FOUNDING.document], FOUNDING.definitions[FOUNDING.named("visits")],
+        author.who.inception, [turn.entry.encode()], second.entry, [first.entry],
+    )  # fmt: skip
+    assert verify_proof(made, FOUNDING.federation).others == 1
+    late = Author(FOUNDING, FOUNDING.members[0])
+    late.born()
+    late.rotate()
+    by_the_new_key = late.summary(FOUNDING.named("calls"), day(0), [4, 5, 6, -7], seq=1, prev=author.entries[0].id)
+    forged = make_proof(
+        FOUNDING.federation, [FOUNDING.document], FOUNDING.definitions[FOUNDING.named("visits")],
+        author.who.inception, [turn.entry.encode()], second.entry, [by_the_new_key.entry],
+    )  # fmt: skip
+    with pytest.raises(ProofRefused, match="other summaries"):
+        verify_proof(forged, FOUNDING.federation)
+
+
+def test_a_position_that_the_key_chain_does_not_lead_to_is_refused() -> None:
+    """Of another generation than the line of the shown chain has there."""
+    author = written()
+    off = author.summary(FOUNDING.named("visits"), day(1), generation=1)
+    with pytest.raises(ProofRefused, match="signature"):
+        verify_proof(bundle(off.entry, ()), FOUNDING.federation)
