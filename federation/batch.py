@@ -9,6 +9,7 @@ from federation.effects import (
     Change,
     CharterTrusted,
     Effect,
+    EvidenceTold,
     Fields,
     JoinAsked,
     Judged,
@@ -29,7 +30,7 @@ class Batch:
     """What one call of the core has decided so far; `effects` gives it to the shell."""
 
     entries: list[ParsedEntry] = field(default_factory=list)
-    documents: list[StoreEvidence | StoreDefinition | StoreCharter] = field(default_factory=list)
+    documents: list[StoreEvidence | EvidenceTold | StoreDefinition | StoreCharter] = field(default_factory=list)
     trusted: CharterTrusted | None = None
     joins: list[JoinAsked] = field(default_factory=list)
     notices: list[Alarm | Log] = field(default_factory=list)

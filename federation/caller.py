@@ -285,6 +285,13 @@ class Caller:
             peer.sync_due_ms = now_ms
             peer.asked_ms = now_ms if peer.asked_ms is None else peer.asked_ms
 
+    def evidence_found(self, now_ms: int) -> None:
+        """Somebody signed twice: everybody is told soon; in a large federation as sessions come."""
+        if self._is_large:
+            return
+        for peer in self._peers.values():
+            peer.sync_due_ms = now_ms if peer.sync_due_ms is None else min(peer.sync_due_ms, now_ms)
+
     def _excuse(self, sent: _Sent, payload: bytes, now_ms: int, rng: Rng, batch: Batch) -> None:
         """The peer finds our date wrong: report it, and ask again with its challenge, once."""
         watch_clock(sent.peer, self._settings, batch)

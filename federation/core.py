@@ -63,6 +63,7 @@ class Core:
         source: The node's database of entries.
         stored: What it holds at this moment: each author's entries in order of (generation, seq).
         settings: Intervals and limits.
+        evidence: Proofs that members signed twice, each with the members that acknowledged it.
 
     Raises:
         NotAMember: the charter does not name this node, or its inception record is not given.
@@ -81,6 +82,7 @@ class Core:
         *,
         later: Iterable[CharterDocument] = (),
         proposals: Iterable[CharterDocument] = (),
+        evidence: Iterable[tuple[bytes, Iterable[NodeId]]] = (),
     ) -> None:
         self.me = me
         self.settings = settings or Settings()
@@ -96,6 +98,7 @@ class Core:
         for node, record in inceptions.items():
             self.logs.learn_inception(record, node)
         self._restored = self.logs.restore(stored)
+        self.logs.evidence.restore(evidence)
         self._peers = peers_of(book.chain, me, self.settings)
         council = Council(book, self.logs, proposals)
         self.charters = Charters(me, book, council, self.logs, self._peers, self.settings)
@@ -298,9 +301,12 @@ class Core:
     # -- helpers
 
     def _settle(self, now_ms: int, batch: Batch) -> None:
-        """Another charter may be trusted by what this call brought."""
+        """Another charter may be trusted by what this call brought, and somebody caught who signed twice."""
         if self.charters.settle(now_ms, batch):
             self._caller.charter_changed(now_ms)
+        if self.logs.evidence.is_new:
+            self.logs.evidence.is_new = False
+            self._caller.evidence_found(now_ms)
 
     def _tell_others(self, batch: Batch, now_ms: int) -> None:
         """In a large federation, what came from one peer is announced to a few others."""

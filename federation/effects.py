@@ -26,11 +26,19 @@ class StoreEntries:
 
 @dataclass(frozen=True, slots=True)
 class StoreEvidence:
-    """Save the proof that an author signed twice; replaces the author's earlier one."""
+    """Save the proof that an author signed twice."""
 
     author: NodeId
     seq: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceTold:
+    """Save that a member acknowledged these documents (SHA-256 of each), which are stored: it is not told again."""
+
+    peer: NodeId
+    digests: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,7 @@ class Log:
 Effect = (
     StoreEntries
     | StoreEvidence
+    | EvidenceTold
     | StoreDefinition
     | StoreCharter
     | CharterTrusted

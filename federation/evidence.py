@@ -7,17 +7,17 @@ stand in the order of their ids. Which two branches prove a fork may differ from
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from federation.errors import Equivocation
 from protocol import canonical
-from protocol.entries import MAX_HEADER_BYTES, Entry, Header, entry_id, parse_header
+from protocol.entries import MAX_HEADER_BYTES, Entry, Header, entry_id, parse_header, signatures_of_kind
+from protocol.errors import BadSignature
 from protocol.fields import check_array, check_bytes
 from protocol.ids import EntryId, FederationId, NodeId
 from protocol.objects import ENTRY, check_signatures, signature_message, verify_signatures
-
-MAX_EVIDENCE_BYTES: Final = 4096
+from protocol.ops import MAX_EVIDENCE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class Evidence:
 
     first: SignedHeader
     second: SignedHeader
+
+    @property
+    def ids(self) -> tuple[EntryId, EntryId]:
+        """Of the two entries."""
+        return self.first.id, self.second.id
 
     def encode(self) -> bytes:
         return canonical.encode([[one.header, list(one.signatures)] for one in (self.first, self.second)])
@@ -64,14 +69,16 @@ def parse_evidence(data: bytes) -> Evidence:
     return Evidence(first, second)
 
 
-def verify_evidence(evidence: Evidence, federation: FederationId, author: NodeId, key: bytes) -> Header:
+def verify_evidence(evidence: Evidence, federation: FederationId, author: NodeId, keys: Sequence[bytes]) -> Header:
     """The first of the two headers, when both are this author's and stand at one position with two ids.
+
+    `keys`: of the author, any of which may have signed either; for a `recover` its root keys.
 
     Raises:
         ProtocolError: malformed, or a signature fails.
         Equivocation: the two do not contradict each other, or are somebody else's.
     """
-    first, second = (_verified(one, federation, author, key) for one in (evidence.first, evidence.second))
+    first, second = (_verified(one, federation, author, keys) for one in (evidence.first, evidence.second))
     if first.position != second.position:
         raise _refused(f"the headers stand at {first.position} and {second.position}, not at one position")
     if evidence.first.id >= evidence.second.id:
@@ -79,12 +86,23 @@ def verify_evidence(evidence: Evidence, federation: FederationId, author: NodeId
     return first
 
 
-def _verified(signed: SignedHeader, federation: FederationId, author: NodeId, key: bytes) -> Header:
+def _verified(signed: SignedHeader, federation: FederationId, author: NodeId, keys: Sequence[bytes]) -> Header:
     header = parse_header(signed.header)
     if header.federation != federation or header.author != author:
         raise _refused("its headers are of another author or federation")
-    verify_signatures(signature_message(ENTRY, federation, author, signed.header), signed.signatures, (key,))
-    return header
+    if len(signed.signatures) != signatures_of_kind(header.kind):
+        raise _refused(f"{len(signed.signatures)} signatures on kind {header.kind}")
+    message = signature_message(ENTRY, federation, author, signed.header)
+    # Of a rotate the first signature, by the key in force, says it all: the new key stands in the data.
+    for place, key in enumerate(keys):
+        try:
+            verify_signatures(message, signed.signatures[:1], (key,))
+        except BadSignature:
+            if place == len(keys) - 1:
+                raise
+        else:
+            return header
+    raise _refused("no key of its author is known")
 
 
 def _refused(why: str) -> Equivocation:

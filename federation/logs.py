@@ -13,8 +13,9 @@ from typing import Final
 from federation.admission import Admitted, Decision, Duplicate, Forked, Refused, Superseded, admit
 from federation.batch import Batch
 from federation.branches import Stub
-from federation.effects import Change, StoreEvidence
-from federation.evidence import make_evidence
+from federation.effects import Change
+from federation.evidence import make_evidence, parse_evidence
+from federation.evidence_book import EvidenceBook
 from federation.judged_log import FORKED, JudgedLog
 from federation.judgement import judge_again
 from federation.log_state import AuthorLog, Cut
@@ -22,12 +23,13 @@ from federation.ports import EntrySource
 from federation.rules import Rules
 from federation.verdicts import Verdict, Void
 from protocol.endpoints import Endpoint
-from protocol.entries import APPROVE, PROPOSE, RECOVER, Entry, ParsedEntry, parse_entry
+from protocol.entries import APPROVE, PROPOSE, RECOVER, Entry, ParsedEntry, parse_entry, parse_header
 from protocol.errors import ProtocolError
 from protocol.heads import Head, heads_digest
 from protocol.identity import parse_inception
 from protocol.ids import DefinitionHash, EntryId, NodeId
 from protocol.key_chain import follow_link, start_chain
+from protocol.ops import PushVerdict
 from protocol.windows import parse_window
 
 SUPERSEDED: Final = Void("superseded")
@@ -51,6 +53,7 @@ class Logs:
         self._judged = {author: JudgedLog() for author in rules.authors}
         self._parked: dict[NodeId, tuple[AuthorLog, JudgedLog]] = {}  # of authors that the trusted chain lost
         self._digest: bytes | None = None
+        self.evidence = EvidenceBook()
         self.has_votes = True  # proposals or approvals changed since somebody set this to False
 
     # -- reading
@@ -231,6 +234,17 @@ class Logs:
                 for parsed in self._entries([log.ids[seq]], batch):
                     self._tell(log, judged.settle(slot, seq, judge_again(parsed, self.rules)), batch)
 
+    def offer_evidence(self, body: bytes, sender: NodeId, batch: Batch) -> PushVerdict:
+        """A proof a member sent that another signed twice."""
+        verdict = self.evidence.offer(body, self._logs, sender, batch)
+        if verdict.verdict == "ok":
+            first, second = parse_evidence(body).ids
+            header = parse_header(parse_evidence(body).first.header)
+            log = self._logs[header.author]
+            is_overtaken = log.keys is not None and log.keys.position > header.position
+            self._alert(log, header.seq, "retired-key-used" if is_overtaken else "equivocation", first, second, batch)
+        return verdict
+
     # -- helpers
 
     def _beside(self, log: AuthorLog, parsed: ParsedEntry, stub: Stub, batch: Batch) -> None:
@@ -304,17 +318,22 @@ class Logs:
         """Two entries of one author at one position: say so once, and keep the proof."""
         seq = second.header.seq
         code = "equivocation" if log.is_frozen else "retired-key-used"
-        if (seq, code) in log.alerted:
+        if not self._alert(log, seq, code, rival, second.id, batch):
             return
-        log.alerted.add((seq, code))
-        batch.alarm(code, author=log.author.hex(), seq=seq, first=rival.hex(), second=second.id.hex())
         for held in self._entries([rival], batch):
             if held.header.position == second.header.position:
                 self._keep_proof(log, held, second, batch)
 
+    def _alert(self, log: AuthorLog, seq: int, code: str, first: EntryId, second: EntryId, batch: Batch) -> bool:
+        """Say once that two entries of one author are known at one position; False when it was said."""
+        if (seq, code) in log.alerted:
+            return False
+        log.alerted.add((seq, code))
+        batch.alarm(code, author=log.author.hex(), seq=seq, first=first.hex(), second=second.hex())
+        return True
+
     def _keep_proof(self, log: AuthorLog, one: ParsedEntry, other: ParsedEntry, batch: Batch) -> None:
-        evidence = make_evidence(one.entry, other.entry)
-        batch.documents.append(StoreEvidence(log.author, one.header.seq, evidence.encode()))
+        self.evidence.found(log.author, make_evidence(one.entry, other.entry), batch)
 
     def _tell(self, log: AuthorLog, changed: list[tuple[int, Verdict]], batch: Batch) -> None:
         kinds = self._judged[log.author].kinds

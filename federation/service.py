@@ -14,6 +14,7 @@ from federation.admission import Admitted, Behind, Decision, Duplicate, Forked, 
 from federation.batch import Batch
 from federation.documents import Documents
 from federation.errors import BadPayload, Busy
+from federation.evidence_book import MAX_KEYS
 from federation.log_state import AuthorLog
 from federation.logs import Logs, offer_bytes
 from federation.peers import Early, Peer, RefusedItem
@@ -24,6 +25,7 @@ from protocol.entries import ParsedEntry
 from protocol.ids import EntryId, NodeId
 from protocol.key_chain import MAX_CHAIN_LINKS
 from protocol.ops import (
+    EvidencePush,
     Heads,
     Hello,
     PushReply,
@@ -37,7 +39,7 @@ from protocol.ops import (
     parse_docs_request,
     parse_heads_request,
     parse_hello,
-    parse_push_request,
+    parse_push,
     parse_range_request,
 )
 from protocol.requests import ANNOUNCE, DOCS, HEADS, HELLO, MAX_PAYLOAD_BYTES, PUSH, RANGE, Request
@@ -145,8 +147,12 @@ class Service:
         return RangeReply(tuple(found[:fitting]), more=fitting < len(ids)).encode()
 
     def _push(self, asked: Asked) -> bytes:
-        pushed = parse_push_request(asked.request.payload)
-        wait_ms = asked.peer.budget.ask(len(asked.request.payload), len(pushed.entries), asked.now_ms)
+        pushed = parse_push(asked.request.payload)
+        if isinstance(pushed, EvidencePush):
+            verifications = 2 * MAX_KEYS * len(pushed.documents)
+        else:
+            verifications = len(pushed.entries)
+        wait_ms = asked.peer.budget.ask(len(asked.request.payload), verifications, asked.now_ms)
         if wait_ms:
             raise Busy(
                 what="Push refused",
@@ -154,7 +160,21 @@ class Service:
                 fix="It waits and sends the rest later",
                 retry_after_ms=wait_ms,
             )
-        return PushReply(tuple(self._pushed(data, asked) for data in pushed.entries)).encode()
+        if isinstance(pushed, EvidencePush):
+            verdicts = tuple(self._told(document, asked) for document in pushed.documents)
+        else:
+            verdicts = tuple(self._pushed(data, asked) for data in pushed.entries)
+        return PushReply(verdicts).encode()
+
+    def _told(self, document: bytes, asked: Asked) -> PushVerdict:
+        """Evidence: what the sender holds of that log shows more of it than two headers do."""
+        verdict = self._logs.offer_evidence(document, asked.peer.node, asked.batch)
+        if verdict.verdict == "refused":
+            asked.peer.refused = RefusedItem(asked.now_ms, "evidence", verdict.code or "", "it proves nothing here")
+            asked.batch.log("mesh.evidence_refused", peer=asked.peer.node.hex(), code=verdict.code or "")
+        elif verdict.verdict == "ok":
+            asked.peer.sync_due_ms = asked.now_ms
+        return verdict
 
     def _pushed(self, data: bytes, asked: Asked) -> PushVerdict:
         parsed, decision = self.take(data, asked.peer, asked.now_ms, asked.batch)

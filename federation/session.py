@@ -41,6 +41,7 @@ from protocol.ops import (
     MAX_DOCUMENTS,
     MAX_SPANS,
     DocsRequest,
+    EvidencePush,
     HeadMark,
     Heads,
     PushRequest,
@@ -95,7 +96,14 @@ class AskCharters:
     from_version: int
 
 
-Step = Greet | Compare | CompareSpans | Fetch | AskCharters | Todo
+@dataclass(frozen=True, slots=True)
+class Testify:
+    """Send evidence that the peer has not acknowledged."""
+
+    documents: tuple[bytes, ...]
+
+
+Step = Greet | Compare | CompareSpans | Testify | Fetch | AskCharters | Todo
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,7 @@ class Session:
         if missing:
             session.steps.append(Fetch(missing))
         session.steps.append(session._comparison())
+        session._testify()
         return session
 
     def greet_again(self) -> bool:
@@ -234,6 +243,8 @@ class Session:
                 self._compared(step, payload, nonce)
             case CompareSpans():
                 self._compared_spans(step, payload, nonce)
+            case Testify():
+                self._testified(step, payload, batch)
             case Pull():
                 self._pulled(step, payload, now_ms, batch)
             case Dig():
@@ -259,6 +270,8 @@ class Session:
                 return DOCS, DocsRequest(charters_from=step.from_version).encode()
             case Compare():
                 return HEADS, Heads((), step.full).encode()
+            case Testify():
+                return PUSH, EvidencePush(step.documents).encode()
             case CompareSpans():
                 return HEADS, spans.question(self.means.logs.heads(), step.places, nonce).encode()
             case Pull():
@@ -366,6 +379,19 @@ class Session:
         if not any(isinstance(other, CompareSpans) for other in self.steps):
             self.has_compared = True
             self._end_todo(may_look_closer=len(authors) <= MAX_AUTHORS)
+
+    def _testify(self) -> None:
+        documents = self.means.logs.evidence.untold(self.peer.node)
+        if documents:
+            self.steps.append(Testify(tuple(documents)))
+
+    def _testified(self, step: Testify, payload: bytes, batch: Batch) -> None:
+        verdicts = parse_push_reply(payload).verdicts
+        if len(verdicts) != len(step.documents):
+            raise MalformedMessage(what="push reply refused", why=f"{len(verdicts)} verdicts on {len(step.documents)}")
+        self.means.logs.evidence.answered(self.peer.node, step.documents, verdicts, batch)
+        if not any(verdict.verdict == "behind" for verdict in verdicts):  # those come again with the next session
+            self._testify()
 
     def _comparison(self) -> Compare | CompareSpans:
         """How heads are compared in a federation of this size."""

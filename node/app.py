@@ -548,6 +548,7 @@ def _make_mesh(node: Node) -> MeshDriver:
         Settings(sync_interval_ms=round(mesh.sync_interval_s * 1000), push_delay_ms=mesh.push_delay_ms),
         later=node.charters.verified(),
         proposals=node.charters.proposals(),
+        evidence=node.logs.evidence(),
     )
     return MeshDriver(
         core=core,

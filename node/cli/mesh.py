@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -95,10 +96,20 @@ def evidence(data: Path, output: str) -> None:
     if not told["evidence"]:
         say("Nobody signed twice, as far as this node knows.")
         return
-    columns = (Column("name"), Column("generation", is_number=True), Column("seq", is_number=True), Column("entries"))
-    rows = [
-        (item["name"], str(item["generation"]), str(item["seq"]), " / ".join(entry[:16] for entry in item["entries"]))
-        for item in told["evidence"]
-    ]
-    for line in render_table(columns, rows, terminal_width()):
+    columns = (
+        Column("name"), Column("generation", is_number=True), Column("seq", is_number=True), Column("entries"),
+        Column("acknowledged"),
+    )  # fmt: skip
+    for line in render_table(columns, [_row(item) for item in told["evidence"]], terminal_width()):
         emit(line)
+
+
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
+    entries = " / ".join(entry[:16] for entry in item["entries"])
+    return item["name"], str(item["generation"]), str(item["seq"]), entries, _told(item)
+
+
+def _told(item: dict[str, Any]) -> str:
+    """How many of the others know it, and who does not yet."""
+    told, rest = item["told"], item["not_told"]
+    return f"all {len(told)}" if not rest else f"{len(told)} of {len(told) + len(rest)}; not {', '.join(rest)}"

@@ -55,16 +55,21 @@ class MeshView:
         return {"digest": self._core.logs.digest.hex(), "charter_version": stamp.version, "heads": rows}
 
     def evidence(self) -> dict[str, Any]:
-        """Proofs that an author signed twice, as anybody can check them."""
+        """Proofs that an author signed twice, as anybody can check them, and who acknowledged each."""
         rows = []
-        for author, (seq, body) in sorted(self._logs.evidence().items()):
-            proof = parse_evidence(body)
+        peers = [status.node for status in self._core.peers()]
+        for kept in self._core.logs.evidence:
+            proof = parse_evidence(kept.body)
             one, other = (parse_header(signed.header) for signed in (proof.first, proof.second))
+            others = [peer for peer in peers if peer != kept.author]
             rows.append(
                 {
-                    "name": self._name(author), "node": author.hex(), "generation": one.generation, "seq": seq,
-                    "kinds": [one.kind, other.kind], "entries": [proof.first.id.hex(), proof.second.id.hex()],
-                    "document": body.hex(),
+                    "name": self._name(kept.author), "node": kept.author.hex(), "generation": one.generation,
+                    "seq": one.seq, "kinds": [one.kind, other.kind],
+                    "entries": [proof.first.id.hex(), proof.second.id.hex()],
+                    "told": [self._name(peer) for peer in others if peer in kept.told],
+                    "not_told": [self._name(peer) for peer in others if peer not in kept.told],
+                    "document": kept.body.hex(),
                 }
             )  # fmt: skip
         return {"evidence": rows}

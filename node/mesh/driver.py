@@ -18,6 +18,7 @@ from federation.effects import (
     Change,
     CharterTrusted,
     Effect,
+    EvidenceTold,
     JoinAsked,
     Judged,
     Log,
@@ -169,8 +170,10 @@ class MeshDriver:
                         if own:  # before it is on disk, so that nothing is signed on top of it
                             self._on_foreign(own)
                         self._logs.append(entries)
-                    case StoreEvidence(author, seq, proof):
-                        self._logs.save_evidence(author, seq, proof)
+                    case StoreEvidence(author, _, proof):
+                        self._logs.save_evidence(author, proof)
+                    case EvidenceTold(peer, digests):
+                        self._logs.save_told(peer, digests)
                     case StoreDefinition(digest, definition):
                         self._logs.save_definition(digest, definition)
                         is_other = True

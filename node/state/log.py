@@ -6,6 +6,7 @@ deleted. `LogStore` is the `EntrySource` of the federation core.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -171,17 +172,24 @@ class LogStore:
         """Number of entries of all authors."""
         return int(self._database.query("SELECT count(*) FROM entries")[0][0])
 
-    def save_evidence(self, author: NodeId, seq: int, body: bytes) -> None:
-        """Keep the proof that an author signed twice at `seq`; the lowest position replaces the others."""
+    def save_evidence(self, author: NodeId, body: bytes) -> None:
+        """Keep a proof that an author signed twice."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO evidence (author, seq, body) VALUES (?, ?, ?)", (author, seq, body)
-            )
+            connection.execute("INSERT OR IGNORE INTO evidence_documents (author, body) VALUES (?, ?)", (author, body))
 
-    def evidence(self) -> dict[NodeId, tuple[int, bytes]]:
-        """Stored proofs by author."""
-        rows = self._database.query("SELECT author, seq, body FROM evidence")
-        return {NodeId(author): (seq, body) for author, seq, body in rows}
+    def save_told(self, peer: NodeId, digests: Iterable[bytes]) -> None:
+        """A member acknowledged these proofs (SHA-256 of each)."""
+        rows = [(digest, peer) for digest in digests]
+        with self._database.transaction() as connection:
+            connection.executemany("INSERT OR IGNORE INTO evidence_told (digest, peer) VALUES (?, ?)", rows)
+
+    def evidence(self) -> list[tuple[bytes, list[NodeId]]]:
+        """Stored proofs in the order they came, each with the members that acknowledged it."""
+        told: dict[bytes, list[NodeId]] = {}
+        for digest, peer in self._database.query("SELECT digest, peer FROM evidence_told ORDER BY peer"):
+            told.setdefault(digest, []).append(NodeId(peer))
+        rows = self._database.query("SELECT body FROM evidence_documents ORDER BY number")
+        return [(body, told.get(hashlib.sha256(body).digest(), [])) for (body,) in rows]
 
     def save_definition(self, definition: DefinitionHash, body: bytes) -> None:
         """Keep a definition's canonical bytes."""

@@ -16,6 +16,7 @@ from protocol.ops.docs import (
     parse_docs_reply,
     parse_docs_request,
 )
+from protocol.ops.evidence import MAX_EVIDENCE, MAX_EVIDENCE_BYTES, EvidencePush, parse_push
 from protocol.ops.heads import MAX_AUTHORS, HeadMark, Heads, parse_heads
 from protocol.ops.hello import Hello, parse_hello
 from protocol.ops.join import JOIN_STATES, JoinAsk, JoinReply, parse_join_ask, parse_join_reply
@@ -43,6 +44,7 @@ __all__ = [
     "DocsRequest",
     "Document",
     "HeadMark",
+    "EvidencePush",
     "Heads",
     "Hello",
     "JOIN_STATES",
@@ -51,6 +53,8 @@ __all__ = [
     "MAX_AUTHORS",
     "MAX_DOCUMENTS",
     "MAX_ENTRIES",
+    "MAX_EVIDENCE",
+    "MAX_EVIDENCE_BYTES",
     "MAX_SPANS",
     "PAYLOAD_VERSION",
     "PUSH_VERDICTS",
@@ -75,6 +79,7 @@ __all__ = [
     "parse_hello",
     "parse_join_ask",
     "parse_join_reply",
+    "parse_push",
     "parse_push_reply",
     "parse_push_request",
     "parse_range_reply",

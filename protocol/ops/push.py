@@ -7,7 +7,7 @@ from typing import Final
 
 from protocol.canonical import Value
 from protocol.entries import MAX_ENTRY_BYTES
-from protocol.fields import check_array, check_text, refuse
+from protocol.fields import Fields, check_array, check_text, refuse
 from protocol.ops.payload import MAX_ENTRIES, encode_payload, open_payload, parse_position, take_blobs
 
 PUSH_VERDICTS: Final = ("ok", "have", "behind", "refused")
@@ -54,7 +54,11 @@ class PushReply:
 
 
 def parse_push_request(payload: bytes) -> PushRequest:
-    fields = open_payload(payload, "push request")
+    return entries_of(open_payload(payload, "push request"))
+
+
+def entries_of(fields: Fields) -> PushRequest:
+    """Entries from their fields, the version taken."""
     request = PushRequest(take_blobs(fields, "entries", MAX_ENTRIES, MAX_ENTRY_BYTES))
     fields.done()
     return request

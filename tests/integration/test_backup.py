@@ -77,7 +77,7 @@ def test_every_table_is_kept_or_left_out_on_purpose() -> None:
     """A new table stops backups until somebody has thought about what stands in it."""
     text = "".join(path.read_text() for path in MIGRATIONS.glob("*.sql"))
     tables = {*re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", text), "migrations"}
-    assert tables == WITH_ROWS | WITHOUT_ROWS
+    assert tables - set(re.findall(r"DROP TABLE (\w+)", text)) == WITH_ROWS | WITHOUT_ROWS
     assert not WITH_ROWS & WITHOUT_ROWS
 
 

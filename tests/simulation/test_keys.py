@@ -133,6 +133,44 @@ def test_a_retired_key_at_an_old_position_is_an_alert_and_nothing_else() -> None
     check_converged(world)
 
 
+@pytest.mark.requirement("M-MSG-32")
+def test_evidence_is_told_until_everybody_acknowledged_it() -> None:
+    """One node saw a retired key used; others were away, and it restarted. In the end all hold the proof, told once."""
+    world = World(5, 5)
+    world.settle()
+    owner, witness, away, liar = world.nodes[:4]
+    thief = owner.author.copy()
+    commit(world, owner, 0)
+    world.commit(owner, owner.author.rotate())
+    commit(world, owner, 1)
+    world.settle()
+    away.core = None
+    world.cut([[1, 3], [0, 4], [2]])
+    Liar(world, liar).push(witness, [abstain(world, thief, 60)])
+    world.run(5_000)
+    assert owner.id in witness.disk.evidence
+    assert owner.id not in world.nodes[4].disk.evidence
+    world.boot(witness)
+    world.heal()
+    world.run(20_000)
+    everybody = {node.id for node in world.nodes}
+    assert witness.disk.proofs[witness.disk.evidence[owner.id]] == everybody - {witness.id, away.id}
+    world.boot(away)
+    world.settle()
+    world.run(60_000)
+    for node in world.nodes:
+        assert list(node.disk.proofs) == [witness.disk.evidence[owner.id]]
+        assert [alarm.code for alarm in node.alarms].count("retired-key-used") == 1
+        [told] = node.disk.proofs.values()
+        assert told == everybody - {node.id}
+    before = world.traffic["push"]
+    for node in world.nodes:
+        world.boot(node)
+    world.run(60_000)
+    assert world.traffic["push"] == before, "what was acknowledged is not told again, after a restart either"
+    check_converged(world)
+
+
 @pytest.mark.requirement("M-LINE-2", "T-KEY-2", "T-KEY-3")
 def test_a_recover_voids_what_a_thief_published_and_keeps_the_rest() -> None:
     """Case 12: ten entries of a thief, and a rotate without the committed key, which everybody refuses."""
@@ -236,6 +274,33 @@ def test_clones_that_rotate_freeze_below_both(rotations: tuple[int, int]) -> Non
             assert log.ids == [parsed.id for parsed in winner.entries]
         else:
             assert (log.is_frozen, log.height) == (True, 2)
+
+
+def test_who_holds_one_rotated_branch_learns_that_the_other_rotated_too() -> None:
+    """Two nodes know both and freeze the log; one that has the first branch whole must see the rotate of the second."""
+    world = World(4, 9)
+    world.settle()
+    owner = world.nodes[0]
+    commit(world, owner, 0)
+    world.settle()
+    owner.core = None
+    clones = owner.author.copy(), owner.author.copy()
+    world.cut([[1, 3], [2], [0]])
+    for clone, place in zip(clones, (1, 2), strict=True):
+        abstain(world, clone, 10 * place)
+        clone.rotate()
+        Liar(world, world.nodes[3 - place]).push(world.nodes[place], clone.entries[1:])
+    world.run(10_000)
+    assert log_at(world.nodes[3], owner).height == len(clones[0].entries)
+    world.cut([[1, 2], [3], [0]])
+    world.run(10_000)
+    assert log_at(world.nodes[1], owner).is_frozen
+    world.heal()
+    world.boot(owner)
+    world.settle()
+    for node in world.nodes:
+        log = log_at(node, owner)
+        assert (log.is_frozen, log.height) == (True, 2)
 
 
 def test_quick_settings_are_the_worlds() -> None:

@@ -36,6 +36,7 @@ STORIES = (
     test_keys.test_a_recover_voids_what_a_thief_published_and_keeps_the_rest,
     test_keys.test_two_recovers_of_one_generation_freeze_until_a_third,
     test_keys.test_two_nodes_that_rotated_twice_apart_still_talk,
+    test_keys.test_who_holds_one_rotated_branch_learns_that_the_other_rotated_too,
     partial(test_keys.test_clones_that_rotate_freeze_below_both, (2, 1)),
 )
 

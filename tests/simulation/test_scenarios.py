@@ -226,7 +226,7 @@ def test_a_fork_freezes_its_author_everywhere_and_proves_itself() -> None:
         assert node.verdicts[one.id] == node.verdicts[other.id] == Void("forked")
         evidence = parse_evidence(node.disk.evidence[liar.node.id])
         key = liar.node.author.who.key.public_key
-        assert verify_evidence(evidence, world.founding.federation, liar.node.id, key).seq == 2
+        assert verify_evidence(evidence, world.founding.federation, liar.node.id, (key,)).seq == 2
         own = ["own-entry-from-elsewhere"] if node is liar.node else []  # it must stop signing
         assert [alarm.code for alarm in node.alarms] == ["equivocation", *own]
 

@@ -23,6 +23,7 @@ from federation.effects import (
     Change,
     CharterTrusted,
     Effect,
+    EvidenceTold,
     Judged,
     Log,
     Reply,
@@ -32,6 +33,7 @@ from federation.effects import (
     StoreEntries,
     StoreEvidence,
 )
+from federation.evidence_book import evidence_digest
 from federation.settings import Settings
 from federation.verdicts import Verdict
 from protocol.charter import parse_charter
@@ -52,7 +54,8 @@ class Disk:
     entries: dict[NodeId, list[ParsedEntry]] = field(default_factory=dict)
     by_id: dict[EntryId, ParsedEntry] = field(default_factory=dict)
     definitions: dict[DefinitionHash, bytes] = field(default_factory=dict)
-    evidence: dict[NodeId, bytes] = field(default_factory=dict)
+    evidence: dict[NodeId, bytes] = field(default_factory=dict)  # the first proof of each
+    proofs: dict[bytes, set[NodeId]] = field(default_factory=dict)  # all of them, and who acknowledged
     charters: dict[CharterHash, StoreCharter] = field(default_factory=dict)
 
     def documents(self, *, proposed: bool) -> list[CharterDocument]:
@@ -134,6 +137,7 @@ def real_core(world: World, node: SimNode) -> Core:
         world.settings,
         later=node.disk.documents(proposed=False),
         proposals=node.disk.documents(proposed=True),
+        evidence=node.disk.proofs.items(),
     )
 
 
@@ -295,7 +299,11 @@ class World:
                 case CharterTrusted(version=version):
                     node.author.charter_version = version
                 case StoreEvidence(author, _, body):
-                    node.disk.evidence[author] = body
+                    node.disk.evidence.setdefault(author, body)
+                    node.disk.proofs[body] = set()
+                case EvidenceTold(peer, digests):
+                    for body, told in node.disk.proofs.items():
+                        told.update([peer] if evidence_digest(body) in digests else ())
                 case Judged(changes):
                     node.changes += changes
                     node.verdicts.update({change.entry: change.verdict for change in changes})

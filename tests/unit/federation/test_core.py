@@ -140,15 +140,15 @@ def test_evidence_proves_itself_and_nothing_else() -> None:
     key, node = author.who.key.public_key, author.who.node
     proof = make_evidence(two.entry, one.entry)
     assert proof == make_evidence(one.entry, two.entry)
-    assert verify_evidence(parse_evidence(proof.encode()), FEDERATION, node, key).position == (0, 1)
+    assert verify_evidence(parse_evidence(proof.encode()), FEDERATION, node, (key,)).position == (0, 1)
     with pytest.raises(Equivocation):
-        verify_evidence(make_evidence(one.entry, later.entry), FEDERATION, node, key)
+        verify_evidence(make_evidence(one.entry, later.entry), FEDERATION, node, (key,))
     with pytest.raises(Equivocation):
-        verify_evidence(make_evidence(one.entry, one.entry), FEDERATION, node, key)
+        verify_evidence(make_evidence(one.entry, one.entry), FEDERATION, node, (key,))
     with pytest.raises(Equivocation):
-        verify_evidence(proof, FEDERATION, other.who.node, key)
+        verify_evidence(proof, FEDERATION, other.who.node, (key,))
     with pytest.raises(ProtocolError):
-        verify_evidence(proof, FEDERATION, node, other.who.key.public_key)
+        verify_evidence(proof, FEDERATION, node, (other.who.key.public_key,))
 
 
 # -- the core ---------------------------------------------------------------------------------------------------------

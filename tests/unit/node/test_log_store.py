@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ def store(tmp_path: Path) -> LogStore:
     store = LogStore(StateDatabase(tmp_path / "state.db"))
     store.append([*(entry(seq, at=0) for seq in range(10)), entry(FORK, at=1)])
     return store
+
+
+def test_proofs_and_who_acknowledged_them_are_kept(tmp_path: Path) -> None:
+    """Over a restart, in the order they came; twice is once."""
+    bodies = [b"one", b"two"]
+    store = LogStore(StateDatabase(tmp_path / "state.db"))
+    for body in (*bodies, bodies[0]):
+        store.save_evidence(AUTHOR, body)
+    for _ in range(2):
+        store.save_told(NodeId(b"n" * 32), [hashlib.sha256(bodies[1]).digest()])
+    assert LogStore(StateDatabase(tmp_path / "state.db")).evidence() == [(b"one", []), (b"two", [b"n" * 32])]
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5, 6, 7, 100])
