@@ -34,12 +34,14 @@ from node.http.live import LiveEndpoint
 from node.http.mesh_admin import MeshView, mesh_view_routes
 from node.http.origin import Origins, open_country_database
 from node.http.privacy_page import Disclosed, privacy_routes
+from node.http.proposals import proposal_routes
 from node.http.releases import ReleasesEndpoint
 from node.http.research import ResearchEndpoint
 from node.http.shared_tokens_admin import shared_token_routes
 from node.http.sql import SqlEndpoint
 from node.http.trial import trial_routes
 from node.mesh.server import mesh_routes
+from node.proposals import Proposals
 from node.running import Node
 from node.shared_tokens import Readers
 
@@ -92,7 +94,9 @@ def _research(node: Node, gate: ReadGate, *, is_operator: bool = False) -> list[
     releases = ReleasesEndpoint(node.commons, gate, is_operator=is_operator)
     live = LiveEndpoint(node.live, gate)
     research = ResearchEndpoint(node.commons, gate, node.facts)
-    return [*research.routes(), *releases.routes(), *sql.routes(), *live.routes(), *docs_routes(), *keys]
+    proposals = proposal_routes(Proposals(node.mesh.core), envelope, gate)
+    surface = (research, releases, sql, live)
+    return [*(route for part in surface for route in part.routes()), *docs_routes(), *keys, *proposals]
 
 
 def admin_app(node: Node, gate: Callable[[web.Request], None] | None = None) -> web.Application:

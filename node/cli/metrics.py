@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from node.cli.kit import asking_anew, cataloguing
 from node.cli.kit.base import Noun
-from node.cli.kit.cataloguing import VERBS
 from node.cli.kit.change import Change, changing, would
 from node.cli.kit.choice import client_of, node_option
 from node.cli.kit.output import emit, emit_json, output_option, say
@@ -20,14 +20,15 @@ from node.cli.kit.table import Column, render_table, terminal_width
         ("murmur metrics list", "what can be asked, and up to when it is answered"),
         ("murmur metrics check tips.yaml", "whether a definition is one, and what it compiles to"),
         ("murmur metrics plan tips.yaml --accuracy 5%", "what a definition would cost to be that accurate"),
-        ("murmur metrics add tips.yaml --from 2026-12-01 --governance-key governance.key", "propose it to all members"),
+        ("murmur metrics propose tips.yaml --accuracy 5%", "ask all members for it, at that price"),
+        ("murmur metrics proposals", "who has approved, and what each node answered since"),
     ),
 )
 def command() -> None:
     """List what can be asked, check definitions, plan what a new one would cost, and propose it."""
 
 
-for _verb in VERBS:
+for _verb in (*cataloguing.VERBS, *asking_anew.VERBS):
     command.add_command(_verb)
 
 

@@ -28,6 +28,19 @@ class AsyncClient:
     ) -> Table:
         return await asyncio.to_thread(self._client.sql, statement, parameters, max_rows)
 
+    async def releases(self, **filters: str) -> list[dict[str, Any]]:
+        """Every release at once, newest window first."""
+        return await asyncio.to_thread(lambda: list(self._client.releases(**filters)))
+
+    async def proof(self, release: str) -> bytes:
+        return await asyncio.to_thread(self._client.proof, release)
+
+    async def proposals(self, metric: str | None = None) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(self._client.proposals, metric)
+
+    async def propose(self, definition: Mapping[str, Any] | str | Path, **asked: Any) -> dict[str, Any]:
+        return await asyncio.to_thread(lambda: self._client.propose(definition, **asked))
+
     async def federation(self) -> dict[str, Any]:
         return await asyncio.to_thread(self._client.federation)
 

@@ -48,7 +48,7 @@ class Client:
             by: Dimensions to keep; `"total"` for none. All by default.
             where: Labels to keep, by dimension.
             nodes: Members to sum.
-            parameters: `window`, `last`, `from_` and `to`, `level`, `raw`, `compare`.
+            parameters: `window`, `last`, `from_` and `to`, `level`, `raw`, `compare`, `badges`.
 
         Raises:
             ClientError: one of its kinds.
@@ -89,6 +89,42 @@ class Client:
     def proof(self, release: str) -> bytes:
         """The proof bundle of a release."""
         return self._transport.send("GET", f"/v1/proofs/{quote(release, safe='')}", accept="*/*").body
+
+    def proposals(self, metric: str | None = None) -> list[dict[str, Any]]:
+        """Metrics that were proposed: their state, who approved, and what each node has answered since."""
+        asked = {} if metric is None else {"metric": metric}
+        found: list[dict[str, Any]] = self._get("/v1/proposals", asked)["data"]["proposals"]
+        return found
+
+    def propose(
+        self,
+        definition: Mapping[str, Any] | str | Path,
+        *,
+        from_: str | None = None,
+        until: str | None = None,
+        accuracy: str | None = None,
+        people: int = 10_000,
+        releases: int = 1,
+    ) -> dict[str, Any]:
+        """Ask all members for a new metric; this client must speak to the admin socket, or with an `ma_` key.
+
+        Args:
+            definition: As a mapping, as YAML text, or a `Path`.
+            from_: First day (UTC), a past one too; tomorrow by default.
+            until: The first day that is not included; open by default.
+            accuracy: "5%" or "40": priced for this half of the 95 % interval instead of the definition's own price.
+            people: For the accuracy: active people of one node in one window.
+            releases: For the accuracy: how many releases (nodes times windows) are summed.
+
+        Returns:
+            The proposal, as `proposals` lists it.
+
+        Raises:
+            ClientError: one of its kinds; nothing was proposed.
+        """
+        from node.client.proposing import propose
+
+        return propose(self, definition, from_=from_, until=until, accuracy=accuracy, people=people, releases=releases)
 
     def federation(self) -> dict[str, Any]:
         """Members and charter."""

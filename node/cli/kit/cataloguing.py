@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,7 @@ from node.cli.kit.output import emit, emit_json, output_option, say
 if TYPE_CHECKING:
     from node.cli.kit.asked import Asked
     from node.cli.kit.founding import FoundingMetric
+    from node.cli.kit.proposing import Wishes
     from privacy.definition import Definition
     from protocol.charter import CatalogueRow, Charter
 
@@ -51,18 +52,45 @@ def add(
 
     Nothing is collected until enough organisations have approved it. A changed definition is a new row beside the old.
     """
-    from node.cli.kit.admitting import _days_left
-    from node.cli.kit.asked import ask
-    from node.cli.kit.deciding import _hour, _next_attempt, _propose
+    from node.cli.kit.deciding import _hour
     from node.cli.kit.founding import load_metric
+
+    until = None if until_day is None else _hour(until_day)
+    asked = {"out": out, "governance_key": governance_key}
+    put_forward(load_metric(definition), _hour(from_day), until, data, change, output, asked)
+
+
+def put_forward(
+    metric: FoundingMetric, start: int, until: int | None, data: Path, change: Change, output: str,
+    asked: dict[str, Any], notes: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Propose the charter with one more row; what it costs, and `notes`, are shown before anything is signed."""
+    from node.cli.kit.asked import ask
+    from node.cli.kit.deciding import _propose
+
+    now = ask(data)
+    wishes, costs = wishes_for(now, metric, start, until)
+    costs = [*notes, *costs]
+    if output != "json" and not change.is_dry_run and asked["governance_key"] is None:
+        for line in costs:
+            say(line)
+    _propose(now, wishes, change, output, {**asked, "heal": False}, costs)
+
+
+def wishes_for(now: Asked, metric: FoundingMetric, start: int, until: int | None) -> tuple[Wishes, list[str]]:
+    """One more row of the catalogue, and what it costs in words.
+
+    Raises:
+        CommandRefused: the catalogue holds it already, or a member could never release it. click.BadParameter: it
+            would end before it begins.
+    """
+    from node.cli.kit.admitting import _days_left
+    from node.cli.kit.deciding import _next_attempt
     from node.cli.kit.metric_words import beside, cost_lines
     from node.cli.kit.proposing import Wishes
 
-    metric = load_metric(definition)
-    start, until = _hour(from_day), None if until_day is None else _hour(until_day)
     if until is not None and until <= start:
         raise click.BadParameter("it must be later than --from", param_hint="--until")
-    now = ask(data)
     _check_new(now.charter, metric, start, until)
     _check_delta(now.charter, metric)
     others = dict.fromkeys(row.definition for row in beside(now.charter, start, until))
@@ -70,12 +98,8 @@ def add(
     costs = list(cost_lines(now.charter, metric.definition, standing))
     if len(standing) < len(others):
         costs.append(f"without the price of {len(others) - len(standing)} beside it that cannot be read here")
-    if output != "json" and not change.is_dry_run and governance_key is None:
-        for line in costs:
-            say(line)
     wishes = Wishes(metrics=[(metric, start)], until=until, attempt=_next_attempt(now), expires_days=_days_left(now))
-    asked = {"out": out, "governance_key": governance_key, "heal": False}
-    _propose(now, wishes, change, output, asked, costs)
+    return wishes, costs
 
 
 @click.command(

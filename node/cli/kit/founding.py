@@ -128,7 +128,15 @@ def load_metric(path: Path) -> FoundingMetric:
     Raises:
         CommandRefused: the file is missing, or is no definition. ConfigError: it is not YAML as we read it.
     """
-    tree = load_strings(read_text(path, MAX_METRIC_BYTES, noun="metric definition"), str(path))
+    return metric_of(load_strings(read_text(path, MAX_METRIC_BYTES, noun="metric definition"), str(path)), path)
+
+
+def metric_of(tree: object, path: Path) -> FoundingMetric:
+    """The metric of a definition's strings-only tree.
+
+    Raises:
+        CommandRefused: it is no definition.
+    """
     try:
         return FoundingMetric(path, parse_definition(tree), definition_bytes(tree))
     except (PrivacyError, ProtocolError) as error:

@@ -46,10 +46,31 @@ def plan_document(
     Raises:
         PrivacyError: the definition, the accuracy or a figure is refused. NodeError: the file is.
     """
+    tree = load_strings(read_text(path, MAX_DEFINITION_BYTES, noun="metric definition"), str(path))
+    return plan_of(tree, accuracy, people=people, groups=groups, events=events, value=value, releases=releases,
+                   epoch=epoch, keys=keys)  # fmt: skip
+
+
+def plan_of(
+    tree: Any,
+    accuracy: str,
+    *,
+    people: int = 10_000,
+    groups: str = "1.5",
+    events: str = "3",
+    value: str | None = None,
+    releases: int = 1,
+    epoch: str = "day",
+    keys: int = 100,
+) -> dict[str, Any]:
+    """The same of a definition's strings-only tree.
+
+    Raises:
+        PrivacyError: the definition, the accuracy or a figure is refused.
+    """
     wanted = parse_accuracy(accuracy)
     usual = None if value is None else parse_decimal(value, "--value")
     crowd = Crowd(people, _mean(groups, "--groups"), _mean(events, "--events"), usual, keys)
-    tree = load_strings(read_text(path, MAX_DEFINITION_BYTES, noun="metric definition"), str(path))
     definition = parse_definition(tree)
     # The bytes of the definition decide the twin: everybody who plans this definition sees the same one.
     seed = hashlib.sha256(b"murmur twin\n" + definition_bytes(tree)).digest()
