@@ -31,7 +31,7 @@ TOO_FEW: Final = "too_few_organisations"
 class TooFewOrganisations(QueryRefused):
     """What is asked would tell of fewer organisations than the charter demands in an answer."""
 
-    code = TOO_FEW
+    code = "too_few_organisations"
     status = 403
 
 

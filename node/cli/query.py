@@ -64,6 +64,8 @@ def command(
         path = client.path(f"/v1/insights/{quote(metric, safe='')}", query)
         write_bytes(client.exchange("GET", path, accept=CONTENT_TYPES[output]).body, output)
         return
+    if output in ("table", "json"):
+        query["badges"] = "1"
     envelope = json.loads(client_of(data).get_bytes(f"/v1/insights/{quote(metric, safe='')}", query))
     if output == "json":
         emit_json("murmur.query/1", envelope)

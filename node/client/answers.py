@@ -74,6 +74,19 @@ class Answer:
         return str(self.data["identity"])
 
     @property
+    def badges(self) -> dict[str, Any]:
+        """What stands beside the plain sum: `alarms` (empty when quiet), `sums`, `cells`, `influence`, `members`.
+
+        Asked of the node unless the answer came with them (`badges=True`); they exclude nobody.
+
+        Raises:
+            ClientError: one of its kinds, when they have to be asked for.
+        """
+        if "badges" in self.data:
+            return dict(self.data["badges"])
+        return dict(self.again(badges=True).data["badges"])
+
+    @property
     def columns(self) -> list[str]:
         """Dimensions, then estimate, lower, upper, sigma, shown."""
         return [*(axis["name"] for axis in self.data["dimensions"]), *_NUMBERS, "shown"]
@@ -125,10 +138,12 @@ class Answer:
 
         return verify(self, federation)
 
-    def again(self, *, raw: bool | None = None) -> Answer:
-        """The same windows asked now; `raw` instead of the same way of rounding."""
+    def again(self, *, raw: bool | None = None, badges: bool = False) -> Answer:
+        """The same windows asked now; `raw` instead of the same way of rounding, `badges` beside it."""
         windows = self.data["windows"]
         asked: dict[str, Any] = {"level": self.data["level"], "raw": self.data["raw"] if raw is None else raw}
+        if badges:
+            asked["badges"] = True
         asked["by"] = ",".join(self.data["by"]) or "total"
         if windows["first"]:
             asked |= span_of(windows)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
+from node.badge_words import badge_lines, withheld_lines
+
 WIDTH: Final = 160
 ROW: Final = 18
 _CELL: Final = "padding:2px 8px;text-align:"
@@ -46,9 +48,10 @@ def answer_html(data: Mapping[str, Any]) -> str:
     windows = data["windows"]
     title = f"{escape(data['metric'])}: {escape(data['question'])}"
     span = f"{escape(str(windows['first']))} … {escape(str(windows['last']))}, {escape(data['reporting'])} nodes"
+    said = "".join(f"{escape(line)}<br>" for line in (*withheld_lines(data), *badge_lines(data)))
     return (
         f"<div><b>{title}</b><br>{span}<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        f"<small>{_NOTE}</small></div>"
+        f"<small>{said}{_NOTE}</small></div>"
     )
 
 

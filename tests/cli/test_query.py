@@ -13,8 +13,10 @@ from urllib.parse import parse_qsl
 import pytest
 
 from federation.answers import CharterView, answer
+from federation.badges import badges
 from federation.query import parse_query
 from node.admin_client import AdminClient, RawAnswer
+from node.badge_words import badge_lines
 from node.cli.kit.answer import answer_csv, answer_lines
 from tests.cli.commands import Murmur
 from tests.unit.federation.combining import COUNTRIES, DAY, NAMES, RUNWAY, definition, members, row, window_input
@@ -75,7 +77,7 @@ def test_the_table_shows_estimate_interval_and_members(
     assert "hidden: 2 rows too small to tell from noise, added up." in lines
     assert "Sum over platforms: a person active on two platforms counts twice." in lines
     assert lines[-1] == "The privacy interval explains the noise and nothing else."
-    assert asked == [("/v1/insights/people_by_country", {"window": DAY.text})]
+    assert asked == [("/v1/insights/people_by_country", {"window": DAY.text, "badges": "1"})]
 
 
 def test_a_member_that_is_not_in_is_named_with_its_reason(murmur: Murmur) -> None:
@@ -155,7 +157,7 @@ def test_json_passes_the_answer_on(
     assert documents[0] == documents[1]
     assert documents[0]["schema"] == "murmur.query/1"
     assert documents[0]["data"] == data
-    assert asked[0][1] == {"by": "country", "level": "99", "raw": "1"}
+    assert asked[0][1] == {"by": "country", "level": "99", "raw": "1", "badges": "1"}
 
 
 def test_a_metric_name_cannot_leave_its_path(
@@ -198,3 +200,61 @@ def test_figures_and_ranks_stand_below_the_cells() -> None:
     lines = answer_lines(answered({**TOP, "metric": "m"}, {NAMES[0]: [480, 500, 300, 0]}), 100)
     ranks = [line.split() for line in lines if line[:1] in ("1", "2")]
     assert ranks == [["1", "b", "could", "be", "noise"], ["2", "a", "surely"]]
+
+
+# ── badges, and what a charter withholds ─────────────────────────────────────────────────────────────────
+
+
+def with_badges(tree: Mapping[str, object], vectors: Mapping[str, list[int]], demanded: int = 1) -> dict[str, Any]:
+    query = parse_query(str(tree["metric"]), [row(tree)], {"window": DAY.text}, DAY)
+    inputs, charter = [window_input(definition(tree), DAY, vectors)], CharterView(1, bytes(32), demanded)
+    data = answer(query, members(), inputs, charter).data
+    found: dict[str, Any] = json.loads(json.dumps({**data, "badges": badges(query, members(), inputs, charter, data)}))
+    return found
+
+
+def test_a_table_names_who_drives_it(
+    murmur: Murmur, node_says: Callable[[dict[str, Any]], Asked], tmp_path: Path
+) -> None:
+    """In words, with what the total would be; a quiet answer has no line more."""
+    liar = {name: [1000, 500, 0, 0] if name != NAMES[1] else [100_000, 500, 0, 0] for name in NAMES}
+    asked = node_says(with_badges(COUNTRIES, liar))
+    shown = murmur("query", "m", "--data", tmp_path).out
+    assert asked[0][1] == {"badges": "1"}
+    assert f"driven by one: {NAMES[1]} is 96 % of the total; without it 4,500." in shown
+    assert "With nobody above 40 % the total is 7,500; without the 2 organisations at both ends 3,000." in shown
+    assert "Badges exclude nobody" in shown
+    assert "105,000" in shown
+    node_says(with_badges(COUNTRIES, {name: [1000, 500, 0, 0] for name in NAMES}))
+    assert "driven" not in murmur("query", "m", "--data", tmp_path).out
+
+
+def test_a_table_says_what_the_charter_withholds(
+    murmur: Murmur, node_says: Callable[[dict[str, Any]], Asked], tmp_path: Path
+) -> None:
+    node_says(with_badges(COUNTRIES, {name: [1000, 500, 0, 0] for name in NAMES[:2]}, demanded=3))
+    shown = murmur("query", "m", "--data", tmp_path).out
+    assert "Withheld (too_few_organisations): 2026-11-01/P1D. Fewer organisations than the 3 of the charter" in shown
+    assert "Nothing has been released" not in shown
+    assert "1,000" not in shown
+
+
+@pytest.mark.parametrize(
+    ("alarm", "words"),
+    [
+        (
+            {"badge": "change_point", "names": ["a"], "window": "2026-11-01/P1D", "before": 1000, "after": 5900},
+            "change point: a changed its level about 2026-11-01/P1D, from 1,000 to 5,900.",
+        ),
+        (
+            {"badge": "too_exact", "names": ["a"], "still": 240, "of": 240},
+            "too exact: 240 of 240 cells of a stand still",
+        ),
+        ({"badge": "a_later_one", "names": ["a", "b\x1b[1m"]}, "a_later_one: a and b"),
+    ],
+)
+def test_each_alarm_has_words(alarm: dict[str, Any], words: str) -> None:
+    """Also one that a newer node sends; names are harmless on a screen."""
+    [line, _] = badge_lines({"badges": {"alarms": [alarm], "sums": None}})
+    assert words in line
+    assert "\x1b" not in line

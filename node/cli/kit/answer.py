@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
+from node.badge_words import badge_lines, withheld_lines
 from node.cli.kit.table import Column, render_table
 from node.harmless import harmless
 from privacy.mechanisms import GAUSSIAN, SPOKEN
@@ -39,11 +40,11 @@ _STANDINGS: Final[Mapping[str, str]] = {
 
 def answer_lines(data: Mapping[str, Any], width: int) -> list[str]:
     """The whole answer in lines no wider than `width` where its numbers allow."""
-    lines = [_headline(data), harmless(str(data["question"])), ""]
+    lines = [_headline(data), harmless(str(data["question"])), *withheld_lines(data), ""]
     if not data["cells"] and data["total"] is None:
         found = data.get("discovered") and not str(data["reporting"]).startswith("0 ")
         empty = "No key has passed the threshold of any node." if found else _NOTHING
-        return [*lines, empty, *_members(data)]
+        return [*lines, *([] if withheld_lines(data) else [empty]), *_members(data)]
     lines += _cell_table(data, width)
     if data["ranking"]:
         lines += ["", *_ranking_table(data, width)]
@@ -56,6 +57,7 @@ def answer_lines(data: Mapping[str, Any], width: int) -> list[str]:
         together = "1 row" if data["hidden"]["cells"] == 1 else f"{data['hidden']['cells']} rows"
         lines.append(f"hidden: {together} too small to tell from noise, added up.")
     lines += _members(data)
+    lines += badge_lines(data)
     lines += [_NOTES.get(note, str(note)) for note in data["notes"]]
     if any(_is_negative(cell["lower"]) for cell in _rows(data)):
         lines.append("Noise can go below zero; the table stops at 0, -o json and -o csv keep the number.")
@@ -208,6 +210,8 @@ def _members(data: Mapping[str, Any]) -> list[str]:
     lines = []
     for member in data["members"]:
         for part in member["without"]:
+            if part["standing"] == "withheld":
+                continue  # told once for all, at the top
             windows: Sequence[str] = part["windows"]
             span = windows[0] if len(windows) == 1 else f"{len(windows)} windows, {windows[0]} … {windows[-1]}"
             word = _STANDINGS.get(part["standing"], str(part["standing"]))

@@ -95,6 +95,20 @@ async def test_an_answer_is_verified_release_by_release(client: AsyncClient, nod
         await asyncio.to_thread(narrowed.verify)
 
 
+async def test_badges_are_asked_for_when_they_are_read(client: AsyncClient) -> None:
+    """Beside the same answer; with `badges=True` they come with it, and a notebook shows an alarm in words."""
+    first, second, third = (FOUNDING.members[place].name for place in range(3))
+    plain = await client.query("calls", **SPAN)
+    asked = await client.query("calls", **SPAN, badges=True)
+    assert "badges" not in plain.data
+    found = await asyncio.to_thread(lambda: plain.badges)
+    assert found == asked.badges == asked.data["badges"]
+    assert {**asked.data, "badges": None} == {**plain.data, "badges": None}
+    assert [one["names"] for one in found["influence"]] == [[name] for name in (third, second, first)]
+    assert f"driven by one: {third}" in asked._repr_html_()
+    assert "driven by one" not in plain._repr_html_()
+
+
 async def test_live_events_and_resuming(node: ResearchNode, aiohttp_client: MakeClient) -> None:
     live = live_of(node)
     served = await aiohttp_client(application(node, live))
