@@ -175,7 +175,7 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     if summary.definition != hash_:
         raise ProofRefused("definition", "it is not the one that the entry answers")
     rules = Rules(chain, {hash_: definition})
-    others = _others(parts[8], entry, keys)
+    others = _others(parts[8], entry, keys, {charge.epoch for charge in summary.charges})
     prefix = Prefix()
     for other in others:
         caps = {charge.epoch: rules.cap_of(parse_window(charge.epoch)) for charge in other.charges}
@@ -229,7 +229,7 @@ def _author(inception: Value, links: Value, chain: CharterChain) -> tuple[list[K
     return keys, member
 
 
-def _others(value: Value, entry: ParsedEntry, keys: Sequence[KeyState]) -> list[SummaryData]:
+def _others(value: Value, entry: ParsedEntry, keys: Sequence[KeyState], epochs: set[str]) -> list[SummaryData]:
     """The author's other summaries, in log order before the entry, each by the key in force where it stands."""
     part = "other summaries"
     found: list[SummaryData] = []
@@ -245,7 +245,10 @@ def _others(value: Value, entry: ParsedEntry, keys: Sequence[KeyState]) -> list[
         _in(part, partial(verify_entry, header, other, (key,)))
         if header.data_hash != data_hash(other.data):
             raise ProofRefused(part, f"the data of entry {header.seq} of the log are not those that were signed")
-        found.append(_in(part, partial(parse_summary, other.data, entry.header.author)))
+        summary = _in(part, partial(parse_summary, other.data, entry.header.author))
+        if epochs.isdisjoint(charge.epoch for charge in summary.charges):
+            raise ProofRefused(part, f"entry {header.seq} of the log charges another epoch")
+        found.append(summary)
     return found
 
 

@@ -111,7 +111,7 @@ def test_a_charter_that_not_all_founders_signed_is_refused() -> None:
     assert isinstance(parts, list)
     parts[3] = [CharterDocument(FOUNDING.document.body, approvals).encode()]
     with pytest.raises(ProofRefused, match="charter"):
-        verify_proof(canonical.encode(parts), FOUNDING.federation)  # type: ignore[arg-type]  # as decoded
+        verify_proof(canonical.encode(parts), FOUNDING.federation)
 
 
 def test_a_key_turned_within_the_epoch_leaves_its_releases_provable() -> None:
@@ -144,3 +144,12 @@ def test_a_position_that_the_key_chain_does_not_lead_to_is_refused() -> None:
     off = author.summary(FOUNDING.named("visits"), day(1), generation=1)
     with pytest.raises(ProofRefused, match="signature"):
         verify_proof(bundle(off.entry, ()), FOUNDING.federation)
+
+
+def test_a_summary_of_another_epoch_has_no_place_in_a_bundle() -> None:
+    author = Author(FOUNDING, FOUNDING.members[0])
+    author.born()
+    other = author.summary(FOUNDING.named("calls"), day(1), [4, 5, 6, -7])
+    entry = author.summary(FOUNDING.named("visits"), day(0), [4, 5, 6, -7])
+    with pytest.raises(ProofRefused, match="another epoch"):
+        verify_proof(bundle(entry.entry, (other.entry,)), FOUNDING.federation)
