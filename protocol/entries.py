@@ -37,7 +37,7 @@ from protocol.objects import (
     signature_message,
     verify_signatures,
 )
-from protocol.wire import WireHeader, read_entry, read_header, read_summary
+from protocol.wire import WireHeader, encode_entry, read_entry, read_header, read_summary
 
 MAX_HEADER_BYTES: Final = 400
 MAX_DATA_BYTES: Final = 64 << 10
@@ -113,7 +113,7 @@ class Entry:
         return entry_id(self.header)
 
     def encode(self) -> bytes:
-        return canonical.encode([self.header, list(self.signatures), self.data, self.cells])
+        return encode_entry(self.header, self.signatures, self.data, self.cells)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,11 @@ def read_entry(data: bytes) -> WireEntry | None:
     return parts if _encode(parts) == data else None
 
 
+def encode_entry(header: bytes, signatures: tuple[bytes, ...], data: bytes, cells: bytes | None) -> bytes:
+    """The canonical bytes of an entry."""
+    return _encode((header, signatures, data, cells))
+
+
 def read_header(data: bytes) -> WireHeader | None:
     """The items of a header that is in canonical form; None: ask the strict decoder."""
     try:

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -169,6 +169,10 @@ class Mesh:
                     member.process.wait()
         self.wires.close()
 
+    def day(self, number: int) -> date:
+        """A day that is played, by its number."""
+        return self.first + timedelta(days=number)
+
     # -- what is asserted, once all have stopped
 
     def stored(self) -> list[frozenset[bytes]]:
@@ -213,14 +217,14 @@ class Mesh:
             for day in range(self.days):
                 while self._past < day / self.days and not self._ended.is_set():
                     self._ended.wait(0.1)
-                date = self.first + timedelta(days=day)
+                when = self.day(day)
                 events = [
-                    {"app": "shop", "action": "buy", "timestamp": f"{date}T1{turn}:00:00Z", "user_id": f"person-{one}",
-                     "event_id": f"{date}-{one}-{turn}"}
+                    {"app": "shop", "action": "buy", "timestamp": f"{when}T1{turn}:00:00Z", "user_id": f"person-{one}",
+                     "event_id": f"{when}-{one}-{turn}"}
                     for one in range(self._people(member, day)) for turn in (0, 1)
                 ]  # fmt: skip
                 self._insist(lambda events=events: self._sent(member, events))  # type: ignore[misc]
-                self._insist(lambda date=date: self._finished(member, str(date)))  # type: ignore[misc]
+                self._insist(lambda when=when: self._finished(member, str(when)))  # type: ignore[misc]
                 member.days_done = day + 1
         except BaseException as error:  # told to the test, which runs elsewhere
             self._failures.append(error)

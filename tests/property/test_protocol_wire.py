@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol import canonical, entries, summaries, wire
-from protocol.entries import committed_cells, parse_entry, parse_header
+from protocol.entries import Entry, committed_cells, parse_entry, parse_header
 from protocol.errors import ProtocolError
 from protocol.ids import NodeId
 from protocol.summaries import parse_summary
@@ -73,6 +73,18 @@ def outcome_of(parse: Callable[[bytes], object], data: bytes) -> tuple[str, Any]
 def test_both_encoders_write_the_same_bytes(value: canonical.Value) -> None:
     """Of every value with a canonical form."""
     assert wire.encode_known(value) == canonical.encode(value)
+
+
+@given(
+    st.binary(max_size=400), st.lists(st.binary(max_size=64), max_size=4),
+    st.binary(max_size=300) | st.just(bytes(70_000)), st.none() | st.binary(max_size=300),
+)  # fmt: skip
+def test_an_entry_is_written_canonically(
+    header: bytes, signatures: list[bytes], data: bytes, cells: bytes | None
+) -> None:
+    """Whatever its parts, even those no entry may have."""
+    strict = canonical.encode([header, signatures, data, cells])
+    assert Entry(header, tuple(signatures), data, cells).encode() == strict
 
 
 @every_reader
