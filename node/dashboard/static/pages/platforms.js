@@ -1,6 +1,7 @@
 // Platforms: what each node contributes, with its own interval; and this node beside all others, where that hides nobody.
 
 import { catalogue, insight } from "../api.js";
+import { badgesOf, badgesPanel } from "../badges.js";
 import { choice, h, swap } from "../dom.js";
 import { between, differs, estimate, number, percent, reason, span, title, wide } from "../format.js";
 import { bar, sparkline } from "../marks.js";
@@ -20,9 +21,9 @@ export function setup(main, frame) {
     }
     const parameters = { ...asked(row.window), by: row.dimensions.some((axis) => axis.name !== "bin") ? "total" : "" };
     if (!parameters.by) delete parameters.by;
-    const { data: whole } = await insight(row.metric, parameters);
+    const { data: whole } = await insight(row.metric, { ...parameters, badges: 1 });
     frame.windows(whole.windows);
-    const contributing = whole.members.filter((member) => member.windows > 0);
+    const contributing = whole.members.filter((member) => member.windows > 0 && !whole.withheld); // else no node is told apart
     const own = new Map(await Promise.all(contributing.map(async (member) =>
       [member.node, (await insight(row.metric, { ...parameters, nodes: member.node })).data])));
     const self = reply?.metadata.served_by.node;
@@ -30,7 +31,7 @@ export function setup(main, frame) {
       ? (await insight(row.metric, { ...parameters, nodes: contributing.map((one) => one.node).filter((node) => node !== self).join(",") })).data
       : null;
     swap(main, contributions(metrics, row, whole, own, parameters), usAndOthers(own.get(self), others, contributing.length),
-      standing(whole));
+      badgesPanel(whole.badges, row.metric, parameters), standing(whole));
     return row.newest;
   };
 }
@@ -43,8 +44,8 @@ function contributions(metrics, row, whole, own, parameters) {
     return h("article", { class: "platform" },
       h("h3", {}, h("bdi", { class: "long" }, member.name)), member.organisation === member.name ? null : h("p", { class: "quiet" }, h("bdi", {}, member.organisation)),
       answer?.total
-        ? [h("p", { class: "figure small" }, estimate(answer.total), " ", wide(answer.total)), bar(answer.total, most), sparkline(answer.series)]
-        : h("p", { class: "empty" }, gapText(member) || "nothing released"),
+        ? [h("p", { class: "figure small" }, estimate(answer.total), " ", wide(answer.total)), bar(answer.total, most), sparkline(answer.series), badgesOf(whole.badges, member.node)]
+        : h("p", { class: "empty" }, gapText(member) || (whole.withheld ? "not shown alone" : "nothing released")),
       h("p", { class: "quiet" }, answer ? `${answer.counts}, ${number(member.windows)} of ${number(whole.windows.count)} ${whole.windows.kind}s` : ""));
   });
   const columns = [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["Organisation", (one) => h("bdi", { class: "long" }, one.organisation)],
