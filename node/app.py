@@ -41,7 +41,7 @@ from node.custody import Custody
 from node.datalock import DataLock
 from node.errors import ConfigError, StorageError
 from node.governing import Governing
-from node.http.admin import admin_gate
+from node.http.admin_scopes import admin_gate
 from node.http.sites import Sites, admin_socket_path, raise_file_limit
 from node.in_force import InForce
 from node.ingest import Ingest
@@ -104,11 +104,12 @@ log = structlog.get_logger()
 THREAD_TURN_S: Final = 0.001  # the loop waits no longer for the filter's thread; 5 ms, Python's own, is felt
 
 
-def run(config_path: Path, passphrase: Passphrase | None = None) -> int:
+def run(config_path: Path, passphrase: Passphrase | None = None, *, until_eof: bool = False) -> int:
     """Run a node until it is told to stop. Returns the process's exit code: 0, or 1 after a fatal error.
 
     Args:
         passphrase: Of the node's keys, where it was given at the start.
+        until_eof: End when standard input does, as if told to: whoever started the node is gone.
 
     Raises:
         ConfigError, StorageError, ProtocolError: the node could not start; nothing is left running.
@@ -122,21 +123,30 @@ def run(config_path: Path, passphrase: Passphrase | None = None) -> int:
         config = replace(config, keys=replace(config.keys, passphrase=passphrase))
     configure_logs(config.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config))
+        return runner.run(_serve(config, until_eof))
 
 
-async def _serve(config: NodeConfig) -> int:
+async def _serve(config: NodeConfig, until_eof: bool) -> int:
     stopped = asyncio.Event()
     async with running_node(config, stopped) as node:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        if until_eof:
+            loop.add_reader(sys.stdin.fileno(), _at_eof, sys.stdin.fileno(), stopped)
         gc.freeze()  # what the start made stays: no collection looks through it again, and the loop never waits for one
         print("ready " + json.dumps(node.readiness()), flush=True)  # noqa: T201 - the readiness line is the interface
         await stopped.wait()
         log.info("node.stopping")
     log.info("node.stopped")
     return 0 if node.failure is None else 1
+
+
+def _at_eof(descriptor: int, stopped: asyncio.Event) -> None:
+    """Set the event once nothing more can come; what comes before is not looked at."""
+    if not os.read(descriptor, 4096):
+        asyncio.get_running_loop().remove_reader(descriptor)
+        stopped.set()
 
 
 @asynccontextmanager
@@ -298,6 +308,7 @@ async def _start(config: NodeConfig, stopped: asyncio.Event, clock: Clock, disk:
         idle=node.vault.upkeep.compact,
         ahead=rounds.prepare,
     )
+    stack.push_async_callback(node.signing_ended)
     stack.push_async_callback(node.mesh.stop)
     stack.push_async_callback(asyncio.to_thread, worker.stop)
 

@@ -263,6 +263,11 @@ class Node:
         finally:
             self._settling = None
 
+    async def signing_ended(self) -> None:
+        """Return once no thread signs or carries anything any more; the mesh is stopped, and begins nothing new."""
+        while under_way := [task for task in (self._settling, self._carrying) if task is not None]:
+            await asyncio.wait(under_way)
+
     def hand_over(self, entry: ParsedEntry, key: SigningKey) -> None:
         """Give a committed rotate or recover to the mesh and wait until it has it; from another thread."""
         taken = threading.Event()

@@ -165,7 +165,7 @@ def event(number: int, at_s: float = START_S, user: str | None = None, **attribu
     }  # fmt: skip
 
 
-async def until(what: Any, timeout_s: float = 20) -> None:
+async def until(what: Any, timeout_s: float = 60) -> None:
     """Wait until the callable is true, the node going on meanwhile."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while not what():

@@ -26,10 +26,12 @@ from node.cli.kit.choice import config_path
               help="The node's node.toml.  [default: ./node.toml]")  # fmt: skip
 @click.option("--passphrase-fd", type=click.IntRange(min=0), metavar="N",
               help="An open descriptor with the passphrase of the node's keys.")  # fmt: skip
-def command(config: Path | None, passphrase_fd: int | None) -> int | None:
+@click.option("--until-eof", is_flag=True, help="End also when standard input ends: with the program that started it.")
+def command(config: Path | None, passphrase_fd: int | None, until_eof: bool) -> int | None:
     """Run the node in the foreground until Ctrl-C or SIGTERM."""
     path = config_path(config)
     import node.app  # the node itself, and with it everything heavy
     from node.passphrase import passphrase_from
 
-    return node.app.run(path, None if passphrase_fd is None else passphrase_from(passphrase_fd))
+    passphrase = None if passphrase_fd is None else passphrase_from(passphrase_fd)
+    return node.app.run(path, passphrase, until_eof=until_eof)

@@ -213,14 +213,16 @@ class Fleet:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
         self._processes.clear()
 
     def _start(self, place: Place) -> subprocess.Popen[bytes]:
         with place.log.open("ab") as log:
             process = subprocess.Popen(
                 # -P: a folder called `node` where the person stands is not ours
-                [sys.executable, "-P", "-m", "node", "run", "--config", str(place.config)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-P", "-m", "node", "run", "--until-eof", "--config", str(place.config)],
+                stdin=subprocess.PIPE,  # held open: a demo that is killed takes its nodes along
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the demo, which then stops the nodes in order

@@ -106,6 +106,7 @@ def started(federation: Federation, command: list[str]) -> tuple[subprocess.Pope
 
 
 def stopped(process: subprocess.Popen[str]) -> int:
+    """Its exit code, once it ended by SIGTERM."""
     process.send_signal(signal.SIGTERM)
     return process.wait(READY_S)
 

@@ -96,7 +96,7 @@ def _waits(folder: Path, seconds: float) -> dict[str, list[float]]:
 def test_the_loop_never_waits_long_for_the_filter(tmp_path: Path) -> None:
     """Largest bodies, eight at a time: the loop is kept from its work by the filter for less than 10 ms."""
     worst = []
-    for turn in range(3):
+    for turn in range(8):  # other work on the machine adds to what is seen, never takes from it
         found = _waits(tmp_path / str(turn), 3)
         assert len(found["waited"]) > 300, "the loop hardly came to its probe"
         worst.append(found["waited"][-1])
@@ -106,7 +106,7 @@ def test_the_loop_never_waits_long_for_the_filter(tmp_path: Path) -> None:
         )
         if worst[-1] < MAX_WAIT_MS:
             return
-    pytest.fail(f"the loop waited {worst} ms in three rounds")
+    pytest.fail(f"the loop waited {worst} ms in eight rounds")
 
 
 def _memory_mb(pid: int) -> float:

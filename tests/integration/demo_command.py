@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-TIMEOUT_S = 120
+TIMEOUT_S = 300
 
 
 def port_base() -> int:
