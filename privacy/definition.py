@@ -25,6 +25,7 @@ from privacy.layout import DISCOVERING, WHOLES, compile_layout
 from privacy.ledger import check_delta
 from privacy.measures import Measure, parse_measure
 from privacy.mechanisms import GAUSSIAN, check_statable
+from privacy.plain_text import is_plain
 from privacy.rows import PERSON_KINDS, PersonKind
 from privacy.sources import Source, parse_source
 from privacy.terms import Terms, parse_terms
@@ -165,8 +166,8 @@ def _parse(name: str, tree: Mapping[object, object]) -> Definition:
 def _parse_question(question: object) -> str:
     if not isinstance(question, str) or not 0 < len(question) <= _MAX_QUESTION_CHARS:
         raise _bad(f"the question is not text of 1 to {_MAX_QUESTION_CHARS} characters", "Say what it answers")
-    if not question.isprintable():
-        raise _bad("the question has line breaks or control characters", "Write it on one line")
+    if not is_plain(question):
+        raise _bad("the question has line breaks, control or hidden characters", "Write it on one line")
     return question
 
 

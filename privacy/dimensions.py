@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 from privacy.errors import BoundMissing, InvalidDefinition
 from privacy.exact import parse_decimal, shown
+from privacy.plain_text import is_plain
 from privacy.units import HOURS_PER_DAY, Window
 
 BuiltIn = Literal["app", "action", "country", "hour"]
@@ -187,7 +188,7 @@ def _name(name: object) -> str:
 
 
 def _value(name: str, value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= _MAX_VALUE_CHARS or not value.isprintable():
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_VALUE_CHARS or not is_plain(value):
         raise _bad(f"a value of {name} is not printable text of 1 to {_MAX_VALUE_CHARS} characters", "Put it in quotes")
     if value in (OTHER, NONE):
         raise _bad(

@@ -1,4 +1,4 @@
-"""Releases leave at ticks (PRIVACY 5, specs/privacy.md 4.8), and a disk without room only delays them."""
+"""Releases leave at ticks (PRIVACY 5, specs/privacy.md 4.10), and a disk without room only delays them."""
 
 from __future__ import annotations
 
