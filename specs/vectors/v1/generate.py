@@ -30,6 +30,7 @@ from specs.vectors.v1 import (  # noqa: E402
     lines,
     logs,
     messages,
+    proving,
     signing,
     successions,
 )
@@ -50,6 +51,7 @@ FILES: dict[str, Callable[[], object]] = {
     "judgement.json": judging.vectors,
     "lines.json": lines.vectors,
     "answers.json": answering.vectors,
+    "proofs.json": proving.vectors,
 }
 
 

@@ -459,7 +459,12 @@ def _two_epochs(writer: Writer) -> ParsedEntry:
 
 
 def _with_vector(writer: Writer, vector: bytes, window: str = day(0), **said: object) -> ParsedEntry:
-    data, _ = writer.summary_data("calls", window, **said)  # type: ignore[arg-type]
+    return tampered(writer, "calls", vector, window, **said)
+
+
+def tampered(writer: Writer, metric: str, vector: bytes, window: str = day(0), **said: object) -> ParsedEntry:
+    """A summary with another cell vector, and the release id that follows from it."""
+    data, _ = writer.summary_data(metric, window, **said)  # type: ignore[arg-type]
     return writer.write("summary", _named_again(writer, replace(data, cells_hash=cells_hash(vector))).encode(), vector)
 
 

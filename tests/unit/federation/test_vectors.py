@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from federation.admission import Admitted, Behind, Duplicate, Forked, Refused, Superseded
+from federation.proofs import ProofRefused, verify_proof
 from protocol.entries import parse_entry
 from tests.unit.federation.replaying import Replay
 
@@ -80,6 +81,46 @@ def test_every_entry_is_admitted_or_refused_as_the_vector_says(case: Case) -> No
         assert (list(decision.head) if decision.head[1] >= 0 else None) == case["head"]
     if not isinstance(decision, Admitted | Forked):
         assert node.logs.digest == before
+
+
+PROOFS = load("proofs")
+
+
+@pytest.mark.parametrize("case", PROOFS["accepted"], ids=[case["name"] for case in PROOFS["accepted"]])
+def test_a_good_bundle_proves_what_the_vector_says(case: Case) -> None:
+    """Under the federation id from elsewhere."""
+    proved = verify_proof(raw(case["bundle"]), raw(PROOFS["federation"]))
+    summary = proved.summary
+    assert {
+        "name": case["name"],
+        "bundle": case["bundle"],
+        "node": proved.node,
+        "charter_version": proved.charter_version,
+        "metric": proved.metric,
+        "window": summary.window,
+        "release": summary.release.hex(),
+        "keys": None if summary.keys is None else list(summary.keys),
+        "cells": list(proved.cells),
+        "charged": proved.charged,
+        "cap": proved.cap,
+        "others": proved.others,
+    } == case
+
+
+@pytest.mark.parametrize("case", PROOFS["refused"], ids=[case["name"] for case in PROOFS["refused"]])
+def test_a_damaged_bundle_is_refused_at_the_part_the_vector_names(case: Case) -> None:
+    """And by the rule, where judgement refuses it."""
+    with pytest.raises(ProofRefused) as caught:
+        verify_proof(raw(case["bundle"]), raw(PROOFS["federation"]))
+    assert caught.value.part == case["part"], caught.value.why
+    assert case.get("code", "") in caught.value.why
+
+
+def test_every_part_of_a_bundle_has_a_case() -> None:
+    """Those that specs/proofs.md 2 names."""
+    text = (FOLDER.parents[1] / "proofs.md").read_text(encoding="utf-8")
+    parts = set(text[text.index("## 2.") : text.index("## 3.")].split("*")[1::2])
+    assert parts == {case["part"] for case in PROOFS["refused"]}
 
 
 def test_every_code_of_admission_has_a_case() -> None:
