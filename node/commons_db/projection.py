@@ -145,20 +145,27 @@ class Projection:
     async def _follow(self) -> None:
         while True:
             await self._wake.wait()
-            await self._settle()
-            self._wake.clear()
-            began = time.monotonic()
             try:
+                await self._settle()
+                self._wake.clear()
+                began = time.monotonic()
                 await self._build()
                 self._failed = False
                 pause_s = (time.monotonic() - began) * PATIENCE if self._changed else 0.0
             except (children.ChildFailed, OSError) as error:
                 log.error("commons.failed", why=str(error))
-                self._failed = self._needs_rebuild = True
-                pause_s = RETRY_S
-                self._wake.set()
+                pause_s = self._try_again()
+            except Exception:  # a mistake of ours: the old file is asked meanwhile, and the node ends as it should
+                log.exception("commons.failed", code="internal")
+                pause_s = self._try_again()
             if pause_s:
                 await asyncio.sleep(pause_s)
+
+    def _try_again(self) -> float:
+        """Have all of it built anew; the seconds until then."""
+        self._failed = self._needs_rebuild = True
+        self._wake.set()
+        return RETRY_S
 
     async def _settle(self) -> None:
         """Wait until nothing has changed for a while: a round of releases is one change, not a hundred.

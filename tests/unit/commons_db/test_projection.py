@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from node.commons_db.tables import TABLES
 from tests.research_kit import ResearchNode, logs_of, small
@@ -114,3 +116,25 @@ async def test_a_current_file_is_not_built_again(tmp_path: Path) -> None:
     await longer.projection.settled()
     assert len(dump(longer.projection.file)["releases"]) == 20
     await longer.close()
+
+
+async def test_a_mistake_of_our_own_leaves_the_file_and_the_node_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What breaks while the file is made is told as a failure and tried again; the end is as ever."""
+    node = small(tmp_path, days=1)
+    await node.start()
+    tries = []
+
+    def broken() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("broken")
+
+    monkeypatch.setattr(node.projection, "_all_slots", lambda made=node.projection._all_slots: broken() or made())
+    monkeypatch.setattr("node.commons_db.projection.RETRY_S", 0.05)
+    node.projection.look_again()
+    async with asyncio.timeout(60):
+        while len(tries) < 2 or node.projection.state != "current":
+            await asyncio.sleep(0.01)
+    await node.close()
