@@ -24,6 +24,7 @@ import structlog
 
 from federation.core import Core
 from federation.log_state import AuthorLog
+from federation.peers import PeerStatus
 from node.anchor import AnchoredPosition, load_anchor, save_anchor
 from node.clock import Clock
 from node.errors import ConfigError
@@ -92,9 +93,9 @@ class OwnLog:
         """Something was exchanged: remember whom the own log was compared with."""
         if self._is_ready:
             return
-        peers = self._parts.core.peers()
+        peers = self._others()
         compared = self._parts.core.compared_with
-        self._heard = len(compared)
+        self._heard = sum(peer.node in compared for peer in peers)
         self._asked_all = all(
             peer.node in compared or peer.url is None or peer.last_failure_ms is not None for peer in peers
         )
@@ -137,7 +138,7 @@ class OwnLog:
             return
         now_ms = self._parts.clock.now_ms()
         self._started_ms = now_ms if self._started_ms is None else min(self._started_ms, now_ms)
-        is_alone = not self._parts.core.peers()
+        is_alone = not self._others()
         has_majority = self._has_majority()
         if self._is_restored():
             if not (has_majority or is_alone):
@@ -164,8 +165,13 @@ class OwnLog:
             raise ValueError("the core knows its own log")
         return own
 
+    def _others(self) -> list[PeerStatus]:
+        """The other members: those a charter removed are never asked, and so must not be waited for."""
+        core = self._parts.core
+        return [peer for peer in core.peers() if not core.rules.is_removed(peer.node)]
+
     def _has_majority(self) -> bool:
-        return 2 * self._heard > len(self._parts.core.peers())
+        return 2 * self._heard > len(self._others())
 
     def _is_restored(self) -> bool:
         return load_anchor(self._anchor) is None or not self._reaches_anchor()
