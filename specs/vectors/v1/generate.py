@@ -27,6 +27,7 @@ from specs.vectors.v1 import (  # noqa: E402
     identities,
     judging,
     keyed,
+    keyplaces,
     lines,
     logs,
     messages,
@@ -52,6 +53,7 @@ FILES: dict[str, Callable[[], object]] = {
     "lines.json": lines.vectors,
     "answers.json": answering.vectors,
     "proofs.json": proving.vectors,
+    "keys_in_place.json": keyplaces.vectors,
 }
 
 

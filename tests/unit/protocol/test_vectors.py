@@ -19,9 +19,11 @@ from protocol.entries import parse_entry, verify_entry
 from protocol.errors import ProtocolError
 from protocol.heads import Head, head_tag, heads_digest
 from protocol.identity import parse_inception
-from protocol.ids import CharterHash, EntryId, NodeId
+from protocol.ids import CharterHash, EntryId, FederationId, NodeId
 from protocol.join_request import parse_join_request
+from protocol.key_chain import verify_chain as verify_key_chain
 from protocol.keys import SigningKey, check_public_key, key_digest, verify
+from protocol.kind_data import parse_approve
 from protocol.objects import ObjectType, object_id, signature_message
 from protocol.requests import (
     OPS,
@@ -34,6 +36,8 @@ from protocol.requests import (
 )
 from protocol.summaries import parse_summary, read_cells
 from protocol.suspension import parse_suspension_document, verify_suspension
+from protocol.token_data import parse_token_key
+from specs.vectors.v1 import edwards as ed
 from specs.vectors.v1 import generate
 
 FOLDER = Path(__file__).resolve().parents[3] / "specs" / "vectors" / "v1"
@@ -152,6 +156,57 @@ def test_signature_that_only_the_key_rule_refuses(case: Case) -> None:
 
 
 @pytest.mark.requirement("M-ID-1")
+def key_change(case: Case) -> object:
+    return verify_key_chain(
+        raw(case["inception"]), [raw(case["bytes"])], FederationId(raw(load(IN_PLACE, "federation")))
+    )
+
+
+IN_PLACE = "keys_in_place"
+PLACES: dict[str, Callable[[Case], object]] = {
+    "inception root_key": lambda case: parse_inception(raw(case["bytes"])),
+    "inception signing_key": lambda case: parse_inception(raw(case["bytes"])),
+    "rotate signing_key": key_change,
+    "recover signing_key": key_change,
+    "join request governance_key": lambda case: parse_join_request(raw(case["bytes"])),
+    "charter governance_key": lambda case: verify_founding(parse_charter_document(raw(case["bytes"]))),
+    "charter root": lambda case: parse_charter(raw(case["bytes"])),
+    "approve governance_key": lambda case: parse_approve(raw(case["bytes"])),
+    "token_key keys": lambda case: parse_token_key(raw(case["bytes"])),
+}
+
+
+@cases(IN_PLACE, "refused")
+def test_key_refused_where_it_stands(case: Case) -> None:
+    """By its code, though every signature beside it holds without the rules about keys."""
+    refused(case, lambda: PLACES[case["place"]](case))
+
+
+def test_the_rule_about_keys_alone_refuses_them_where_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it libsodium still refuses small order, so only the mixed key's objects pass; all of them do."""
+    for module in ("identity", "kind_data", "join_request", "charter", "token_data"):
+        monkeypatch.setattr(f"protocol.{module}.check_public_key", lambda key: key)
+    for case in load(IN_PLACE, "refused"):
+        if "mixed order" in case["name"]:
+            PLACES[case["place"]](case)
+
+
+@cases(IN_PLACE, "signatures_refused")
+def test_signature_by_a_small_key_refused(case: Case) -> None:
+    """By its code, though S·B = R + k·A holds with an R of prime order: computed here in plain integers."""
+    key, signature = int.from_bytes(raw(case["key"]), "little"), raw(case["signature"])
+    y, sign = (key & ((1 << 255) - 1)) % ed.P, key >> 255
+    point, nonce = ed.recover(y, sign) or ed.recover(y, 0), int.from_bytes(signature[:32], "little")
+    start = ed.recover(nonce & ((1 << 255) - 1), nonce >> 255)
+    assert point is not None
+    assert start is not None
+    challenge = ed.challenge(signature[:32], raw(case["key"]), raw(case["message"]))
+    right = ed.add(start, ed.multiply(challenge, point))
+    assert ed.multiply(int.from_bytes(signature[32:], "little"), ed.BASE) == right
+    assert ed.multiply(ed.L, start) == ed.IDENTITY
+    refused(case, lambda: verify(raw(case["key"]), raw(case["message"]), raw(case["signature"])))
+
+
 @cases("ids", "accepted")
 def test_id_accepted(case: Case) -> None:
     """Over type and body."""
