@@ -129,7 +129,7 @@ def test_a_nonce_is_remembered_for_its_time() -> None:
 # -- evidence ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.requirement("M-LINE-6")
+@pytest.mark.requirement("M-MSG-30")
 def test_evidence_proves_itself_and_nothing_else() -> None:
     """Two headers of one author at one position; anything less is refused."""
     author, other = (Author(found(3), found(3).members[place]) for place in (0, 1))
