@@ -155,7 +155,6 @@ def test_signature_that_only_the_key_rule_refuses(case: Case) -> None:
     refused(case, lambda: check_public_key(raw(case["key"])))
 
 
-@pytest.mark.requirement("M-ID-1")
 def key_change(case: Case) -> object:
     return verify_key_chain(
         raw(case["inception"]), [raw(case["bytes"])], FederationId(raw(load(IN_PLACE, "federation")))
@@ -207,6 +206,7 @@ def test_signature_by_a_small_key_refused(case: Case) -> None:
     refused(case, lambda: verify(raw(case["key"]), raw(case["message"]), raw(case["signature"])))
 
 
+@pytest.mark.requirement("M-ID-1")
 @cases("ids", "accepted")
 def test_id_accepted(case: Case) -> None:
     """Over type and body."""
