@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from federation.errors import Busy, Replay
-from federation.joins import Candidate, Joins
+from federation.joins import ASKS_A_SECOND, Candidate, Joins
 from federation.logs import Logs
 from federation.peers import Peer, RefusedItem
 from federation.ports import Rng
@@ -33,6 +33,7 @@ from protocol.requests import (
     DOCS,
     HEADS,
     HELLO,
+    JOIN,
     RANGE,
     ParsedRequest,
     Request,
@@ -167,6 +168,8 @@ class Gate:
             return Turned(peer, asked, "replayed", Refusal(error.code))
         except Busy as error:
             return Turned(peer, asked, "busy", Refusal(error.code, retry_after_ms=self._settings.backoff_most_ms))
+        if request.op == JOIN and self._joins.is_busy:  # of one that is admitted by now and asks on
+            return Turned(peer, asked, "busy", Refusal("busy", retry_after_ms=1000 // ASKS_A_SECOND))
         stamp = self._logs.rules.stamp
         same = (request.charter_version, request.attempt, request.charter_hash) == (
             stamp.version, stamp.attempt, stamp.hash,

@@ -93,6 +93,11 @@ class Joins:
             return JoinReply("pending")
         return self._with_definitions("pending", proposal.document.encode(), proposal.charter)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the last request to join was one too many."""
+        return self._tokens < 1
+
     def _take_approval(self, candidate: Candidate, batch: Batch) -> None:
         """The candidate's governance key signed the charter that would admit it."""
         if candidate.ask.approval is None:

@@ -116,6 +116,11 @@ class Governing:
             "trusted": _shown(rules.chain.tip),
             "proposals": [self._proposal(item) for item in charters.council.proposals()],
             "heads": self._heads(),
+            "signing_keys": {
+                member.node.hex(): key.hex()
+                for member in rules.charter.members
+                if (key := core.logs.key_of(member.node)) is not None
+            },
             "rivals": [_shown(item) for item in charters.book.rivals()],
             "waiting": None if waiting is None else _shown(waiting.tip),
             "definitions": {hash_.hex(): body.hex() for hash_, body in definitions.items() if body is not None},

@@ -39,6 +39,7 @@ from protocol.ops import (
 from protocol.requests import DOCS, HELLO, JOIN, OK, REFUSAL, Request, Response, parse_response, sign_request
 
 CLOCK_SKEW: Final = "clock-skew"
+BUSY: Final = "busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,8 @@ class Applicant:
         response = await self._asked(op, payload, None)
         if response.status == CLOCK_SKEW:  # one of the two clocks is wrong: the member's challenge excuses it, once
             response = await self._asked(op, payload, parse_refusal(response.payload).challenge)
+        if response.status == BUSY:
+            raise _not_taken()
         if response.status != OK:
             raise _unreachable(f"it answers {response.status}")
         return response.payload
@@ -186,7 +189,7 @@ class Applicant:
         )  # fmt: skip
         answer = await self._transport.post(self.invitation.url, op, sign_request(self._key, request), None)
         if answer == REFUSAL:
-            raise _unreachable("it does not take this node's request; it may have turned it down, or be busy")
+            raise _not_taken()
         return parse_response(answer).response
 
 
@@ -214,6 +217,14 @@ def _id(text: Any) -> bytes:
     if len(raw) != 32:
         raise ValueError("an id has 64 hex digits")
     return raw
+
+
+def _not_taken() -> TransportError:
+    return TransportError(
+        code="join_not_taken", what="The member does not take the request now",
+        why="more newcomers ask it than it hears at once, or the request is not one for it",
+        fix="Run the same command again in a minute; it goes on where it stopped",
+    )  # fmt: skip
 
 
 def _unreachable(why: str) -> TransportError:

@@ -21,6 +21,10 @@ from node.cli.kit.output import emit, emit_json, next_steps, output_option, say
 from node.cli.kit.spans import seconds_of
 from node.cli.kit.table import Column, render_table, terminal_width
 
+_SCOPES_TOLD: Final = (
+    "Write: events, backfill. Admin: admin (everything), read, or what it changes: keys, tokens, federation, backup, "
+    "data, persons."
+)
 _SHARED: Final = re.compile(r"[0-9a-f]{32}")
 _KIND_OF_ROLE: Final = {"operator": "write", "researcher": "read", "admin": "admin"}
 
@@ -32,6 +36,7 @@ _KIND_OF_ROLE: Final = {"operator": "write", "researcher": "read", "admin": "adm
         ("murmur tokens create --origin https://example.org", "a browser key, for the pages of one origin"),
         ("murmur tokens create --scope events --scope backfill --label import", "also for past days"),
         ("murmur tokens create --role researcher --expires 90d --label notebook", "asks questions until then"),
+        ("murmur tokens create --role admin --scope read --label dashboard", "looks at everything, changes nothing"),
         ("murmur tokens share --expires 12h", "a token that is good at every member"),
         ("murmur tokens list", ""),
         ("murmur tokens revoke ID", "a key of this node, or a shared token"),
@@ -54,7 +59,7 @@ def command() -> None:
     "--role", type=click.Choice(["operator", "researcher", "admin"]),
     help="Whose key it is, instead of a kind: an operator's sends, a researcher's asks, an admin's changes things.",
 )  # fmt: skip
-@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="What it may do: events, backfill. Repeatable.")
+@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help=f"What it may do. {_SCOPES_TOLD} Repeatable.")
 @click.option("--label", default="", help="A name to know it by.")
 @click.option(
     "--origin", "origins", multiple=True, metavar="ORIGIN",
@@ -76,7 +81,8 @@ def create(
     scopes_text = ", ".join(token.get("scopes", []))
     until = "" if token.get("expires_at") is None else f", until {_day(token['expires_at'])}"
     if change.is_dry_run:
-        would([f"make a {kind} key ({scopes_text}){until} and show it once"], output)
+        article = "an" if kind == "admin" else "a"
+        would([f"make {article} {kind} key ({scopes_text}){until} and show it once"], output)
         return
     if output == "json":
         emit_json(token.pop("schema", "murmur.token/1"), token)

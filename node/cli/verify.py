@@ -25,7 +25,7 @@ from node.cli.kit.output import emit, emit_json, output_option, say
 def command(file: Path, federation: str | None, output: str) -> None:
     """Check a proof bundle, offline: who signed the number, under which rules.
 
-    FILE comes from GET /v1/proofs/{release id} or "murmur release RELEASE --proof FILE". Nothing is asked of any node.
+    FILE comes from GET /v1/proofs/{release id} or "murmur release prove RELEASE --out FILE". Nothing is asked of any node.
     """
     from federation.proofs import MAX_PROOF_BYTES, NOT_PROVED, PROVED, verify_proof
     from protocol.ids import parse_hex_id

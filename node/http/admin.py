@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from node.dashboard import STATIC
 from node.errors import RejectedInput
+from node.http.admin_scopes import refuse_more
 from node.http.documents import answered, asked
 from node.http.problems import problem_middleware
 from node.recent import Recent
@@ -88,6 +89,7 @@ def make_admin_app(
 
     async def create_token(request: web.Request) -> web.Response:
         wanted = await asked(request, _NewToken, "See specs/api/openapi.yaml for the shape")
+        refuse_more(request, wanted.kind, wanted.scopes)
         is_dry_run = request.query.get("dry_run") == "1"
         secret, token = node.create_token(
             wanted.kind, wanted.scopes, wanted.label, wanted.origins, wanted.life_s, is_dry_run=is_dry_run
@@ -135,16 +137,6 @@ def make_admin_app(
     if further_routes:
         app.router.add_routes(further_routes)
     return app
-
-
-def admin_gate(tokens: TokenBook) -> Callable[[web.Request], None]:
-    """The gate of the loopback admin port: `ma_` keys only, since any program of this machine can reach it."""
-
-    def gate(request: web.Request) -> None:
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        tokens.check(secret.strip() or None if scheme.lower() == "bearer" else None, "admin", "admin")
-
-    return gate
 
 
 def _gated(gate: Callable[[web.Request], None], open_paths: Collection[str]) -> Middleware:

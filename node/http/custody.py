@@ -60,7 +60,7 @@ def person_routes(custody: Custody, tokens: TokenBook, audit: Audit) -> list[web
 
     async def forget(request: web.Request) -> web.Response:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        token = tokens.check(secret.strip() if scheme.lower() == "bearer" else None, "admin", "admin")
+        token = tokens.check(secret.strip() if scheme.lower() == "bearer" else None, "admin", "persons")
         wanted = await _asked(request)
 
         def recorded() -> None:

@@ -3,7 +3,8 @@
 A plain hash is enough here, because each secret is 160 random bits: there is nothing to guess.
 
 A key belongs to a role: an *operator*'s sends events (`mw_`), a *researcher*'s asks (`mr_`), an *admin*'s changes
-things (`ma_`). Within its kind it has scopes, a write key perhaps origins, and each perhaps an end.
+things (`ma_`). Within its kind it has scopes (those of an admin key: node/http/admin_scopes.py), a write key perhaps
+origins, and each perhaps an end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PREFIXES: dict[str, str] = {"write": "mw_", "read": "mr_", "admin": "ma_"}
 SCOPES: dict[str, tuple[str, ...]] = {
     "write": ("events", "backfill"),
     "read": ("query",),
-    "admin": ("admin",),
+    "admin": ("admin", "read", "keys", "tokens", "federation", "backup", "data", "persons"),
 }
 ROLES: dict[str, str] = {"operator": "write", "researcher": "read", "admin": "admin"}
 MAX_LIFE_S = 10 * 366 * 86_400
@@ -56,6 +57,10 @@ class Token:
     @property
     def is_revoked(self) -> bool:
         return self.revoked_at_s is not None
+
+    def has(self, scope: str) -> bool:
+        """Whether it allows what this scope does; an admin key of scope `admin` allows everything."""
+        return scope in self.scopes or (self.kind == "admin" and "admin" in self.scopes)
 
     def is_expired(self, now_s: int) -> bool:
         return self.expires_at_s is not None and now_s >= self.expires_at_s
@@ -111,7 +116,7 @@ class TokenBook:
             raise _refused(f'"{kind}" is not a kind of key', f"Use one of {', '.join(PREFIXES)}")
         chosen = tuple(dict.fromkeys(scopes)) or DEFAULT_SCOPES[kind]
         if unknown := [scope for scope in chosen if scope not in SCOPES[kind]]:
-            raise _refused(f'a {kind} key has no scope "{unknown[0]}"', f"Use {', '.join(SCOPES[kind])}")
+            raise _refused(f'no {kind} key has the scope "{unknown[0]}"', f"Use {', '.join(SCOPES[kind])}")
         if len(label) > 100 or not label.isprintable():
             raise _refused("its label is over 100 characters or not printable", "Give a shorter label")
         if origins and (kind != "write" or chosen != ("events",)):
@@ -187,7 +192,7 @@ class TokenBook:
                 why="The key has come to its end",
                 fix="Ask the node's operator for a new key",
             )
-        if token.kind != kind or (scope is not None and scope not in token.scopes):
+        if token.kind != kind or (scope is not None and not token.has(scope)):
             scope = scope or SCOPES[kind][0]
             raise AccessDenied(
                 status=403,

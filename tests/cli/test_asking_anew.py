@@ -41,7 +41,7 @@ async def test_a_metric_is_priced_proposed_approved_and_answered(shop: Shop, typ
         dry = await typed.json(*ask, "--dry-run")
         assert any("is priced at rho" in line and "at 95 % on" in line for line in dry["changes"])
         assert (await typed.json("metrics", "proposals"))["proposals"] == []
-        told = await typed.json(*ask)
+        told = await typed.json(*ask, "--yes")
         assert (told["is_trusted"], told["approvals"], told["not_signed"]) == (False, 0, ["shop"])
         [row] = (await typed.json("metrics", "proposals", "buyers"))["proposals"]
         assert (row["state"], row["from"], row["until"], row["answers"]) == ("proposed", "2026-11-10T00", None, [])

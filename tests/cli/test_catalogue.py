@@ -91,12 +91,20 @@ async def test_a_metric_is_added_shown_and_compared(shop: Shop, typed: Typed) ->
 
 
 async def test_what_is_dearer_than_the_cap_is_said_and_wrong_days_are_refused(shop: Shop, typed: Typed) -> None:
-    """Also without a key: the price is told, and the proposal waits for its approvals."""
+    """Also without a key: difference and price are told, it asks, and the proposal waits for its approvals."""
     dear = shop.folder / "dear.yaml"
     dear.write_text(BUYERS.replace("1/800", "1/10"))
     async with shop.run(HandClock()) as (node, _):
         await until(lambda: node.holds_back() is None)
-        said = await typed("metrics", "add", dear, "--from", "2026-12-01")
+        asked = await typed("metrics", "add", dear, "--from", "2026-12-01", code=2)
+        assert "would newly collect buyers" in asked
+        assert "costs rho 1/10 each day epoch" in asked
+        assert "confirmation_needed" in asked
+        plan = await typed.json("metrics", "add", dear, "--from", "2026-12-01", "--dry-run")
+        assert any(line.startswith("would newly collect buyers") for line in plan["changes"])
+        assert plan["signs"]["what"] == "nothing yet; the proposal"
+        assert (await typed.json("federation", "show"))["open"]["proposals"] == []
+        said = await typed("metrics", "add", dear, "--from", "2026-12-01", "--yes")
         assert "more than the cap, such nodes answer only the first that fit" in said
         assert "costs rho 1/10 each day epoch" in said
         assert "would newly collect buyers" in said

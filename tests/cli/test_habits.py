@@ -30,7 +30,7 @@ READS = frozenset(
         "export", "export-person", "federation requests", "federation show",
         "keys coverage", "keys fingerprint", "keys list", "keys log", "keys needs-rotation", "keys show",
         "mesh doctor", "mesh evidence", "mesh heads", "mesh sync",
-        "metrics check", "metrics diff", "metrics list", "metrics plan", "metrics show",
+        "metrics check", "metrics diff", "metrics list", "metrics plan", "metrics proposals", "metrics show",
         "peers", "plan check", "plan diff", "plan infer", "query", "release list", "release prove", "release show",
         "run", "send", "snippet", "sql", "status", "tail", "tokens list", "vault verify", "verify",
     }
@@ -67,6 +67,16 @@ def options(verb: click.Command) -> set[str]:
 def test_what_changes_something_can_be_tried_and_scripted(words: str) -> None:
     """--dry-run, --yes, --no-input and --json on each."""
     assert {*kit.OPTIONS, "--json"} <= options(VERBS[words])
+
+
+AS_THEY_ARE = frozenset({"completion", "export", "run", "snippet"})
+"""What prints a program's own form, or nothing at all: a script for a shell, a file, a page's snippet, the log."""
+
+
+@pytest.mark.parametrize("words", sorted(set(VERBS) - AS_THEY_ARE))
+def test_every_verb_answers_a_program(words: str) -> None:
+    """--json, as an output among others; what it prints names its schema (below, and in each verb's own tests)."""
+    assert "--json" in options(VERBS[words])
 
 
 @pytest.mark.parametrize("words", sorted(VERBS))
@@ -128,6 +138,7 @@ TRIED: dict[str, Words] = {
         "--app", "shop", "--attribute", "kind", "--window", "2026-11-09/P1D", "--epsilon", "1/10", "--delta",
         "1/1000000000", "--max-cells", 4,
     ],
+    "metrics propose": lambda shop: [shop.folder / "new.yaml", "--accuracy", "10", "--from", "2026-12-01"],
     "plan apply": lambda _: [],
     "restore": lambda shop: [shop.folder / "a.backup", "--passphrase-file", shop.folder / "secret"],
     "tokens create": lambda _: ["--read"],
@@ -207,7 +218,7 @@ async def prepared(shop: Shop, typed: Typed, node: Any) -> None:
 async def with_candidates(shop: Shop, typed: Typed, node: Any) -> None:
     """A proposal, a ballot, somebody who asks to join, and a node made elsewhere."""
     shop.member = node.membership.member.name  # type: ignore[attr-defined]
-    await typed("charter", "propose", "--name", "x")
+    await typed("charter", "propose", "--name", "x", "--yes")
     await typed("charter", "propose", "--name", "y", "--out", shop.folder / "a.ballot")
     (shop.folder / "harmonie.request").write_bytes(HARMONIE.join_request)
     node.join_asked(JoinAsked(HARMONIE.node, HARMONIE.join_request))

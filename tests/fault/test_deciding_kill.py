@@ -129,11 +129,11 @@ async def test_a_node_killed_at_each_write_of_a_proposal_is_whole_and_the_comman
 ) -> None:
     """`metrics add` proposes and carries the definition, `charter approve` signs: in one step, and in two."""
     key = ("--governance-key", shop.folder / "governance.key", "--yes")
-    add = ("metrics", "add", shop.folder / "buyers.yaml", "--from", "2026-12-01")
+    add = ("metrics", "add", shop.folder / "buyers.yaml", "--from", "2026-12-01", "--yes")
 
     async def decide(node: Any) -> None:
         if is_signed_at_once:
-            await typed(*add, *key)
+            await typed(*add, *key[:2])
         elif not node.governing.state()["proposals"]:
             await typed(*add)
             await until(lambda: "propose" in kinds(node))
@@ -178,7 +178,7 @@ async def test_a_command_killed_at_any_step_has_proposed_and_approved_all_or_not
         def standing() -> tuple[int, int]:
             return node.membership.charter.version, len(node.governing.state()["proposals"])
 
-        add = ("metrics", "add", shop.folder / "buyers.yaml", "--from", "2026-12-01", *config)
+        add = ("metrics", "add", shop.folder / "buyers.yaml", "--from", "2026-12-01", "--yes", *config)
         assert await to_the_end(add, standing) == {(1, 0), (1, 1)}
         assert len(node.governing.state()["definitions"]) == len(node.membership.charter.catalogue) + 1
         assert await to_the_end(("charter", "approve", *key, "--yes", *config), standing) == {(1, 1), (2, 0)}

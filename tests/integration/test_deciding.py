@@ -253,7 +253,8 @@ def test_a_split_vote_is_said_and_healed(deciders: Deciders) -> None:
     wait_for("all say so", lambda: all("vote is split" in deciders.status(name)["federation"]["notices"][0]
                                        for name in FOUNDERS))  # fmt: skip
     wait_for("one is trusted", lambda: len({deciders.charter(name)["trusted"]["hash"] for name in FOUNDERS}) == 1)
-    deciders.on("amber", "charter", "propose", "--name", "three")
+    assert deciders.on("amber", "charter", "propose", "--name", "three", code=2)["code"] == "confirmation_needed"
+    deciders.on("amber", "charter", "propose", "--name", "three", "--yes")
     assert deciders.on("amber", "charter", "approve", *deciders.key("amber"), "--yes", code=4)["code"] == "split_vote"
     deciders.on("amber", "charter", "propose", "--heal", "--name", "healed", *deciders.key("amber"), "--yes")
     healing = [one for one in deciders.charter("amber")["proposals"] if one["approvals"]]

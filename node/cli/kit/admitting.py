@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -227,7 +228,9 @@ def leave(change: Change, data: Path, output: str) -> None:
         remove={member.name: _cut(now, member.name)}, attempt=_next_attempt(now), expires_days=_days_left(now)
     )
     change.confirm("This node would leave the federation", member.name)
-    _propose(now, wishes, change, output, {"out": None, "governance_key": None, "heal": False})
+    _propose(
+        now, wishes, replace(change, is_confirmed=True), output, {"out": None, "governance_key": None, "heal": False}
+    )
 
 
 VERBS = (invite, requests, approve, reject, join, leave)

@@ -65,6 +65,7 @@ def federation_document(now: Asked, now_s: int) -> dict[str, Any]:
             {
                 "name": one.name, "node": one.node.hex(), "organisation": one.organisation,
                 "counts_from": hour_text(one.counts_from), "endpoints": [place.url for place in one.endpoints],
+                "signing_key": now.state["signing_keys"].get(one.node.hex()),
                 "population": one.population, "population_group": one.population_group,
                 "replaced_root": None if one.root is None else one.root.hex(), "is_removed": one.cut is not None,
             }
@@ -99,10 +100,11 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield "\nWho decides, by governance key"
     for one in voices:
         yield f"  {one['id']}  {_mark(one['governance_key'])}  nodes: {', '.join(one['nodes'])}"
-    yield "\nMembers, by node id"
+    yield "\nMembers, by node id and by the signing key this node knows them by"
     for one in document["members"]:
         where = "removed" if one["is_removed"] else ", ".join(one["endpoints"]) or "is never called"
         yield f"  {one['name']}  {_mark(one['node'])}  of {one['organisation']}, {where}"
+        yield f"    signs with {'a key not heard of yet' if one['signing_key'] is None else _mark(one['signing_key'])}"
         if one["replaced_root"]:
             yield f"    root key replaced by {_mark(one['replaced_root'])}"
     yield "\nPrivacy budget of one person at one member"

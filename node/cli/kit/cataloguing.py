@@ -14,7 +14,7 @@ from node.cli.kit.base import Verb
 from node.cli.kit.change import Change, changing
 from node.cli.kit.choice import later_node_option, node_option
 from node.cli.kit.failures import CommandRefused
-from node.cli.kit.output import emit, emit_json, output_option, say
+from node.cli.kit.output import emit, emit_json, output_option
 
 if TYPE_CHECKING:
     from node.cli.kit.asked import Asked
@@ -71,9 +71,6 @@ def put_forward(
     now = ask(data)
     wishes, costs = wishes_for(now, metric, start, until)
     costs = [*notes, *costs]
-    if output != "json" and not change.is_dry_run and asked["governance_key"] is None:
-        for line in costs:
-            say(line)
     _propose(now, wishes, change, output, {**asked, "heal": False}, costs)
 
 

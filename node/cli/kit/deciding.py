@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _DATE = click.DateTime(["%Y-%m-%d"])
+_NO_CHANGE = "changes nothing but its dates"
 _KEY = click.option("--governance-key", type=_FILE, metavar="FILE", help="Your organisation's key: sign at once.")
 
 
@@ -347,7 +348,7 @@ def _show(ballot: Ballot, output: str) -> None:
 
     charter = ballot.charter
     parents = ballot.parents()
-    lines = difference(parents[0], charter, ballot.bodies) or ["changes nothing but its dates"]
+    lines = difference(parents[0], charter, ballot.bodies) or [_NO_CHANGE]
     missing = sorted({name for one in (*parents, charter) for name in unsigned(one, ballot.document.approvals)})
     if output == "json":
         emit_json("murmur.charter-diff/1", {
@@ -363,6 +364,13 @@ def _show(ballot: Ballot, output: str) -> None:
     emit(f"{len(ballot.document.approvals)} of {needed} have approved; not yet: {', '.join(missing) or 'nobody'}")
 
 
+def _say_lines(ballot: Ballot, lines: Sequence[str]) -> None:
+    """What a charter changes, before somebody is asked."""
+    say(f'Charter {ballot.charter.version} of "{ballot.charter.name}", {fingerprint(ballot.document.hash)}')
+    for line in lines:
+        say(f"  {line}")
+
+
 def _signed(
     ballot: Ballot,
     governance_key: Path,
@@ -373,10 +381,7 @@ def _signed(
     notes: Sequence[str] = (),
 ) -> Ballot | None:
     """The ballot with one more approval, after it was shown with `notes` and confirmed; None after a dry run."""
-    from node.charter_diff import difference, late
-    from node.clock import SystemClock
-
-    charter, parents = ballot.charter, ballot.parents()
+    charter = ballot.charter
     if rivals and len(charter.previous) < 2:
         raise CommandRefused(
             exits.REFUSED, code="split_vote", what="Nothing was signed",
@@ -384,18 +389,25 @@ def _signed(
             fix="Propose one that follows both: murmur charter propose --heal",
         )  # fmt: skip
     signed = ballot.sign(_governance(governance_key))
-    lines = difference(parents[0], charter, ballot.bodies) or ["changes nothing but its dates"]
-    warning = late(parents[0], charter, SystemClock().now_ms() // 1000)
-    lines += [*notes, *([] if warning is None else [warning])]
+    lines = _change_lines(ballot, notes)
     if change.is_dry_run:
         would(lines, output, Signs(f"charter version {charter.version}", ballot.document.hash))
         return None
     if output != "json":
-        say(f'Charter {charter.version} of "{charter.name}", {fingerprint(ballot.document.hash)}')
-        for line in lines:
-            say(f"  {line}")
+        _say_lines(ballot, lines)
     change.confirm("You sign this for your organisation", charter.name)
     return signed
+
+
+def _change_lines(ballot: Ballot, notes: Sequence[str]) -> list[str]:
+    """What the charter changes in words, the notes, and whether it comes too late."""
+    from node.charter_diff import difference, late
+    from node.clock import SystemClock
+
+    [before, *_] = ballot.parents()
+    lines = difference(before, ballot.charter, ballot.bodies) or [_NO_CHANGE]
+    warning = late(before, ballot.charter, SystemClock().now_ms() // 1000)
+    return [*lines, *notes, *([] if warning is None else [warning])]
 
 
 def _propose(
@@ -423,16 +435,17 @@ def _propose(
             return
         ballot = signed
     elif change.is_dry_run:
-        from node.charter_diff import difference
-
-        would(
-            [*difference(parents[0][1], charter, ballot.bodies), *notes],
-            output,
-            Signs("nothing yet; the proposal", ballot.document.hash),
-        )
+        would(_change_lines(ballot, notes), output, Signs("nothing yet; the proposal", ballot.document.hash))
         return
+    elif asked["out"] is None:
+        if output != "json":
+            _say_lines(ballot, _change_lines(ballot, notes))
+        change.confirm("This would be proposed to all members", charter.name)
     if asked["out"] is not None:
         write_new(asked["out"], ballot.encode())
+        if output != "json" and asked["governance_key"] is None:
+            for line in notes:
+                say(line)
         _show(ballot, output)
         next_steps((f"murmur charter sign {asked['out']} --governance-key FILE", "by each organisation"))
         return
@@ -459,7 +472,7 @@ def _told(state: dict[str, Any], ballot: Ballot, output: str) -> None:
         say("Enough have signed. The charter before it has ended, so each node asks its operator, this one first.")
         next_steps(("murmur charter confirm", "after comparing the fingerprint with other members"))
         return
-    _show(ballot, "text")
+    emit(ballot.document.hash.hex())
     if proposal is not None:
         say(f"Not signed yet: {', '.join(proposal['missing'])}.")
         say(

@@ -27,6 +27,7 @@ _BY_CODE: Final[dict[str, int]] = {
     "key_exists": CONFLICT,
     "port_in_use": CONFLICT,
     "node_timeout": TRY_AGAIN,
+    "join_not_taken": TRY_AGAIN,
     "node_forbidden": REFUSED,
     "budget_exhausted": REFUSED,
 }

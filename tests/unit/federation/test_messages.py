@@ -27,6 +27,7 @@ from protocol.ops import (
     parse_heads,
     parse_join_reply,
     parse_push_reply,
+    parse_refusal,
 )
 from protocol.requests import (
     ANNOUNCE,
@@ -228,6 +229,21 @@ def test_candidates_are_bounded(bench: Bench) -> None:
         reply = bench.ask(one.ask(), key=one.key, now_ms=NOW_MS + 2000 * (number + 2))
         assert parse_join_reply(parse_response(reply.body).response.payload).state == "pending"
     assert len(bench.core.joins.waiting) == 64
+
+
+@pytest.mark.requirement("M-MSG-19")
+def test_one_that_is_admitted_and_asks_too_often_is_told_to_wait(bench: Bench) -> None:
+    """Its command goes on asking until it has the charter that admits it: `busy`, not a charter that differs."""
+    wish = JoinRequest(bench.peer.inception, "node1", "Org 1", key_of("voice").public_key)
+    own = create_join_request(Author(bench.founding, bench.peer).key, wish).encode()
+    asked = replace(
+        bench.request(JOIN, JoinAsk(own).encode()),
+        charter_version=1, attempt=1, charter_hash=CharterHash(bench.founding.federation),
+    )  # fmt: skip
+    found_statuses = [bench.status(asked) for _ in range(11)]
+    assert found_statuses == ["ok"] * 10 + ["busy"]
+    refusal = bench.ask(replace(asked, nonce=bytes(range(16))))
+    assert parse_refusal(parse_response(refusal.body).response.payload).retry_after_ms == 1000
 
 
 def answered(bench: Bench, sent: SendRequest, payload: bytes) -> bytes:

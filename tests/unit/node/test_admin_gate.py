@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from node.http.admin import admin_gate, make_admin_app
+from node.http.admin import make_admin_app
+from node.http.admin_scopes import admin_gate, scope_of
 from node.state.database import StateDatabase
 from node.state.tokens import TokenBook
 
@@ -59,3 +60,63 @@ async def test_an_admin_key_opens_the_port(tokens: TokenBook) -> None:
 async def test_the_socket_needs_no_key(tokens: TokenBook) -> None:
     """Its file mode is its gate."""
     assert (await answer(tokens, False, None))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "/v1/admin/status", "read"),
+        ("GET", "/v1/admin/charter", "read"),
+        ("GET", "/overview", "read"),
+        ("POST", "/v1/admin/charter", "federation"),
+        ("POST", "/v1/admin/charter/confirm", "federation"),
+        ("POST", "/v1/admin/mesh/sync", "federation"),
+        ("POST", "/v1/admin/keys/rotate", "keys"),
+        ("POST", "/v1/admin/tokens", "tokens"),
+        ("DELETE", "/v1/admin/tokens/0123", "tokens"),
+        ("POST", "/v1/admin/backup", "backup"),
+        ("POST", "/v1/admin/plan", "data"),
+        ("POST", "/v1/admin/person/export", "persons"),
+        ("DELETE", "/v1/person", "persons"),
+        ("POST", "/v1/admin/clock/accept", "admin"),
+        ("POST", "/v1/admin/keysandmore", "admin"),
+        ("POST", "/v1/admin/not-there-yet", "admin"),
+    ],
+)
+def test_a_request_needs_the_scope_of_its_noun(method: str, path: str, scope: str) -> None:
+    """What nobody listed needs `admin`."""
+    assert scope_of(method, path) == scope
+
+
+async def test_a_key_opens_what_its_scopes_say_and_makes_none_that_opens_more(tokens: TokenBook) -> None:
+    """A key that reads changes nothing; one that makes keys makes no admin key beyond its own scopes."""
+    admin, _ = tokens.create("admin", [], "", now_s=1, rng=os.urandom)
+    read, _ = tokens.create("admin", ["read"], "", now_s=1, rng=os.urandom)
+    maker, _ = tokens.create("admin", ["tokens", "read"], "", now_s=1, rng=os.urandom)
+
+    class Making(FakeNode):
+        def create_token(
+            self, kind: str, scopes: list[str], label: str, _origins: Any, _life: Any, *, is_dry_run: bool
+        ) -> Any:
+            return self.tokens.create(kind, scopes, label, now_s=2, rng=os.urandom, is_dry_run=is_dry_run)
+
+    app = make_admin_app(Making(tokens), gate=admin_gate(tokens))  # type: ignore[arg-type]
+    async with TestClient(TestServer(app)) as client:
+
+        async def told(secret: str, wish: dict[str, Any] | None) -> tuple[int, str | None]:
+            path, headers = (
+                "/v1/admin/status" if wish is None else "/v1/admin/tokens",
+                {"Authorization": f"Bearer {secret}"},
+            )
+            asked = client.get(path, headers=headers) if wish is None else client.post(path, json=wish, headers=headers)
+            async with asked as response:
+                return response.status, (await response.json()).get("code")
+
+        assert await told(read, None) == (200, None)
+        assert await told(maker, None) == (200, None)
+        assert await told(read, {"kind": "read"}) == (403, "key_not_allowed")
+        assert await told(maker, {"kind": "read"}) == (201, None)
+        assert await told(maker, {"kind": "admin", "scopes": ["read"]}) == (201, None)
+        for wider in ({"kind": "admin"}, {"kind": "admin", "scopes": ["admin"]}, {"kind": "admin", "scopes": ["keys"]}):
+            assert await told(maker, wider) == (403, "scope_too_wide")
+        assert await told(admin, {"kind": "admin", "scopes": ["keys"]}) == (201, None)
