@@ -73,6 +73,7 @@ class PeerView:
         last_heard_s: Unix time of its last authenticated word here, or None.
         skew_ms: Its clock minus this node's, as last seen; None for this node, or before its first word.
         missing_here, missing_there: Entries one held, when last compared, that the other did not.
+        in_step: Whether its heads were equal to this node's at its last word.
     """
 
     node: bytes
@@ -81,6 +82,7 @@ class PeerView:
     skew_ms: int | None = None
     missing_here: int = 0
     missing_there: int = 0
+    in_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)

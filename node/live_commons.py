@@ -143,7 +143,7 @@ class LiveCommons:
             else:
                 state = "ok"
             last_heard_s = None if heard is None else heard // 1000
-            lag = (status.missing_here, status.missing_there)
+            lag = (status.missing_here, status.missing_there, status.in_step)
             views.append(PeerView(author, state, last_heard_s, status.skew_ms, *lag))
         return views
 

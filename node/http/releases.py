@@ -152,6 +152,7 @@ def _asked(request: web.Request) -> dict[str, str]:
 
 
 def _chosen(rows: Sequence[ReleaseRow], asked: dict[str, str]) -> Sequence[ReleaseRow]:
+        "in_step": peer.in_step,
     """The rows that metric, window and node leave; there may be a hundred thousand."""
     if "metric" in asked:
         rows = [row for row in rows if row.metric == asked["metric"]]

@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from node.dashboard import OPERATOR_PAGES, PAGES, PUBLIC_PAGES
+from node.dashboard import PAGES, PUBLIC_PAGES
 from tests.browser.site import Site, make_site
+from tests.browser.watching import (
+    HOSTILE,
+    SHOTS,
+    Watched,
+    chromium,
+    figures,
+    needs_chromium,
+    poison,
+    serious,
+    too_wide,
+    until,
+)
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-SHOTS = os.environ.get("MURMUR_SCREENSHOTS")  # a folder for build output
+pytestmark = needs_chromium
 ALL_PAGES = [*PAGES, *PUBLIC_PAGES]
 LOOKS = [("light", 1440), ("dark", 1440), ("light", 360), ("dark", 360)]
-HOSTILE = ["<img src=x onerror=alert(1)><script>alert(2)</script>", "\u202eםולש سلام", "x" * 300]
-NAMING = ("name", "organisation", "question", "counts", "action", "field", "before", "after")
-SETTLE_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -45,36 +46,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser(site: Site) -> Iterator[Any]:  # after the site: Playwright keeps a loop running in this thread
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as launched:
         yield launched
-        launched.close()
-
-
-class Watched:
-    """A page, and everything it said or asked for."""
-
-    def __init__(self, browser: Any, site: Site, *, scheme: str = "light", width: int = 1440, **options: Any) -> None:
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en-GB", timezone_id="UTC", **options
-        )
-        self.page = self.context.new_page()
-        self.origin = site.url("amber")
-        self.errors: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-
-    def open(self, path: str) -> Any:
-        self.page.goto(self.origin + path)
-        self.page.wait_for_selector("main > *")
-        return self.page
-
-    def assert_quiet(self) -> None:
-        # A path this node does not have (yet) is asked for once and answered 404; the browser logs that itself.
-        assert [text for text in self.errors if "404" not in text] == []
-        assert all(url.startswith((self.origin, "blob:", "data:")) for url in self.requests)
 
 
 @pytest.fixture
@@ -82,22 +55,12 @@ def watched(browser: Any, site: Site) -> Iterator[Callable[..., Watched]]:
     opened: list[Watched] = []
 
     def make(**options: Any) -> Watched:
-        opened.append(Watched(browser, site, **options))
+        opened.append(Watched(browser, site.url("amber"), **options))
         return opened[-1]
 
     yield make
     for one in opened:
         one.context.close()
-
-
-def until(holds: Callable[[], bool], what: str, limit_s: float = SETTLE_S) -> float:
-    """Seconds until it held; fails after the limit."""
-    started = time.monotonic()
-    while not holds():
-        if time.monotonic() - started > limit_s:
-            raise AssertionError(f"not within {limit_s} s: {what}")
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 @pytest.mark.parametrize(("scheme", "width"), LOOKS, ids=[f"{scheme}-{width}" for scheme, width in LOOKS])
@@ -108,25 +71,13 @@ def test_every_page_is_quiet_self_contained_and_fits(watched: Callable[..., Watc
         page = one.open(path)
         page.wait_for_load_state("networkidle") if path in PUBLIC_PAGES else page.wait_for_timeout(150)
         assert page.title().endswith("· Murmur")
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{path} is {wide} px too wide at {width}"
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [
-            (path, rule["id"], [node["target"] for node in rule["nodes"]][:3])
-            for rule in found["violations"]
-            if rule["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
+        assert too_wide(page) <= 0, f"{path} at {width}"
+        assert serious(page) == [], path
         if SHOTS:
             name = "overview" if path == "/" else path.strip("/")
             page.screenshot(path=f"{SHOTS}/{name}-{scheme}-{width}.png", full_page=True)
     one.assert_quiet()
     assert one.context.cookies() == []
-
-
-def figures(text: str) -> list[str]:
-    return re.findall(r"[0-9][0-9,]*", text)
 
 
 def test_each_number_on_screen_is_the_apis(watched: Callable[..., Watched], site: Site) -> None:
@@ -246,42 +197,15 @@ def test_the_whole_tour_by_keys_alone(watched: Callable[..., Watched]) -> None:
 def test_hostile_names_are_text_everywhere(watched: Callable[..., Watched]) -> None:
     """Markup, right to left, 300 characters: as names of members, metrics, questions, labels and the federation."""
     one = watched(width=360)
-    dialogs: list[str] = []
-    one.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-
-    def poison(route: Any) -> None:
-        response = route.fetch()
-        if "json" not in response.headers.get("content-type", ""):
-            return route.fulfill(response=response)
-        return route.fulfill(response=response, json=poisoned(response.json()))
-
-    one.page.route(re.compile(r"/v1/(metrics|insights|federation|budget|releases|peers)|/privacy\.json"), poison)
+    dialogs = poison(one.page, r"/v1/(metrics|insights|federation|budget|releases|peers)|/privacy\.json")
     for path in ALL_PAGES:
         page = one.open(path)
         page.wait_for_timeout(150)
         assert page.locator("main img, main script, #status img, #about img").count() == 0
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"{path} is {wide} px too wide"
+        assert too_wide(page) <= 0, path
     assert dialogs == []
     one.open("/platforms")
     assert HOSTILE[0] in one.page.text_content("main")
-
-
-def poisoned(document: Any, place: str = "") -> Any:
-    """Every name and label replaced; ids, numbers and words of the protocol kept."""
-    if isinstance(document, list):
-        return [poisoned(item, place) for item in document]
-    if isinstance(document, dict):
-        changed = {key: poisoned(value, key) for key, value in document.items()}
-        if "key" in changed and isinstance(changed["key"], dict):
-            changed["key"] = {
-                axis: HOSTILE[len(text) % 3] if text == "book" else text for axis, text in changed["key"].items()
-            }
-        return changed
-    if place in NAMING and isinstance(document, str):
-        axes = ("country", "kind", "hour", "bin", "app")
-        return document if document in axes else HOSTILE[len(document) % 3]
-    return document
 
 
 def test_a_key_is_asked_for_once_sent_along_and_gone_with_the_tab(watched: Callable[..., Watched]) -> None:
@@ -362,104 +286,6 @@ def test_a_hundred_thousand_cells_answer_the_hand_at_once(watched: Callable[...,
     took = sorted(page.evaluate(PRESS, f"tab-{tab}") for tab in ("table", "chart", "code") * 2)
     assert took[3] < (100 if os.getloadavg()[0] < 1.5 else 600), took
     one.assert_quiet()
-
-
-@pytest.fixture
-def operator(browser: Any, site: Site) -> Iterator[Callable[..., Any]]:
-    """Opens a page of amber's admin port with an admin key given."""
-    key = site.places["amber"].admin.post("/v1/admin/tokens", {"kind": "admin", "scopes": [], "label": "tests"})[
-        "token"
-    ]
-    contexts: list[Any] = []
-
-    def open_page(path: str, **options: Any) -> Any:
-        contexts.append(browser.new_context(locale="en-GB", timezone_id="UTC", **options))
-        page = contexts[-1].new_page()
-        page.goto(site.admin + path)
-        page.fill("#status input[type=password]", key)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("main > *")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def test_the_operators_pages_want_an_admin_key_and_stand_nowhere_else(site: Site, operator: Callable[..., Any]) -> None:
-    """Without a key the admin port gives pages and no figure; the research port does not even have them."""
-    for path in OPERATOR_PAGES:
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(site.url("amber", path), timeout=10)
-        with urllib.request.urlopen(site.admin + path, timeout=10) as reply:
-            assert b'data-plane="operator"' in reply.read()
-    for path in ("/v1/ingest/recent", "/v1/ingest/plan", "/v1/admin/status", "/v1/federation", "/v1/nowhere"):
-        with pytest.raises(urllib.error.HTTPError, match="401"):
-            urllib.request.urlopen(site.admin + path, timeout=10)
-    for width, scheme in ((360, "dark"), (1440, "light")):
-        page = operator("/ingest", viewport={"width": width, "height": 900}, color_scheme=scheme)
-        for path in OPERATOR_PAGES:
-            page.goto(site.admin + path)
-            page.wait_for_selector("main > .panel")
-            page.evaluate(AXE.read_text())
-            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-            assert [rule["id"] for rule in found if rule["impact"] in ("serious", "critical")] == []
-            assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, (
-                path
-            )
-            if SHOTS:
-                page.screenshot(path=f"{SHOTS}/{path.strip('/')}-{scheme}-{width}.png", full_page=True)
-
-
-def test_a_tried_event_is_shown_before_and_after_and_is_never_stored(site: Site, operator: Callable[..., Any]) -> None:
-    """What is not declared is not on the right side; a signal drops it; the node has counted nothing."""
-    page = operator("/ingest")
-    known = site.places["amber"].admin.get("/v1/ingest/recent")["requests"]
-    page.click("#try")
-    page.wait_for_selector("#after >> text=and nothing else")
-    assert "not.declared@example.org" in page.input_value("#event")
-    after = page.text_content("#after")
-    assert "not.declared" not in after
-    assert "somebody" not in after
-    assert '"country": "DE"' in after
-    page.select_option("#choose-gpc", "1")
-    page.click("#try")
-    page.wait_for_selector("#after >> text=Global Privacy Control: nothing is stored")
-    page.fill("#event", '{"app": "amber"')
-    page.click("#try")
-    page.wait_for_selector("#after >> text=refused")
-    assert site.places["amber"].admin.get("/v1/ingest/recent")["requests"] == known
-    page.select_option("#choose-page", "look")
-    page.wait_for_selector('#snippet-text >> text=data-page="look" data-consent="required"')
-
-
-def test_a_change_is_made_by_typing_its_name(site: Site, operator: Callable[..., Any]) -> None:
-    """An API key is shown once and revoked, the signing key rotates; nothing happens before the name is typed."""
-    page, admin = operator("/admin"), site.places["amber"].admin
-    page.fill("#token-label", "made here")
-    page.click("#make-token")
-    page.wait_for_selector("#token-made code")
-    made = next(one for one in admin.get("/v1/admin/tokens")["tokens"] if one["label"] == "made here")
-    page.click(f"#revoke-{made['id']}")
-    page.fill("#typed", "something else")
-    assert page.locator("#help button >> text=Revoke").is_disabled()
-    page.fill("#typed", made["id"])
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#help >> text=Done.")
-    assert next(one for one in admin.get("/v1/admin/tokens")["tokens"] if one["id"] == made["id"])["revoked_at"]
-    page.keyboard.press("Escape")
-    before = admin.get("/v1/admin/keys/signing")["signing_key"]
-    page.click("#rotate")
-    page.fill("#typed", "amber")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#help >> text=The new signing key is")
-    now = admin.get("/v1/admin/keys/signing")["signing_key"]
-    assert now != before
-    page.wait_for_selector("#audit-rows >> text=POST /v1/admin/keys/rotate")
-    words = admin.get("/v1/admin/charter/words")
-    assert words["trusted"]["fingerprint"] in page.text_content("#deciding")
-    assert "Nothing is proposed" in page.text_content("#deciding")
-    assert now[:16] in page.text_content("#help")
 
 
 def test_first_content_is_quick_and_little_goes_over_the_wire(watched: Callable[..., Watched]) -> None:

@@ -15,7 +15,8 @@ const SPANS = [["1", "newest window"], ["7d", "7 days"], ["14d", "14 days"], ["3
 const LEVELS = [["0.80", "80 %"], ["0.95", "95 %"], ["0.99", "99 %"]];
 const KEYS = [["D", "newest window"], ["W", "seven days"], ["M", "thirty days"], ["← →", "the span before, the span after"],
   ["X", "compare with the span before"], ["/", "first choice of the page"], ["T", "light, dark, as the system"],
-  ["?", "this list"], ["Esc", "close"]];
+  ["?", "this list"], ["Esc", "close; else clear what narrows the page"]];
+const NARROWING = ["by", "where", "nodes", "compare", "raw", "place", "node", "release", "after"];
 
 const here = location.pathname;
 const name = here === "/" ? "overview" : here.slice(1);
@@ -102,6 +103,7 @@ function pressed(event) {
     x: () => remember({ compare: state("compare") ? null : "previous" }),
     t: nextTheme,
     "?": openHelp,
+    escape: () => NARROWING.some((one) => state(one) !== null) && remember(Object.fromEntries(NARROWING.map((one) => [one, null]))),
     "/": () => find("main select, main input, main textarea, #controls select")?.focus(),
     arrowleft: () => move(-1),
     arrowright: () => move(1),
@@ -166,10 +168,16 @@ async function start() {
     try {
       const newest = await show({ reply, advanced });
       if (mine === turn && reply) tell(reply, newest);
+      arrive();
     } catch (error) {
       if (mine === turn) tellError(error);
       if (!(error.status >= 0)) throw error;
     }
+  }
+  let isThere = false;
+  function arrive() { // a link to a panel leads to it, once it is drawn
+    if (!isThere) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+    isThere = true;
   }
   onChange(() => refresh());
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => refresh());
@@ -181,8 +189,8 @@ async function start() {
   watch((now, advanced, error) => {
     if (error) tellError(error);
     else {
+      if (advanced.length || reply?.data.charter.hash !== now.data.charter.hash) forgetAnswers(); // a silent peer changes no number
       reply = now;
-      forgetAnswers();
       frame.about(now.data.name);
       refresh(advanced);
     }

@@ -16,9 +16,9 @@ export function panel({ id, heading, summary, body = [], twin = null, answer = n
 }
 
 /** A table. Columns are [heading, cell(row), "number"?]; cells are text or elements. */
-export function table(caption, columns, all, { tall = false, id = null, rowClass = () => null } = {}) {
-  const rows = all.length > MOST_ROWS ? all.slice(0, MOST_ROWS) : all;
-  const rest = all.length - rows.length;
+export function table(caption, columns, all, { tall = false, id = null, rowClass = () => null, left = 0 } = {}) {
+  const rows = left || all.length <= MOST_ROWS ? all : all.slice(0, MOST_ROWS);
+  const rest = left + all.length - rows.length;
   const kind = (column) => (column[2] === "number" ? "number" : null);
   return h("div", { class: tall ? "scroll tall" : "scroll", id, tabindex: "0", role: "region", "aria-label": caption || "Table" },
     h("table", {}, caption ? h("caption", {}, caption) : null,
@@ -31,7 +31,8 @@ export function table(caption, columns, all, { tall = false, id = null, rowClass
 /** Every number of an answer: shown cells, the hidden row, the sum. */
 export function answerTable(answer, extra = {}) {
   const axes = answer.dimensions.map((axis) => axis.name);
-  const rows = [...answer.cells.map((cell) => ({ ...cell, kind: "cell" })),
+  const first = answer.cells.slice(0, MOST_ROWS); // the hidden row and the sum stand under them, however many are left out
+  const rows = [...first.map((cell) => ({ ...cell, kind: "cell" })),
     ...(answer.hidden ? [{ ...answer.hidden, kind: "hidden" }] : []),
     ...(answer.total && (axes.length || !answer.cells.length) ? [{ ...answer.total, kind: "total" }] : [])];
   const named = (row, axis, i) => {
@@ -45,7 +46,7 @@ export function answerTable(answer, extra = {}) {
     ["Sigma", (row) => number(row.sigma), "number"], ["", (row) => wide(row) ?? ""]];
   const caption = [`${answer.question} ${answer.counts}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
     ...notes(answer.notes).map((note) => `Note: ${note}.`)].join(" ");
-  return table(caption, columns, rows, { rowClass: (row) => (row.kind === "hidden" ? "suppressed" : null), ...extra });
+  return table(caption, columns, rows, { rowClass: (row) => (row.kind === "hidden" ? "suppressed" : null), left: answer.cells.length - first.length, ...extra });
 }
 
 export function seriesTable(series, windowText, level) {

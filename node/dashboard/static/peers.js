@@ -1,6 +1,18 @@
 // How this node hears of the others. One late answer on a busy machine is no news: silence of some seconds is.
 
+import { tag } from "./dom.js";
+import { number } from "./format.js";
+
 const PATIENCE_MS = 6_000;
+const SKEWED_MS = 120_000; // windows do not close while two peers' clocks are further off than this
+
+/** How far a peer's clock is from this node's, as last seen. */
+export function skewText({ skew_ms: skew = null }) {
+  if (skew === null) return "–";
+  if (Math.abs(skew) < 1000) return "under 1 s";
+  const words = `${number(Math.round(skew / 1000))} s`;
+  return Math.abs(skew) > SKEWED_MS ? tag("warn", words) : words;
+}
 
 /** Peers by node id; one that was heard of just now counts as in touch. */
 export function peersOf(reply) {

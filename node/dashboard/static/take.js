@@ -17,8 +17,7 @@ export function answerTools(id, answer, parameters) {
     h("button", { type: "button", onclick: () => save(`${answer.metric}.csv`, csv(answer), "text/csv") }, "CSV"),
     file("JSON", path, `${answer.metric}.json`), file("Parquet", path.replace(/(\?|$)/, ".parquet$1"), `${answer.metric}.parquet`),
     h("a", { href: address("/explore", { metric: answer.metric, ...narrowings(parameters) }) }, "Explore"), link(id),
-    fold(`${id}-code`, "Code", () => code(`${id}-code`, snippets(answer, parameters))),
-    fold(`${id}-cite`, "Cite", () => copyable(citation(answer)))]);
+    fold(`${id}-code`, "Code", code(`${id}-code`, snippets(answer, parameters))), fold(`${id}-cite`, "Cite", copyable(citation(answer)))]);
 }
 
 /** The row under a panel that shows other documents of the API: its table as it stands, and the document, or what `json` gives. */
@@ -30,8 +29,8 @@ export function pathTools(id, heading, { path, parquet = null, python = null, cl
     h("button", { type: "button", onclick: () => save(`${id}.csv`, tableCsv(document.getElementById(id)), "text/csv") }, "CSV"),
     json ? h("button", { type: "button", onclick: () => save(`${id}.json`, JSON.stringify(json(), null, 1), "application/json") }, "JSON") : file("JSON", path, `${name}.json`),
     parquet ? file("Parquet", parquet, `${name}.parquet`) : null, link(id),
-    fold(`${id}-code`, "Code", () => code(`${id}-code`, texts)),
-    fold(`${id}-cite`, "Cite", () => copyable(`${heading}. Read from ${location.origin}${path} on ${new Date().toISOString().slice(0, 10)}.`))]);
+    fold(`${id}-code`, "Code", code(`${id}-code`, texts)),
+    fold(`${id}-cite`, "Cite", copyable(`${heading}. Read from ${location.origin}${path} on ${new Date().toISOString().slice(0, 10)}.`))]);
 }
 
 const row = (id, heading, items) => h("div", { class: "tools", "aria-label": `Take along: ${heading}`, role: "group" }, items);
@@ -44,8 +43,8 @@ export const insightPath = (metric, parameters) => {
 const narrowings = ({ by = null, where = null, nodes = null, raw = null }) => ({ by, where, nodes, raw });
 
 /** A link to a file; where a key is needed the page fetches it itself, as a link carries none. */
-function file(text, path, name) {
-  return h("a", { href: path, download: name, onclick: async (event) => {
+export function file(text, path, name, kind = null) {
+  return h("a", { href: path, class: kind, download: name, onclick: async (event) => {
     if (!key()) return;
     event.preventDefault();
     const reply = await fetch(path, { headers: withKey({}) });
@@ -64,12 +63,7 @@ function link(id) {
   } }, "Link"), said);
 }
 
-/** A fold that is filled when it is opened first: most never are. */
-function fold(id, name, fill) {
-  const inside = h("div", {});
-  const whole = h("details", { id, ontoggle: () => { if (whole.open && !inside.firstChild) inside.append(fill()); } }, h("summary", {}, name), inside);
-  return whole;
-}
+const fold = (id, name, inside) => h("details", { id }, h("summary", {}, name), inside);
 
 async function copied(text) {
   try {

@@ -4,6 +4,7 @@ import { get, send } from "../api.js";
 import { choice, find, h, swap, tag } from "../dom.js";
 import { counted, fullDay, instant, number } from "../format.js";
 import { panel, table } from "../panel.js";
+import { skewText } from "../peers.js";
 import { typed } from "../typed.js";
 
 export const controls = [];
@@ -50,7 +51,7 @@ function key(status, signing, show) {
     h("div", { class: "controls" }, h("button", { type: "button", id: "rotate", onclick: () => typed({ heading: "Rotate the signing key", name: status.name, verb: "Rotate",
       consequence: "From the next entry on the staged key signs; peers learn it from this node's log, nobody has to do anything. The old key can sign nothing more.",
       act: async () => `The new signing key is ${(await send("POST", "/v1/admin/keys/rotate")).signing_key?.slice(0, 16) ?? "in use"}…`, done: show }) }, "Rotate…")),
-    h("p", { class: "quiet" }, "Recovery needs the root key, which is not on this machine: murmur keys recover.")] });
+    h("p", { class: "quiet" }, "Recovery needs the root key, which belongs on no machine that runs: murmur keys recover.")] });
 }
 
 /** The charter in force, and what is proposed, as differences. Signing needs a governance key, which no browser holds. */
@@ -114,7 +115,7 @@ function peersPanel(peers) {
   const state = (one) => (one.refused ? tag("bad", `refused: ${one.refused.code}`) : one.last_success_ms === null ? tag("bad", "silent") : one.in_step ? tag("good", "in step") : tag("warn", "apart"));
   return panel({ id: "peers", size: "half", heading: "Peers", summary: "As this node sees them.",
     body: table("", [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["", state], ["Heard", (one) => instant(one.last_success_ms)],
-      ["Clock", (one) => (one.skew_ms === null ? "–" : `${number(one.skew_ms / 1000)} s`), "number"], ["In", (one) => bytes.format(one.bytes_in), "number"],
+      ["Clock", skewText, "number"], ["In", (one) => bytes.format(one.bytes_in), "number"],
       ["Out", (one) => bytes.format(one.bytes_out), "number"]], peers, { id: "peer-rows" }) });
 }
 

@@ -7,7 +7,7 @@ import { drawLine, told } from "../line.js";
 import { bars } from "../marks.js";
 import { narrowed, picks } from "../narrow.js";
 import { answerTable, panel, seriesTable, table } from "../panel.js";
-import { code, snippets } from "../take.js";
+import { code, insightPath, snippets } from "../take.js";
 import { address, asked, remember, state } from "../state.js";
 
 export const controls = ["span", "level"];
@@ -26,9 +26,11 @@ export function setup(main, frame) {
       ...(state("compare") ? { compare: "previous" } : {}) };
     const { data: answer, metadata } = await comparing(row.metric, parameters);
     frame.windows(answer.windows);
+    const of = { path: insightPath(row.metric, parameters) };
     const tab = TABS.some(([id]) => id === state("tab")) ? state("tab") : "chart";
     swap(main, builder(metrics, row, tab, reply?.data.members ?? []), cost(row, answer, metadata), result(answer, parameters, tab),
-      answer.compare ? compared(answer) : null, answer.figures?.length ? figures(answer) : null, members(answer, Boolean(answer.compare) !== Boolean(answer.figures?.length)));
+      answer.compare ? compared(answer, of) : null, answer.figures?.length ? figures(answer, of) : null,
+      members(answer, of, Boolean(answer.compare) !== Boolean(answer.figures?.length)));
     priceOfMore(row);
     if (tab === "line" && answer.series.length) {
       await drawLine(document.getElementById("explore-line"), { series: answer.series, previous: null, name: "explore" });
@@ -104,7 +106,7 @@ function result(answer, parameters, tab) {
   };
   const summary = h("span", {}, `${answer.question} `, answer.total ? [estimate(answer.total), ` ${answer.counts}`] : "Nothing released",
     `, ${span(answer.windows)}, ${answer.reporting} nodes, ${percent(answer.level)} interval.`);
-  return panel({ id: "result", size: "two-thirds", heading: title(answer.metric), summary, body: views[tab](), answer, parameters });
+  return panel({ id: "result", size: "two-thirds", heading: title(answer.metric), summary, body: views[tab](), twin: tab === "chart" ? answerTable(answer) : null, answer, parameters });
 }
 
 function chart(answer) {
@@ -132,14 +134,14 @@ function byHand(cells, axes) {
   return groups;
 }
 
-function figures(answer) {
+function figures(answer, of) {
   const axes = [...new Set(answer.figures.flatMap((row) => Object.keys(row.key)))];
   const columns = [...axes.map((axis) => [title(axis), (row) => h("bdi", {}, label(axis, row.key[axis] ?? ""))]),
     ["Figure", (row) => h("bdi", {}, figureName(row.name))], ["Estimate", (row) => figureText(row), "number"],
     ["The noise cannot rule out", (row) => bounds(row), "number"]];
   return panel({ id: "figures", size: "half", heading: "Computed from it",
     summary: "Means, rates and quantiles, read from the released numbers; each with what the noise cannot rule out.",
-    body: table("", columns, answer.figures, { tall: true, id: "figure-rows" }) });
+    body: table("", columns, answer.figures, { tall: true, id: "figure-rows" }), of });
 }
 
 function bounds(row) {
@@ -150,7 +152,7 @@ function bounds(row) {
 const VERDICTS = { real: ["good", "real"], could_be_noise: ["", "could be noise"] };
 
 /** Each cell beside itself in the span before; a change counts only where the noise cannot make it. */
-function compared(answer) {
+function compared(answer, of) {
   const { refused, cells, total, windows } = answer.compare;
   if (refused) return panel({ id: "compared", size: "half", heading: "The span before", body: h("p", { class: "empty" }, refused) });
   const axes = answer.dimensions.map((axis) => axis.name);
@@ -161,14 +163,14 @@ function compared(answer) {
     ["The noise cannot rule out", (row) => `${signed(row.lower)} to ${signed(row.upper)}`, "number"], ["", said]];
   return panel({ id: "compared", size: "half", heading: "Compared with the span before",
     summary: `Against the ${counted(windows.length, answer.windows.kind)} before. “Real” is a change that noise alone makes in ${percent(1 - Number(answer.level))} of comparisons or fewer.`,
-    body: table("", columns, [...(total ? [total] : []), ...cells.filter((row) => Object.keys(row.key ?? {}).length)], { tall: true, id: "compared-rows" }) });
+    body: table("", columns, [...(total ? [total] : []), ...cells.filter((row) => Object.keys(row.key ?? {}).length)], { tall: true, id: "compared-rows" }), of });
 }
 
-function members(answer, isHalf) {
+function members(answer, of, isHalf) {
   const why = (member) => member.without.map((gap) => `${reason(gap.reason)} (${counted(gap.windows.length, "window")})`).join(", ");
   return panel({ id: "members", size: isHalf ? "half" : "", heading: `${answer.reporting} nodes`, summary: "Whose numbers are in the sum, and whose are not.",
     body: table("", [["Node", (row) => h("bdi", { class: "long" }, row.name)], ["State", (row) => row.state],
       ["Windows", (row) => number(row.windows), "number"], ["People are", (row) => row.person_keys.map((kind) => `${kind}s`).join(", ") || "–"],
-      ["Without", (row) => why(row) || "–"]], answer.members) });
+      ["Without", (row) => why(row) || "–"]], answer.members), of });
 }
 

@@ -23,6 +23,7 @@ export function setup(main) {
     const { apps } = await get("/v1/ingest/plan");
     text ??= sample(apps);
     swap(main, await receipts(), await lately(), tester(), snippet(apps));
+    if (!answer) await attempt();
     clearInterval(timer);
     timer = setInterval(async () => {
       if (document.hidden) return;
@@ -63,7 +64,7 @@ async function lately() {
   for (const one of requests) keys.set(one.key, (keys.get(one.key) ?? 0) + 1);
   const outcome = (one) => (one.error ? tag("bad", one.error.replaceAll("_", " ")) : [`${number(one.accepted)} kept`,
     ...Object.entries(one.filtered).map(([code, count]) => `${number(count)} ${why(code)}`),
-    ...one.rejected.map((row) => `${number(row.events)} rejected: ${row.code.replaceAll("_", " ")} ${row.pointer}`)].join(", "));
+    ...one.rejected.map((row) => `${number(row.events)} rejected: ${row.code.replaceAll("_", " ")}${row.pointer ? ` at ${row.pointer}` : ""}`)].join(", "));
   return panel({ id: "lately", size: "half", heading: "Request by request", summary: `Newest first; ${number(keys.size)} write ${keys.size === 1 ? "key" : "keys"} in use.`,
     body: table("", [["At", (one) => instant(one.at_s * 1000)], ["Key", (one) => h("code", {}, one.key)], ["What became of it", outcome]], requests,
       { tall: true, id: "requests" }) });
@@ -79,17 +80,18 @@ function sample(apps) {
     geo_hint: "DE", ...(app?.consent ? { consent: [app.consent] } : {}), attributes: { ...attributes, email: "not.declared@example.org" } }, null, 2);
 }
 
+async function attempt() {
+  try {
+    answer = { events: (await send("POST", `/v1/ingest/try${state("gpc") ? "?gpc=1" : ""}`, text)).events };
+  } catch (error) {
+    answer = { error };
+  }
+  find("#after")?.replaceChildren(...after());
+}
+
 function tester() {
   const field = h("textarea", { id: "event", rows: 16, spellcheck: "false", "aria-label": "An event, as it would be sent", oninput: () => { text = field.value; } });
   field.value = text;
-  const attempt = async () => {
-    try {
-      answer = { events: (await send("POST", `/v1/ingest/try${state("gpc") ? "?gpc=1" : ""}`, text)).events };
-    } catch (error) {
-      answer = { error };
-    }
-    find("#after").replaceChildren(...after());
-  };
   return panel({ id: "tester", heading: "Try an event", summary: "Left: what a page would send. Right: all that would be stored of it. Nothing is kept, counted or sent.",
     body: [h("div", { class: "pair" }, h("div", {}, h("h3", {}, "Before the filter"), field), h("div", { "aria-live": "polite" }, h("h3", {}, "After it"),
       h("div", { id: "after" }, after()))),
@@ -98,7 +100,7 @@ function tester() {
 }
 
 function after() {
-  if (!answer) return [h("p", { class: "quiet" }, "Press “Try it”.")];
+  if (!answer) return [h("p", { class: "quiet" }, "Filtering…")];
   if (answer.error) return [h("p", {}, tag("bad", "refused"), " ", answer.error.message)];
   return answer.events.map((one) => {
     if (one.rejected) return h("p", {}, tag("bad", "rejected"), ` ${one.rejected.code.replaceAll("_", " ")}${one.rejected.pointer ? ` at ${one.rejected.pointer}` : ""}. ${one.rejected.hint}`);

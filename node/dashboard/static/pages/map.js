@@ -29,7 +29,7 @@ export function setup(main, frame) {
     const scale = classes(found.filter((one) => one.cell).map((one) => measure(one.cell, show)));
     swap(main,
       panel({ id: "world", size: "two-thirds", heading: title(answer.metric), summary: told(answer),
-        body: [tools(fitting, row, show), draw(found, world, scale, show), h("p", { class: "readout", id: "place", "aria-live": "polite" },
+        answer, parameters, twin: answerTable(answer), body: [tools(fitting, row, show), draw(found, world, scale, show), h("p", { class: "readout", id: "place", "aria-live": "polite" },
           "Point at a country, or focus the map and use the arrow keys; Enter keeps it."), legend(answer, scale, show)] }),
       panel({ id: "list", size: "third", heading: "By place", summary: `${answer.counts}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
         body: answer.cells.length ? bars(answer.cells, { hidden: answer.hidden, isStacked: true }) : h("p", { class: "empty" }, "No place is large enough to show."),

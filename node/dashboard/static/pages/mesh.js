@@ -2,13 +2,12 @@
 
 import { maybe } from "../api.js";
 import { find, h, svg, swap, tag } from "../dom.js";
-import { counted, fullDay, instant, number } from "../format.js";
+import { counted, fullDay, instant } from "../format.js";
 import { panel, table } from "../panel.js";
-import { peersOf } from "../peers.js";
+import { peersOf, skewText } from "../peers.js";
 
 export const controls = [];
 const KEPT_LINES = 60;
-const SKEWED_MS = 120_000; // windows do not close while two peers' clocks are further off than this
 const OLD_KEY_DAYS = 365;
 const DAY_MS = 86_400_000;
 const STATES = { self: ["good", "this node"], ok: ["good", "in touch"], late: ["warn", "late"], unreachable: ["bad", "out of reach"],
@@ -134,13 +133,10 @@ function logPanel(lines) {
   return panel({ id: "log", size: "third", heading: "Since you opened this page", body });
 }
 
-const skewText = (row) => (row.skew_ms === null || row.skew_ms === undefined ? "–"
-  : Math.abs(row.skew_ms) < 1000 ? h("span", {}, "under 1 s")
-    : Math.abs(row.skew_ms) > SKEWED_MS ? tag("warn", `${number(row.skew_ms / 1000)} s`) : `${number(row.skew_ms / 1000)} s`);
-
 function lagText(row) {
   if (row.state === "self" || row.last_heard === null) return "–";
-  if (!row.missing_here && !row.missing_there) return tag("good", "in step");
+  if (row.in_step) return tag("good", "in step");
+  if (!row.missing_here && !row.missing_there) return tag("", "comparing");
   return tag("warn", [row.missing_here ? `${counted(row.missing_here, "entry", "entries")} to come` : "", row.missing_there ? `${counted(row.missing_there, "entry", "entries")} to tell` : ""].filter(Boolean).join(", "));
 }
 

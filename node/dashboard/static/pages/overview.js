@@ -5,9 +5,10 @@ import { choice, h, svg, swap } from "../dom.js";
 import { between, day, differs, estimate, keyText, number, plusMinus, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars, sparkline } from "../marks.js";
-import { answerTable, panel, seriesTable } from "../panel.js";
+import { answerTable, panel, seriesTable, table } from "../panel.js";
 import { silent } from "../peers.js";
 import { asked, remember, state } from "../state.js";
+import { insightPath } from "../take.js";
 
 export const controls = ["span", "level"];
 const TILES = 3;
@@ -31,7 +32,7 @@ export function setup(main, frame) {
     const before = await earlier(chosen, metrics);
     const lists = ordered.filter((one) => one.dimensions.length === 1 && one.dimensions[0].name !== "hour"); // hours: Rhythm
     frame.windows(chosen.windows);
-    swap(main, tiles(headlines(ordered), reply), mainLine(chosen, ordered, before, spanOf(chosen.metric)), changes(chosen, ordered),
+    swap(main, tiles(headlines(ordered), reply), mainLine(chosen, ordered, before, spanOf(chosen.metric)), changes(chosen, ordered, { ...spanOf(chosen.metric), compare: "previous" }),
       ...lists.map((one, i) => topList(one, spanOf(one.metric), lists.length % 2 && i === lists.length - 1 ? "" : "half")));
     await drawLine(document.getElementById("main-line"), { series: chosen.series, previous: before?.series ?? null, name: "main" });
     return metrics.map((row) => row.newest).filter(Boolean).sort().at(-1);
@@ -115,7 +116,7 @@ const key = (kind) => svg("svg", { viewBox: "0 0 28 14", "aria-hidden": "true" }
   : svg("line", { x1: 0, x2: 28, y1: 7, y2: 7, class: `legend-${kind}` }));
 
 /** Only what is more than both noises together is called a change; the API says which those are. */
-function changes(chosen, answers) {
+function changes(chosen, answers, parameters) {
   const { compare } = chosen;
   if (!isComparable(chosen)) {
     return panel({ id: "changes", size: "third", heading: "What changed", body: h("p", { class: "empty" },
@@ -134,7 +135,11 @@ function changes(chosen, answers) {
         h("strong", {}, h("bdi", {}, keyText(cell.key))), " ", h("span", { class: "quiet" }, title(cell.metric)), h("br"),
         `${Number(cell.difference) > 0 ? "▲" : "▼"} from ${number(cell.before)}: `, difference(cell))))
         : h("p", { class: "quiet" }, "None changed by more than the noise."),
-      h("p", { class: "quiet" }, "Many groups are compared at once, so a group is listed only when noise alone would list any in fewer than one of twenty such lists.")] });
+      h("p", { class: "quiet small" }, "Many groups are compared at once, so a group is listed only when noise alone would list any in fewer than one of twenty such lists.")],
+    twin: table("Every group that was compared; only those marked ▲ or ▼ are called changes.", [["", (cell) => (found.includes(cell) ? (Number(cell.difference) > 0 ? "▲" : "▼") : "")],
+      ["Group", (cell) => h("bdi", {}, keyText(cell.key))], ["Metric", (cell) => title(cell.metric)], ["Before", (cell) => number(cell.before), "number"],
+      ["Change", (cell) => signed(cell.difference), "number"], ["The noise cannot rule out", (cell) => `${signed(cell.lower)} to ${signed(cell.upper)}`, "number"]], groups, { tall: true }),
+    of: { path: insightPath(chosen.metric, parameters), json: () => answers.filter(isComparable) } });
 }
 
 /** True when noise would make any of `count` groups look like this at most once in twenty: P(|Z| > z) <= 2 exp(-z²/2). */

@@ -6,6 +6,7 @@ import { choice, h, swap } from "../dom.js";
 import { between, differs, estimate, number, percent, reason, span, title, wide } from "../format.js";
 import { bar, sparkline } from "../marks.js";
 import { panel, table } from "../panel.js";
+import { insightPath } from "../take.js";
 import { asked, remember, state } from "../state.js";
 
 export const controls = ["span", "level"];
@@ -30,8 +31,8 @@ export function setup(main, frame) {
     const others = contributing.length >= ENOUGH && own.has(self)
       ? (await insight(row.metric, { ...parameters, nodes: contributing.map((one) => one.node).filter((node) => node !== self).join(",") })).data
       : null;
-    swap(main, contributions(metrics, row, whole, own, parameters), usAndOthers(own.get(self), others, contributing.length),
-      badgesPanel(whole.badges, row.metric, parameters), standing(whole));
+    swap(main, contributions(metrics, row, whole, own, parameters), usAndOthers(own.get(self), others, contributing.length, insightPath(row.metric, parameters)),
+      badgesPanel(whole.badges, row.metric, parameters), standing(whole, insightPath(row.metric, parameters)));
     return row.newest;
   };
 }
@@ -62,8 +63,9 @@ function contributions(metrics, row, whole, own, parameters) {
 
 const gapText = (member) => member.without.map((gap) => `${reason(gap.reason)} (${number(gap.windows.length)})`).join(", ");
 
-function usAndOthers(mine, others, count) {
+function usAndOthers(mine, others, count, path) {
   let body;
+  let more = {};
   if (!others?.total || !mine?.total) {
     body = h("p", { class: "empty" }, count < ENOUGH
       ? `Shown from ${ENOUGH} contributing nodes on; with two, each would know the other's number by subtraction.`
@@ -73,15 +75,18 @@ function usAndOthers(mine, others, count) {
     const most = Math.max(Number(mine.total.upper), Number(others.total.upper));
     const row = (name, one) => h("li", {}, h("span", { class: "rank" }, percent(share(one.total))), h("span", { class: "name" }, name),
       bar(one.total, most), h("span", { class: "value" }, estimate(one.total)));
+    const columns = [["", ([name]) => name], ["Estimate", ([, one]) => number(one.total.estimate), "number"],
+      [`${percent(mine.level)} privacy interval`, ([, one]) => between(one.total), "number"], ["Share", ([, one]) => percent(share(one.total)), "number"]];
+    more = { twin: table("", columns, [["This node", mine], ["The others", others]]), of: { path, json: () => ({ mine, others }) } };
     body = [h("ul", { class: "bars" }, row("this node", mine), row("the others", others)),
       h("p", { class: "quiet" }, differs(mine.total, others.total) ? "The difference is more than the noise." : "The noise cannot tell which is larger.")];
   }
-  return panel({ id: "us", size: "half", heading: "This node and the others", summary: "The others are one sum; no single one stands out.", body });
+  return panel({ id: "us", size: "half", heading: "This node and the others", summary: "The others are one sum; no single one stands out.", body, ...more });
 }
 
-function standing(whole) {
+function standing(whole, path) {
   const columns = [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["State", (one) => one.state],
     ["Without", (one) => gapText(one) || "–"]];
   return panel({ id: "standing", size: "half", heading: `${whole.reporting} nodes`, summary: "Who is in the sum, who is not, and why.",
-    body: table("", columns, whole.members) });
+    body: table("", columns, whole.members), of: { path } });
 }

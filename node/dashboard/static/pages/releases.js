@@ -4,7 +4,7 @@ import { catalogue, maybe } from "../api.js";
 import { choice, h, swap, tag } from "../dom.js";
 import { label, number, title, windowText } from "../format.js";
 import { panel, table } from "../panel.js";
-import { save } from "../take.js";
+import { file } from "../take.js";
 import { remember, state } from "../state.js";
 import { digest, verify } from "../verify.js";
 
@@ -64,10 +64,10 @@ function content(one, reply) {
   const check = h("button", { type: "button", id: "verify", onclick: () => showVerdict(one, reply, result) }, "Verify in this page");
   return panel({ id: "content", size: "half", heading: "Exactly what was sent",
     body: [h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
-      h("div", { class: "controls" }, check, h("a", { class: "button", href: `/v1/proofs/${one.release}` }, "Proof bundle"),
-        h("button", { type: "button", onclick: () => save(`${one.release.slice(0, 16)}.json`, JSON.stringify(one, null, 1), "application/json") }, "JSON")),
+      h("div", { class: "controls" }, check, file("Proof bundle", `/v1/proofs/${one.release}`, `${one.release.slice(0, 16)}.murmur-proof`, "button")),
       result, cells, h("details", { id: "bytes" }, h("summary", {}, "The signed bytes"),
-        h("pre", { tabindex: "0" }, `header     ${one.signed.header}\nsignatures ${one.signed.signatures.join("\n           ")}\ndata       ${one.signed.data}`))] });
+        h("pre", { tabindex: "0" }, `header     ${one.signed.header}\nsignatures ${one.signed.signatures.join("\n           ")}\ndata       ${one.signed.data}`))],
+    of: { path: `/v1/releases/${one.release}`, cli: `murmur release show ${one.release.slice(0, 16)}` } });
 }
 
 async function showVerdict(one, reply, place) {
