@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node.commons_db.tables import TABLES
 from protocol import (
     cells,
     charter,
@@ -111,3 +112,15 @@ def test_every_section_that_code_cites_exists() -> None:
         if not re.search(rf"^(## {number}\.|\*\*{re.escape(number)}[ *])", texts[name], re.MULTILINE)
     ]
     assert lost == []
+
+
+def test_tables_of_the_commons_are_specified() -> None:
+    """Every column of every table, in order and with its type."""
+    types = {"": "VARCHAR", " time": "TIMESTAMP", " double": "DOUBLE", " integer": "INTEGER", " bigint": "BIGINT",
+             " map": "MAP(VARCHAR, VARCHAR)", " list": "VARCHAR[]"}  # fmt: skip
+    text = (ROOT / "specs" / "commons.md").read_text(encoding="utf-8")
+    found = {
+        table: [(name, types[kind]) for name, kind in re.findall(r"`(\w+)`( \w+)?(?=,| \|)", columns)]
+        for table, columns in re.findall(r"^\| `(\w+)` \| [^|]+ \| (.+\|)$", text, re.MULTILINE)
+    }
+    assert found == {table: [(name, kind) for name, kind, _ in columns] for table, columns in TABLES.items()}
