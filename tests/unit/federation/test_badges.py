@@ -218,13 +218,16 @@ def test_badges_say_nothing_of_single_members_where_the_charter_forbids_it() -> 
 def test_discovered_keys_are_not_tested_for_exactness() -> None:
     """What is seen of their noise was chosen by being large."""
     counts = {"a": (300, 300), "b": (400, 400)}
-    inputs = [keyed.window_of(window, dict.fromkeys(NAMES, counts)) for window in (DAY, DAY.next)]
+    windows = [DAY]
+    while len(windows) < 14:
+        windows.append(windows[-1].next)
+    inputs = [keyed.window_of(window, dict.fromkeys(NAMES, counts)) for window in windows]
     query = keyed.asked(window=f"{DAY.start:%Y-%m}-01/P1M")
     _, found = told_of(query, four(), inputs)
     assert {row["too_exact"] for row in found["members"]} == {"not_tested"}
     assert {row["change_point"] for row in found["members"]} == {"not_tested"}
     assert [row["key"]["page"] for row in found["cells"]] == ["a", "b"]
-    assert found["cells"][0]["trimmed"] == 2 * 2 * 300
+    assert found["cells"][0]["trimmed"] == 2 * 14 * 300
 
 
 def test_the_rules_are_told_beside_the_badges() -> None:

@@ -95,6 +95,7 @@ def test_one_member_moves_the_capped_sum_by_at_most_its_share(others: list[int],
         ((4300, 2000, 2000, 2000), "org-0"),  # beyond noise: 0.6·4300 − 0.4·6000 = 180 > 5.4·12.2
         ((4050, 2000, 2000, 2000), None),  # above SHARE, within noise
         ((30, 0, 0, 0), None),  # noise alone
+        ((3000, -2000, -2000, -2000), None),  # sizes count, whatever their signs
     ],
 )
 def test_who_drives_a_sum_is_named_beyond_noise(values: tuple[int, ...], expected: str | None) -> None:

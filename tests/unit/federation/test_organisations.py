@@ -89,12 +89,13 @@ def _told(
         query = replace(query, where=parse_where(where, query.row.definition.by))
     wanted = {window for window, _ in query.windows}
     narrowed, chosen, selected = select(query, who, [one for one in inputs if one.window in wanted])
-    data = answer(narrowed, chosen, selected, charter).data
+    result = answer(narrowed, chosen, selected, charter)
+    data = result.data
     data["badges"] = badges(narrowed, chosen, selected, charter, data)
     if min(wanted) > SPAN[0] and len(wanted) == 1 and where is None:
         earlier = previous_query(narrowed, [row_of(PEOPLE)])
         before = [one for one in inputs if one.window in {window for window, _ in earlier.windows}]
-        data["compare"] = compared(narrowed, earlier, chosen, selected, before, charter)
+        data["compare"] = compared(narrowed, earlier, chosen, result.combined, before, charter)
     return {what: canonical_json(data)}
 
 
