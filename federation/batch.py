@@ -16,6 +16,7 @@ from federation.effects import (
     Log,
     Reply,
     SendRequest,
+    StoreBodies,
     StoreCharter,
     StoreDefinition,
     StoreEntries,
@@ -30,6 +31,7 @@ class Batch:
     """What one call of the core has decided so far; `effects` gives it to the shell."""
 
     entries: list[ParsedEntry] = field(default_factory=list)
+    bodies: list[ParsedEntry] = field(default_factory=list)
     documents: list[StoreEvidence | EvidenceTold | StoreDefinition | StoreCharter] = field(default_factory=list)
     trusted: CharterTrusted | None = None
     joins: list[JoinAsked] = field(default_factory=list)
@@ -53,6 +55,8 @@ class Batch:
         ordered: list[Effect] = []
         if self.entries:
             ordered.append(StoreEntries(tuple(self.entries)))
+        if self.bodies:
+            ordered.append(StoreBodies(tuple(self.bodies)))
         ordered += self.documents
         if self.trusted is not None:
             ordered.append(self.trusted)

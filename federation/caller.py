@@ -285,8 +285,8 @@ class Caller:
             peer.sync_due_ms = now_ms
             peer.asked_ms = now_ms if peer.asked_ms is None else peer.asked_ms
 
-    def evidence_found(self, now_ms: int) -> None:
-        """Somebody signed twice: everybody is told soon; in a large federation as sessions come."""
+    def sync_with_all(self, now_ms: int) -> None:
+        """There is something to tell or to ask everybody, soon; in a large federation as sessions come."""
         if self._is_large:
             return
         for peer in self._peers.values():
@@ -398,6 +398,7 @@ class Caller:
         ]
         for peer in _some_of(free, 2 if self._is_unreachable else 1, rng):
             peer.sync_due_ms = now_ms
+            peer.bodies_asked.clear()
 
     def _turn_back(self, now_ms: int) -> None:
         """The clock was set back: nothing may wait for a time that was only ever wrong."""

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 
 from federation.admission import Admitted, Forked
 from federation.batch import Batch
+from federation.bodies import Bodies
 from federation.caller import Caller, Failed
 from federation.charter_book import CharterBook
 from federation.charters import Charters, peers_of
@@ -94,7 +95,7 @@ class Core:
                 fix="Accept a charter that admits this node",
             )
         known = {hash_: read_definition(body) for hash_, body in definitions.items()}
-        self.logs = Logs(Rules(book.chain, known), source)
+        self.logs = Logs(Rules(book.chain, known), source, Bodies(self.settings.opaque_bytes, me))
         for node, record in inceptions.items():
             self.logs.learn_inception(record, node)
         self._restored = self.logs.restore(stored)
@@ -301,12 +302,13 @@ class Core:
     # -- helpers
 
     def _settle(self, now_ms: int, batch: Batch) -> None:
-        """Another charter may be trusted by what this call brought, and somebody caught who signed twice."""
+        """Another charter may be trusted by what this call brought, somebody caught who signed twice, a body missed."""
+        self.logs.judge_what_came(batch)
         if self.charters.settle(now_ms, batch):
             self._caller.charter_changed(now_ms)
-        if self.logs.evidence.is_new:
-            self.logs.evidence.is_new = False
-            self._caller.evidence_found(now_ms)
+        if self.logs.evidence.is_new or self.logs.bodies.is_new:
+            self.logs.evidence.is_new = self.logs.bodies.is_new = False
+            self._caller.sync_with_all(now_ms)
 
     def _tell_others(self, batch: Batch, now_ms: int) -> None:
         """In a large federation, what came from one peer is announced to a few others."""

@@ -19,7 +19,14 @@ Fields = tuple[tuple[str, str | int], ...]
 
 @dataclass(frozen=True, slots=True)
 class StoreEntries:
-    """Save these entries; they are admitted, in order, and never stored before."""
+    """Save these entries; they are admitted, in order, and never stored before. Some may be without their bodies."""
+
+    entries: tuple[ParsedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBodies:
+    """Save what became of the bodies of stored entries that were away: here now, or looked at and unreadable."""
 
     entries: tuple[ParsedEntry, ...]
 
@@ -138,6 +145,7 @@ class Log:
 
 Effect = (
     StoreEntries
+    | StoreBodies
     | StoreEvidence
     | EvidenceTold
     | StoreDefinition

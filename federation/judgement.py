@@ -34,7 +34,7 @@ from typing import Final
 from federation.charges import ChargeBook
 from federation.rules import Demand, Rules
 from federation.slots import Claim, SlotKey
-from federation.verdicts import COUNTED, OPAQUE, Opaque, Verdict, Void, Waiting
+from federation.verdicts import BODY_AWAY, COUNTED, OPAQUE, Opaque, Verdict, Void, Waiting
 from privacy.ledger import fits_population
 from privacy.units import Window, window_lies_in_one_epoch
 from protocol.attestation import parse_attest
@@ -45,12 +45,14 @@ from protocol.entries import (
     ENDPOINT,
     HEADS_ATTEST,
     INCEPTION,
+    KEY_KINDS,
     PROPOSE,
     RECOVER,
     REVOKE_TOKEN,
     ROTATE,
     SUMMARY,
     TOKEN_KEY,
+    Body,
     ParsedEntry,
 )
 from protocol.errors import ProtocolError, UnknownVersion
@@ -67,12 +69,21 @@ from protocol.summaries import UNITS, BlockData, SummaryData, parse_summary, rea
 from protocol.token_data import parse_revoke_token, parse_token_key
 from protocol.windows import WindowSpan, parse_window
 
+JUDGEMENT_VERSION: Final = 1  # rises with every release that reads more, or judges anything otherwise
 MALFORMED: Final = Void("malformed")
 CUT: Final = Void("cut")
 Vote = ProposeData | ApproveData
 _IN_FORM: Final[Mapping[str, Callable[[bytes], object]]] = {  # they count when they have the form of their version
     HEADS_ATTEST: parse_attest, TOKEN_KEY: parse_token_key, REVOKE_TOKEN: parse_revoke_token,
 }  # fmt: skip
+_READABLE: Final[Mapping[str, Callable[[ParsedEntry], object]]] = {
+    SUMMARY: lambda parsed: parse_summary(parsed.entry.data, parsed.header.author),
+    ENDPOINT: lambda parsed: parse_endpoint_data(parsed.entry.data),
+    ABSTAIN: lambda parsed: parse_abstain(parsed.entry.data),
+    PROPOSE: lambda parsed: parse_propose(parsed.entry.data),
+    APPROVE: lambda parsed: parse_approve(parsed.entry.data),
+    **{kind: lambda parsed, read=read: read(parsed.entry.data) for kind, read in _IN_FORM.items()},  # type: ignore[misc]
+}
 _STRENGTH: Final = {unit: len(UNITS) - place for place, unit in enumerate(UNITS)}  # user > session > address
 
 
@@ -113,6 +124,9 @@ def judge(parsed: ParsedEntry, prefix: Prefix, rules: Rules) -> Opinion:
     cut = rules.cut(header.author) if rules.is_removed(header.author) else None
     if cut is not None and header.position > (cut.generation, cut.seq):
         return Opinion(CUT)
+    if not parsed.has_body:
+        is_unread = parsed.entry.body is Body.UNREADABLE or header.kind not in _READABLE
+        return Opinion(OPAQUE if is_unread else BODY_AWAY)
     try:
         opinion = _judge_summary(parsed, prefix, rules) if header.kind == SUMMARY else _judge_small(parsed, rules)
     except UnknownVersion:
@@ -120,6 +134,26 @@ def judge(parsed: ParsedEntry, prefix: Prefix, rules: Rules) -> Opinion:
     except ProtocolError:
         opinion = Opinion(MALFORMED)
     return Opinion(Void("charter_version_fell"), opinion.slot) if fell and opinion.verdict != OPAQUE else opinion
+
+
+def reads_kind(kind: str) -> bool:
+    """Whether this software can judge data of this kind, of some version."""
+    return kind in _READABLE
+
+
+def is_unreadable(parsed: ParsedEntry) -> bool:
+    """Whether this software cannot read the entry's data: its kind, or its data's version, is not known here."""
+    if parsed.header.kind in KEY_KINDS:
+        return False
+    read = _READABLE.get(parsed.header.kind)
+    try:
+        if read is not None:
+            read(parsed)
+    except UnknownVersion:
+        return True
+    except ProtocolError:
+        return False
+    return read is None
 
 
 def judge_again(parsed: ParsedEntry, rules: Rules) -> Verdict:

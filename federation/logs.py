@@ -12,18 +12,30 @@ from typing import Final
 
 from federation.admission import Admitted, Decision, Duplicate, Forked, Refused, Superseded, admit
 from federation.batch import Batch
+from federation.bodies import Bodies
 from federation.branches import Stub
 from federation.effects import Change
 from federation.evidence import make_evidence, parse_evidence
 from federation.evidence_book import EvidenceBook
 from federation.judged_log import FORKED, JudgedLog
-from federation.judgement import judge_again
+from federation.judgement import is_unreadable, judge_again, reads_kind
 from federation.log_state import AuthorLog, Cut
 from federation.ports import EntrySource
 from federation.rules import Rules
-from federation.verdicts import Verdict, Void
+from federation.settings import Settings
+from federation.verdicts import Opaque, Verdict, Void
 from protocol.endpoints import Endpoint
-from protocol.entries import APPROVE, PROPOSE, RECOVER, Entry, ParsedEntry, parse_entry, parse_header
+from protocol.entries import (
+    APPROVE,
+    PROPOSE,
+    RECOVER,
+    Body,
+    Entry,
+    ParsedEntry,
+    parse_carried,
+    parse_entry,
+    parse_header,
+)
 from protocol.errors import ProtocolError
 from protocol.heads import Head, heads_digest
 from protocol.identity import parse_inception
@@ -44,10 +56,13 @@ class Logs:
     Args:
         rules: Charter and definitions.
         source: Stored entries, read when a definition arrives or a fork shows.
+        bodies: Which bodies are kept.
     """
 
-    def __init__(self, rules: Rules, source: EntrySource) -> None:
+    def __init__(self, rules: Rules, source: EntrySource, bodies: Bodies | None = None) -> None:
         self.rules = rules
+        self.bodies = bodies or Bodies(Settings().opaque_bytes, None)
+        self._stale: set[NodeId] = set()
         self._source = source
         self._logs = {author: _open_log(author, rules) for author in rules.authors}
         self._judged = {author: JudgedLog() for author in rules.authors}
@@ -95,31 +110,33 @@ class Logs:
 
     # -- growing
 
-    def offer(self, parsed: ParsedEntry, batch: Batch, *, is_stored: bool = False, is_asked: bool = False) -> Decision:
+    def offer(self, parsed: ParsedEntry, batch: Batch, *, is_asked: bool = False) -> Decision:
         """Admit and judge an entry; what follows from it stands in the batch.
 
+        An entry that is held without its body may bring it.
+
         Args:
-            is_stored: True for entries read back from the node's own database; they are not stored again.
             is_asked: True when this node asked for it, comparing logs: then also a branch that cannot count by itself
                 is kept, since it may go on to one that does.
         """
         log = self._logs.get(parsed.header.author)
-        decision = admit(parsed, log, is_stored=is_stored)
+        decision = admit(parsed, log)
         if log is None or isinstance(decision, Duplicate | Refused):
+            if isinstance(decision, Duplicate) and parsed.has_body and parsed.id in self.bodies.away:
+                self._body_came(parsed, batch)
             return decision
         if isinstance(decision, Admitted):
             log.inception = decision.inception or log.inception
             log.append(parsed.id, decision.stub)
             self._digest = None
             self.has_votes = self.has_votes or parsed.header.kind in (PROPOSE, APPROVE)
-            if not is_stored:
-                batch.entries.append(parsed)
-            self._tell(log, self._judged[log.author].fold(parsed, self.rules), batch)
-        elif isinstance(decision, Forked) or (isinstance(decision, Superseded) and (is_asked or is_stored)):
+            changes = self._judged[log.author].fold(parsed, self.rules)
+            self._store(parsed, batch, is_opaque=isinstance(changes[0][1], Opaque))
+            self._tell(log, changes, batch)
+        elif isinstance(decision, Forked) or (isinstance(decision, Superseded) and is_asked):
             if decision.stub is None:
                 raise ValueError("admission names what it saw")
-            if not is_stored:
-                batch.entries.append(parsed)
+            self._store(parsed, batch, is_opaque=True)
             self._beside(log, parsed, decision.stub, batch)
         elif isinstance(decision, Superseded):
             self._misused(log, parsed, batch)
@@ -160,9 +177,14 @@ class Logs:
                 log.inception = decision.inception or log.inception
                 log.append(parsed.id, decision.stub)
                 if author not in split:
-                    self._tell(log, self._judged[author].fold(parsed, self.rules), batch)
+                    changes = self._judged[author].fold(parsed, self.rules)
+                    self._tell(log, changes, batch)
+                    self._count(parsed, is_opaque=isinstance(changes[0][1], Opaque))
+                else:
+                    self._count(parsed, is_opaque=True)
             elif isinstance(decision, Forked | Superseded) and decision.stub is not None:
                 log.beside(decision.stub)
+                self._count(parsed, is_opaque=True)
                 if log.matters(decision.stub):
                     split.add(author)
                     log.settle()
@@ -245,7 +267,44 @@ class Logs:
             self._alert(log, header.seq, "retired-key-used" if is_overtaken else "equivocation", first, second, batch)
         return verdict
 
+    def missing_bodies(self) -> Iterator[tuple[EntryId, NodeId, int]]:
+        """(id, author, seq) of the entries that stand and wait for their bodies."""
+        for entry, author, seq in self.bodies.missing():
+            log = self._logs.get(author)
+            if log is not None and seq < log.height and log.ids[seq] == entry:
+                yield entry, author, seq
+
+    def judge_what_came(self, batch: Batch) -> None:
+        """Judge the logs anew of which bodies came since."""
+        authors, self._stale = self._stale, set()
+        for author in authors & set(self._logs):
+            self._judge_anew(self._logs[author], batch)
+
     # -- helpers
+
+    def _store(self, parsed: ParsedEntry, batch: Batch, *, is_opaque: bool) -> None:
+        """Have an entry stored, perhaps without its body; `is_opaque`: perhaps it cannot be read here."""
+        if not parsed.has_body:
+            self.bodies.lacks(parsed, is_wanted=reads_kind(parsed.header.kind))
+        elif is_opaque and is_unreadable(parsed):
+            parsed = self.bodies.keep(parsed)
+        batch.entries.append(parsed)
+
+    def _count(self, parsed: ParsedEntry, *, is_opaque: bool) -> None:
+        """The same of an entry that is stored already."""
+        if not parsed.has_body:
+            self.bodies.lacks(parsed, is_wanted=reads_kind(parsed.header.kind))
+        elif is_opaque and is_unreadable(parsed):
+            self.bodies.count(parsed)
+
+    def _body_came(self, parsed: ParsedEntry, batch: Batch) -> None:
+        """The body of an entry that is held without it; form and hashes were checked."""
+        self.bodies.came(parsed.id)
+        kept = self.bodies.keep(parsed) if is_unreadable(parsed) else parsed
+        if kept.has_body:
+            self.bodies.away.discard(parsed.id)
+        batch.bodies.append(kept)
+        self._stale.add(parsed.header.author)
 
     def _beside(self, log: AuthorLog, parsed: ParsedEntry, stub: Stub, batch: Batch) -> None:
         """The entry does not extend the line: remember it, and decide anew what stands where it could matter."""
@@ -342,7 +401,7 @@ class Logs:
 
     def _entries(self, ids: list[EntryId], batch: Batch) -> Iterator[ParsedEntry]:
         """Stored entries, and those admitted in this very call, in the order asked for."""
-        fresh = {parsed.id: parsed for parsed in batch.entries}
+        fresh = {parsed.id: parsed for parsed in (*batch.entries, *batch.bodies)}
         place = 0
         while place < len(ids):
             if ids[place] in fresh:
@@ -362,7 +421,7 @@ def offer_bytes(
 ) -> tuple[ParsedEntry | None, Decision]:
     """Parse and offer foreign bytes; a broken entry is refused by the code of the rule it breaks."""
     try:
-        parsed = parse_entry(data)
+        parsed = parse_carried(data)
     except ProtocolError as error:
         return None, Refused(error.code, error.why)
     return parsed, logs.offer(parsed, batch, is_asked=is_asked)
@@ -410,4 +469,5 @@ def _why_void(log: AuthorLog, stub: Stub) -> Void:
 
 
 def _parsed(entry: Entry) -> ParsedEntry:
-    return parse_entry(entry.encode())
+    parsed = parse_carried(entry.encode())
+    return parsed if entry.body is not Body.UNREADABLE else parsed.without_body(Body.UNREADABLE)

@@ -15,7 +15,7 @@ from federation.replay import NonceMemory
 from federation.rules import CharterStamp
 from federation.settings import Settings
 from protocol.entries import ParsedEntry
-from protocol.ids import NodeId
+from protocol.ids import EntryId, NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ class Peer:
         backoff: How long to leave it alone.
         budget: What it may push to us.
         announced: Authors of whom it announced entries that are not here.
+        bodies_asked: Entries without their bodies that it was asked for lately, and had not.
         greeted: True once hello was answered and its keys are known.
         asked_ms: When it last sent us an authentic request; at the start, the start.
         is_owed: True after a push to it failed or was left out: a session sends it what we wrote.
@@ -118,6 +119,7 @@ class Peer:
     announced: set[NodeId] = field(default_factory=set)
     early: dict[tuple[NodeId, int], ParsedEntry] = field(default_factory=dict)
     charter_alarm: bytes | None = None
+    bodies_asked: set[EntryId] = field(default_factory=set)
     stamp: CharterStamp | None = None
     is_removed: bool = False
     charter_due: bool = False

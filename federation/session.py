@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Final
 
 from federation import spans
 from federation.admission import PREV_MISMATCH, Behind, Refused
@@ -25,12 +26,12 @@ from federation.peers import Peer
 from federation.ports import EntrySource
 from federation.service import Service
 from federation.settings import Settings
-from federation.spans import Place
+from federation.steps import AskCharters, Compare, CompareSpans, Fetch, FetchBodies, Greet, Step, Testify
 from federation.sync import Dig, Pull, Send, Todo, compare
 from federation.watch import report_charter
 from protocol.charter import parse_charter
 from protocol.charter_document import parse_charter_document
-from protocol.entries import ParsedEntry, parse_entry
+from protocol.entries import ParsedEntry, parse_carried
 from protocol.errors import BadSuccession, MalformedMessage
 from protocol.ids import EntryId, NodeId
 from protocol.key_chain import MAX_CHAIN_LINKS
@@ -56,54 +57,8 @@ from protocol.ops import (
 )
 from protocol.requests import DOCS, HEADS, HELLO, MAX_PAYLOAD_BYTES, PUSH, RANGE
 
-
-@dataclass(frozen=True, slots=True)
-class Greet:
-    """Say hello: exchange key chains, learn the peer's digest.
-
-    `first_link`: where the links of this hello begin; None for the last ones. Chains longer than 64 links are told
-    from their start, in several hellos, to a peer that the last ones did not reach.
-    """
-
-    first_link: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """Ask for the peer's heads, which it gives when the digests differ; with whole ids where only those tell."""
-
-    full: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CompareSpans:
-    """The same in a large federation: where do these places of the vector differ? None for all of it."""
-
-    places: tuple[Place, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Ask for documents by hash: definitions, charters that were proposed."""
-
-    hashes: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AskCharters:
-    """Ask for every charter the peer knows from a version on."""
-
-    from_version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Testify:
-    """Send evidence that the peer has not acknowledged."""
-
-    documents: tuple[bytes, ...]
-
-
-Step = Greet | Compare | CompareSpans | Testify | Fetch | AskCharters | Todo
+BODY_RUN: Final = 64  # entries asked for at once because their bodies are away
+BODY_RUNS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +139,7 @@ class Session:
         session.steps.append(session._comparison())
         session._testify()
         return session
+        session._want_bodies()
 
     def greet_again(self) -> bool:
         """The peer did not know us: say hello and repeat the step; False when all was tried already."""
@@ -244,6 +200,8 @@ class Session:
             case CompareSpans():
                 self._compared_spans(step, payload, nonce)
             case Testify():
+            case FetchBodies():
+                self._bodies_came(step, payload, now_ms, batch)
                 self._testified(step, payload, batch)
             case Pull():
                 self._pulled(step, payload, now_ms, batch)
@@ -272,6 +230,8 @@ class Session:
                 return HEADS, Heads((), step.full).encode()
             case Testify():
                 return PUSH, EvidencePush(step.documents).encode()
+            case FetchBodies():
+                return self._range(step.author, step.seq, len(step.ids))
             case CompareSpans():
                 return HEADS, spans.question(self.means.logs.heads(), step.places, nonce).encode()
             case Pull():
@@ -382,6 +342,34 @@ class Session:
 
     def _testify(self) -> None:
         documents = self.means.logs.evidence.untold(self.peer.node)
+    def _want_bodies(self) -> None:
+        """A few runs of entries without their bodies, of those this peer was not asked for."""
+        runs: list[tuple[NodeId, int, list[EntryId]]] = []
+        for entry, author, seq in self.means.logs.missing_bodies():
+            if entry in self.peer.bodies_asked:
+                continue
+            if runs and runs[-1][0] == author and runs[-1][1] + len(runs[-1][2]) == seq and len(runs[-1][2]) < BODY_RUN:
+                runs[-1][2].append(entry)
+            elif len(runs) < BODY_RUNS:
+                runs.append((author, seq, [entry]))
+            else:
+                break
+        self.steps.extend(FetchBodies(author, seq, tuple(ids)) for author, seq, ids in runs)
+
+    def _bodies_came(self, step: FetchBodies, payload: bytes, now_ms: int, batch: Batch) -> None:
+        """What the peer holds of them; what it does not, it is not asked for again for a while."""
+        entries = parse_range_reply(payload).entries
+        missing = {entry for entry, _, _ in self.means.logs.missing_bodies()}
+        for data in entries:
+            parsed, _ = self.means.service.take(data, self.peer, now_ms, batch, is_asked=True)
+            if parsed is not None and parsed.id in missing and not parsed.has_body:
+                self.peer.bodies_asked.add(parsed.id)
+        if not entries or len(entries) >= len(step.ids):
+            self.peer.bodies_asked.update(step.ids)
+        self.means.claims.pop(step.author, None)
+        if not any(isinstance(other, FetchBodies) for other in self.steps):
+            self._want_bodies()
+
         if documents:
             self.steps.append(Testify(tuple(documents)))
 
@@ -449,7 +437,7 @@ class Session:
         """Halve the stretch in which the logs part."""
         log = self.means.logs.log(step.author)
         middle = (step.low + step.high) // 2
-        found = [parse_entry(data) for data in parse_range_reply(payload).entries]
+        found = [parse_carried(data) for data in parse_range_reply(payload).entries]
         ids = [parsed.id for parsed in found if parsed.header.seq == middle]
         if log is None or not ids or middle >= log.height:
             return

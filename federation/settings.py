@@ -31,6 +31,7 @@ class Settings:
     request_bytes: int = 1 << 20  # any proxy's default lets this through (notes/mesh.md 1.2)
     payload_bytes: int = (1 << 20) - (16 << 10)  # what is left of a request for its payload
     payload_entries: int = 512
+    opaque_bytes: int = 64 << 20  # bodies of one author that this software cannot read; beyond, their headers alone
     headers_at_once: int = 512
     push_up_to: int = 150  # members; above, entries are announced to a few and fetched
     announce_to: int = 8

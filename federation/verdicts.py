@@ -32,7 +32,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not judged yet: the body of the definition it names is not known here."""
+    """Not judged yet: the body of the definition it names is not known here; where it names none, its own body."""
 
     definition: bytes
 
@@ -41,6 +41,7 @@ Verdict = Counted | Void | Opaque | Waiting
 
 COUNTED = Counted()
 OPAQUE = Opaque()
+BODY_AWAY = Waiting(b"")
 
 
 def verdict_text(verdict: Verdict) -> str:

@@ -29,7 +29,7 @@ SCHEMA: Final = "murmur.backup/1"
 WITH_ROWS: Final = frozenset(
     {
         "migrations", "vault_start", "epochs", "closed_windows", "entries", "slots", "charges",
-        "evidence_documents", "evidence_told",
+        "bodies_away", "evidence_documents", "evidence_told",
         "definitions", "tokens", "plans", "plan_adoptions", "clock_mark", "reservations", "refusals", "pen", "audit",
         "charters", "join_requests", "invites", "choices", "taken_back",
     }

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from protocol import canonical
@@ -41,6 +42,7 @@ from protocol.wire import WireHeader, encode_entry, read_entry, read_header, rea
 
 MAX_HEADER_BYTES: Final = 400
 MAX_DATA_BYTES: Final = 64 << 10
+MAX_BARE_BYTES: Final = 1024  # of an entry without its body: header, up to four signatures, and their heads
 MAX_ENTRY_BYTES: Final = MAX_HEADER_BYTES + MAX_DATA_BYTES + MAX_CELL_VECTOR_BYTES + 1024
 
 INCEPTION: Final = "inception"
@@ -64,6 +66,9 @@ KINDS: Final = frozenset(
     }
 )  # fmt: skip
 """The kinds of wire major 1. Another kind is admitted like any entry and judged opaque."""
+
+KEY_KINDS: Final = frozenset({INCEPTION, ROTATE, RECOVER})
+"""Admission reads their data, so nobody drops it."""
 
 _KIND: Final = re.compile(r"[a-z][a-z_]{0,31}")
 
@@ -99,20 +104,43 @@ class Header:
         )  # fmt: skip
 
 
+class Body(Enum):
+    """Whether an entry's data and cells are at hand."""
+
+    HERE = "here"
+    AWAY = "away"  # somebody dropped them
+    UNREADABLE = "unreadable"  # dropped, or refused, here: this software cannot read them
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry's parts as they travel; wire form `[header, [signatures], data, cells or nil]`."""
+    """An entry's parts as they travel; wire form `[header, [signatures], data, cells or nil]`.
+
+    Without its body data and cells are nil; `data` then is empty. Whether the body is unreadable never travels.
+    """
 
     header: bytes
     signatures: tuple[bytes, ...]
     data: bytes
     cells: bytes | None = None
+    body: Body = Body.HERE
 
     @property
     def id(self) -> EntryId:
         return entry_id(self.header)
 
+    @property
+    def body_bytes(self) -> int:
+        """Size of what can be dropped."""
+        return len(self.data) + len(self.cells or b"")
+
+    def without_body(self, body: Body = Body.AWAY) -> Entry:
+        """The header and its signatures: enough for the chain, not for judgement."""
+        return Entry(self.header, self.signatures, b"", None, body)
+
     def encode(self) -> bytes:
+        if self.body is not Body.HERE:
+            return canonical.encode([self.header, list(self.signatures), None, None])
         return encode_entry(self.header, self.signatures, self.data, self.cells)
 
 
@@ -123,6 +151,13 @@ class ParsedEntry:
     id: EntryId
     header: Header
     entry: Entry
+
+    @property
+    def has_body(self) -> bool:
+        return self.entry.body is Body.HERE
+
+    def without_body(self, body: Body = Body.AWAY) -> ParsedEntry:
+        return ParsedEntry(self.id, self.header, self.entry.without_body(body))
 
 
 def entry_id(header: bytes) -> EntryId:
@@ -197,6 +232,22 @@ def parse_entry(data: bytes) -> ParsedEntry:
         None if cells is None else check_bytes(cells, f"{what}: cells", 1, MAX_CELL_VECTOR_BYTES),
     )
     check_parts(header, entry)
+    return ParsedEntry(entry.id, header, entry)
+
+
+def parse_carried(data: bytes) -> ParsedEntry:
+    """An entry as members carry it among themselves: whole, or without its body (specs/mesh 5.8). Raises likewise."""
+    is_short = len(data) <= MAX_BARE_BYTES and data.endswith(b"\xc0\xc0")  # nil, nil: or the end of data, and nil
+    value = canonical.decode(data, max_bytes=MAX_ENTRY_BYTES) if is_short else None
+    if type(value) is not list or len(value) != 4 or value[2:] != [None, None]:
+        return parse_entry(data)
+    header_bytes = check_bytes(value[0], "entry: header", 1, MAX_HEADER_BYTES)
+    header = parse_header(header_bytes)
+    entry = Entry(header_bytes, check_signatures(value[1], "entry"), b"", None, Body.AWAY)
+    if len(entry.signatures) != signatures_of_kind(header.kind):
+        raise _mismatch(f"{len(entry.signatures)} signatures on kind {header.kind}")
+    if header.kind in KEY_KINDS or header.data_size == 0:
+        raise _mismatch(f"a {header.kind} of {header.data_size} bytes never travels without its data")
     return ParsedEntry(entry.id, header, entry)
 
 

@@ -24,6 +24,7 @@ from federation.effects import (
     Log,
     Reply,
     SendRequest,
+    StoreBodies,
     StoreCharter,
     StoreDefinition,
     StoreEntries,
@@ -170,6 +171,8 @@ class MeshDriver:
                         if own:  # before it is on disk, so that nothing is signed on top of it
                             self._on_foreign(own)
                         self._logs.append(entries)
+                    case StoreBodies(came):
+                        self._logs.save_bodies(came)
                     case StoreEvidence(author, _, proof):
                         self._logs.save_evidence(author, proof)
                     case EvidenceTold(peer, digests):

@@ -151,7 +151,10 @@ class OwnLog:
             self._failure = str(error)
             return
         self._failure = None
-        if self._reaches_anchor() and (has_majority or load_anchor(self._anchor) is not None):
+        is_whole = not self._lacks_bodies()
+        if not is_whole and now_ms - self._started_ms < PATIENCE_MS:
+            return
+        if is_whole and self._reaches_anchor() and (has_majority or load_anchor(self._anchor) is not None):
             self._begin()
             self._is_ready = self.may_sign = True
             return
@@ -179,6 +182,10 @@ class OwnLog:
     def _reaches_anchor(self) -> bool:
         anchor = load_anchor(self._anchor)
         return anchor is None or (anchor.generation, anchor.seq) <= self._own().position
+
+    def _lacks_bodies(self) -> bool:
+        """Whether peers dropped what this node once wrote and lost: nobody can tell what those releases charged."""
+        return not self._parts.core.logs.bodies.away.isdisjoint(self._own().ids)
 
     def _waiting(self) -> str:
         if not self._is_restored():

@@ -1,7 +1,8 @@
 """Every author's log in the state database: admitted entries, evidence of forks, definitions by hash.
 
-Bytes are kept as received; nothing here verifies (that is `federation/admission`) and nothing is ever updated or
-deleted. `LogStore` is the `EntrySource` of the federation core.
+Bytes are kept as received; nothing here verifies (that is `federation/admission`), and headers are never updated or
+deleted. Bodies may be away (specs/mesh 5.8): the row then has empty data, and stands in `bodies_away`. `LogStore` is
+the `EntrySource` of the federation core.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
+from federation.judgement import JUDGEMENT_VERSION
 from node.state.database import StateDatabase
-from protocol.entries import RECOVER, SUMMARY, Entry, Header, ParsedEntry, parse_header
+from protocol.entries import RECOVER, SUMMARY, Body, Entry, Header, ParsedEntry, parse_header
 from protocol.ids import DefinitionHash, EntryId, NodeId
 
 _SIGNATURE_BYTES = 64
@@ -25,12 +27,28 @@ class LogStore:
 
     def __init__(self, database: StateDatabase) -> None:
         self._database = database
+        rows = database.query("SELECT entry, unreadable_by FROM bodies_away")
+        self._away = {EntryId(entry): _body(version) for entry, version in rows}
 
     def append(self, entries: Iterable[ParsedEntry]) -> None:
         """Save entries durably, all or none. One that is there already is passed over."""
+        entries = list(entries)
         with self._database.transaction() as connection:
             for entry in entries:
                 insert_entry(connection, entry)
+        self._note_away(entries)
+
+    def save_bodies(self, entries: Sequence[ParsedEntry]) -> None:
+        """What became of bodies that were away: here now, or unreadable to this software."""
+        with self._database.transaction() as connection:
+            for entry in entries:
+                connection.execute("DELETE FROM bodies_away WHERE entry = ?", (entry.id,))
+                if entry.has_body:
+                    parts = (entry.entry.data, entry.entry.cells, entry.id)
+                    connection.execute("UPDATE entries SET data = ?, cells = ? WHERE id = ?", parts)
+                else:
+                    _insert_away(connection, entry)
+        self._note_away(entries)
 
     def load_entries(self, ids: Sequence[EntryId], max_bytes: int) -> Sequence[Entry]:
         """The entries with these ids, in this order, as many as are stored and fit (`EntrySource`)."""
@@ -43,7 +61,7 @@ class LogStore:
                 f"SELECT id, header, signatures, data, cells FROM entries WHERE id IN ({marks})",
                 part,
             )
-            by_id = {entry_id: _entry(parts) for entry_id, *parts in rows}
+            by_id = {entry_id: self._entry(entry_id, parts) for entry_id, *parts in rows}
             for entry_id in part:
                 entry = by_id.get(entry_id)
                 size += 0 if entry is None else len(entry.encode())
@@ -57,15 +75,15 @@ class LogStore:
     ) -> Sequence[Entry]:
         """The author's entries after a position, in order; at least one where there is one (`EntrySource`)."""
         rows = self._database.query(
-            "SELECT generation, seq, header, signatures, data, cells FROM entries"
+            "SELECT generation, seq, id, header, signatures, data, cells FROM entries"
             " WHERE author = ? AND (generation, seq) > (?, ?) ORDER BY generation, seq, id LIMIT ?",
             (author, *position, max_entries + 1),
         )
         found: list[Entry] = []
         places: list[tuple[int, int]] = []
         size = 0
-        for generation, seq, *parts in rows:
-            entry = _entry(parts)
+        for generation, seq, entry_id, *parts in rows:
+            entry = self._entry(entry_id, parts)
             size += len(entry.encode())
             if found and (size > max_bytes or len(found) == max_entries):
                 # Never between the two branches of a fork: the next page begins after a position, not after an id.
@@ -88,7 +106,7 @@ class LogStore:
             )
             for generation, seq, entry_id, *parts in rows:
                 cursor = (generation, seq, entry_id)
-                yield ParsedEntry(EntryId(entry_id), parse_header(parts[0]), _entry(parts))
+                yield ParsedEntry(EntryId(entry_id), parse_header(parts[0]), self._entry(entry_id, parts))
             if len(rows) < _PAGE:
                 return
 
@@ -121,19 +139,25 @@ class LogStore:
         return [EntryId(entry_id) for (entry_id,) in rows]
 
     def of_kind(self, author: NodeId, kind: str, latest: int | None = None) -> Iterator[ParsedEntry]:
-        """The author's entries of one kind, those that do not stand too, by position; or only the `latest` so many."""
+        """The author's entries of one kind with their bodies, those that do not stand too, by position.
+
+        `latest`: only the last so many.
+        """
         rows = self._database.query(
             "SELECT id, header, signatures, data, cells FROM entries WHERE author = ? AND kind = ?"
-            " ORDER BY generation DESC, seq DESC, id DESC LIMIT ?",
+            " AND id NOT IN (SELECT entry FROM bodies_away) ORDER BY generation DESC, seq DESC, id DESC LIMIT ?",
             (author, kind, -1 if latest is None else latest),
         )
         ordered = reversed(rows)
-        return (ParsedEntry(EntryId(entry_id), parse_header(parts[0]), _entry(parts)) for entry_id, *parts in ordered)
+        return (
+            ParsedEntry(EntryId(entry_id), parse_header(parts[0]), self._entry(entry_id, parts))
+            for entry_id, *parts in ordered
+        )
 
     def read(self, entry_id: EntryId) -> ParsedEntry | None:
         """One entry by id, with its body."""
         rows = self._database.query("SELECT header, signatures, data, cells FROM entries WHERE id = ?", (entry_id,))
-        return ParsedEntry(entry_id, parse_header(rows[0][0]), _entry(rows[0])) if rows else None
+        return ParsedEntry(entry_id, parse_header(rows[0][0]), self._entry(entry_id, rows[0])) if rows else None
 
     def bodies(self, ids: Sequence[EntryId]) -> Iterator[tuple[EntryId, bytes, bytes, bytes | None]]:
         """(id, header, data, cells) of each of these entries that is stored, in any order."""
@@ -167,6 +191,17 @@ class LogStore:
         """The next own entry stands on this one, which was adopted."""
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO pen (one, entry) VALUES (1, ?)", (entry,))
+
+    def _entry(self, entry_id: bytes, row: Sequence[bytes | None]) -> Entry:
+        entry, body = _entry(row), self._away.get(EntryId(entry_id))
+        return entry if body is None else entry.without_body(body)
+
+    def _note_away(self, entries: Iterable[ParsedEntry]) -> None:
+        for entry in entries:
+            if entry.has_body:
+                self._away.pop(entry.id, None)
+            else:
+                self._away[entry.id] = entry.entry.body
 
     def count(self) -> int:
         """Number of entries of all authors."""
@@ -221,6 +256,18 @@ def insert_entry(connection: sqlite3.Connection, entry: ParsedEntry) -> None:
             entry.entry.cells,
         ),
     )
+    if not entry.has_body:
+        _insert_away(connection, entry)
+
+
+def _insert_away(connection: sqlite3.Connection, entry: ParsedEntry) -> None:
+    version = JUDGEMENT_VERSION if entry.entry.body is Body.UNREADABLE else None
+    connection.execute("INSERT OR IGNORE INTO bodies_away (entry, unreadable_by) VALUES (?, ?)", (entry.id, version))
+
+
+def _body(unreadable_by: int | None) -> Body:
+    """What was unreadable to an earlier version of judgement may be readable now: it is asked for again."""
+    return Body.UNREADABLE if unreadable_by == JUDGEMENT_VERSION else Body.AWAY
 
 
 def _entry(row: Sequence[bytes | None]) -> Entry:

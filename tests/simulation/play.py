@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from federation.slots import SlotKey
-from federation.verdicts import Counted, Verdict
+from federation.verdicts import Counted, Opaque, Verdict
 from protocol.entries import INCEPTION, RECOVER, ROTATE, SUMMARY, verify_entry
 from protocol.identity import parse_inception
 from protocol.ids import EntryId, NodeId, ReleaseId
@@ -209,3 +209,5 @@ def _summaries(node: SimNode, author: NodeId, only: set[EntryId] | None = None) 
     for parsed in node.disk.entries.get(author, []):
         if parsed.header.kind == SUMMARY and parsed.id in log.ids and (only is None or parsed.id in only):
             yield parse_summary(parsed.entry.data, author)
+        if isinstance(node.verdicts.get(parsed.id), Opaque):
+            continue  # of a later version

@@ -29,6 +29,7 @@ from federation.effects import (
     Reply,
     SendRequest,
     StoreCharter,
+    StoreBodies,
     StoreDefinition,
     StoreEntries,
     StoreEvidence,
@@ -72,6 +73,16 @@ class Disk:
             log.sort(key=lambda item: (item.header.position, item.id))
 
     def load_entries(self, ids: Sequence[EntryId], max_bytes: int) -> Sequence[Entry]:
+    def replace_bodies(self, entries: Sequence[ParsedEntry]) -> None:
+        for parsed in entries:
+            log = self.entries[parsed.header.author]
+            log[log.index(self.by_id[parsed.id])] = self.by_id[parsed.id] = parsed
+
+    def upgrade(self) -> None:
+        """A later version of judgement looks at bodies that an earlier one could not read."""
+        bare = [parsed for parsed in self.all() if not parsed.has_body]
+        self.replace_bodies([parsed.without_body() for parsed in bare])
+
         found: list[Entry] = []
         size = 0
         for entry in ids:
@@ -278,7 +289,7 @@ class World:
 
     def _do(self, node: SimNode, effects: Sequence[Effect]) -> Reply | None:
         """Carry out one call's effects in order; None when the node died on the way."""
-        saves = any(isinstance(effect, StoreEntries | StoreCharter) for effect in effects)
+        saves = any(isinstance(effect, StoreEntries | StoreBodies | StoreCharter) for effect in effects)
         if saves and self._happens(self.faults.crash_before_save):
             self.crash(node, 1_000)
             return None
@@ -313,6 +324,11 @@ class World:
                     found = dict(fields)
                     node.refusals.append((str(found.get("op")), str(found.get("code"))))
                 case SendRequest():
+                case StoreBodies(came):
+                    node.disk.replace_bodies(came)
+                    if self._happens(self.faults.crash_after_save):
+                        self.crash(node, 1_000)
+                        return None
                     self._post(node, effect)
                 case Reply():
                     self._wake(node)

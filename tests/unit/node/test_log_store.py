@@ -10,7 +10,7 @@ import pytest
 from node.state import log as module
 from node.state.database import StateDatabase
 from node.state.log import LogStore
-from protocol.entries import ENDPOINT, ParsedEntry, build_entry, parse_header
+from protocol.entries import ENDPOINT, Body, ParsedEntry, build_entry, parse_header
 from protocol.ids import EntryId, FederationId, NodeId
 from protocol.keys import SigningKey
 from protocol.kind_data import EndpointData
@@ -45,6 +45,28 @@ def test_proofs_and_who_acknowledged_them_are_kept(tmp_path: Path) -> None:
     for _ in range(2):
         store.save_told(NodeId(b"n" * 32), [hashlib.sha256(bodies[1]).digest()])
     assert LogStore(StateDatabase(tmp_path / "state.db")).evidence() == [(b"one", []), (b"two", [b"n" * 32])]
+
+
+def test_bodies_go_and_come_and_headers_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unreadable is said of the version of judgement that looked: to a later one the body is away, and is asked for."""
+    store = LogStore(StateDatabase(tmp_path / "state.db"))
+    whole = [entry(seq, at=0) for seq in range(3)]
+    store.append([whole[0].without_body(Body.UNREADABLE), whole[1].without_body(), whole[2]])
+
+    def bodies() -> list[Body]:
+        found = LogStore(StateDatabase(tmp_path / "state.db"))
+        for opened in (store, found):
+            assert [parsed.id for parsed in opened.replay(AUTHOR)] == [parsed.id for parsed in whole]
+        assert list(store.replay(AUTHOR)) == list(found.replay(AUTHOR))
+        return [parsed.entry.body for parsed in found.replay(AUTHOR)]
+
+    assert bodies() == [Body.UNREADABLE, Body.AWAY, Body.HERE]
+    assert list(store.of_kind(AUTHOR, ENDPOINT)) == whole[2:]
+    store.save_bodies([whole[1]])
+    assert list(store.load_entries([parsed.id for parsed in whole], 1 << 20))[1:] == [one.entry for one in whole[1:]]
+    monkeypatch.setattr(module, "JUDGEMENT_VERSION", module.JUDGEMENT_VERSION + 1)
+    store = LogStore(StateDatabase(tmp_path / "state.db"))
+    assert bodies() == [Body.AWAY, Body.HERE, Body.HERE]
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5, 6, 7, 100])
