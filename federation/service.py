@@ -140,6 +140,7 @@ class Service:
         log = self._logs.log(wanted.author)
         if log is None:
             raise _refused("no charter names the author")
+        asked.peer.fetches += wanted.author == self._me
         ids = _asked_for(log, wanted)
         stored = self._source.load_entries(ids[: wanted.limit], MAX_PAYLOAD_BYTES) if ids else ()
         found = [entry.encode() for entry in stored]
