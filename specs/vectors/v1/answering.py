@@ -96,7 +96,9 @@ def _scene() -> Scene:
     for name, body in bodies.items():
         metric, _, is_later = name.partition(", ")
         has_later = any(other.startswith(f"{metric}, ") for other in bodies)
-        until = LATER if has_later and not is_later else None
+        until = (
+            LATER if has_later and not is_later and metric == "shape" else None
+        )  # visits go on: the newer row governs
         rows.append(CatalogueRow(metric, _hash(body), LATER if is_later else COUNTS_FROM, until))
     first = charter_of(rows, caps={"day": Fraction(1, 2), "week": Fraction(1, 2), "month": Fraction(1, 2)})
     made = Scene(first, bodies)
@@ -161,6 +163,7 @@ def _logs() -> list[Writer]:
         writer.summary("calls", day(0), [_near(place, number, 90) for place in range(9)] + [7 + number])
         writer.summary("visits", day(1), [1000 + 7 * number])
         writer.summary("visits, dearer", day(3), [1100 - 9 * number])
+        writer.summary("visits", day(3), [50])  # of the row that no longer governs
         writer.summary("shape", day(2), [300])
         writer.summary("shape, by country", day(3), [200, 50, 50])
         for hour, count in ((7, 40), (8, 65), (9, 12)):
