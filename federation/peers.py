@@ -83,7 +83,6 @@ class Peer:
         bodies_asked: Entries without their bodies that it was asked for lately, and had not.
         greeted: True once hello was answered and its keys are known.
         asked_ms: When it last sent us an authentic request; at the start, the start.
-        fetches: How often it asked us for our own log.
         is_owed: True after a push to it failed or was left out: a session sends it what we wrote.
         digest: Heads digest of its last word.
         word_ms: When that was.
@@ -106,7 +105,6 @@ class Peer:
     backoff: Backoff
     budget: PushBudget
     greeted: bool = False
-    fetches: int = 0
     is_owed: bool = False
     asked_ms: int | None = None
     digest: bytes | None = None
@@ -119,9 +117,9 @@ class Peer:
     pushing: bool = False
     held: tuple[int, int] | None = None
     announced: set[NodeId] = field(default_factory=set)
+    bodies_asked: set[EntryId] = field(default_factory=set)
     early: dict[tuple[NodeId, int], ParsedEntry] = field(default_factory=dict)
     charter_alarm: bytes | None = None
-    bodies_asked: set[EntryId] = field(default_factory=set)
     stamp: CharterStamp | None = None
     is_removed: bool = False
     charter_due: bool = False

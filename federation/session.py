@@ -108,7 +108,6 @@ class Session:
     started_ms: int = 0
     only_announced: bool = False
     _todo: list[Todo] = field(default_factory=list)  # what the comparison under way has found so far
-    _fetches: int = 0  # of our own log by the peer, before we compared
     _sent: int = 0
     _more: bool = False
 
@@ -139,8 +138,8 @@ class Session:
             session.steps.append(Fetch(missing))
         session.steps.append(session._comparison())
         session._testify()
-        return session
         session._want_bodies()
+        return session
 
     def greet_again(self) -> bool:
         """The peer did not know us: say hello and repeat the step; False when all was tried already."""
@@ -200,9 +199,9 @@ class Session:
                 self._compared(step, payload, nonce)
             case CompareSpans():
                 self._compared_spans(step, payload, nonce)
-            case Testify():
             case FetchBodies():
                 self._bodies_came(step, payload, now_ms, batch)
+            case Testify():
                 self._testified(step, payload, batch)
             case Pull():
                 self._pulled(step, payload, now_ms, batch)
@@ -228,12 +227,11 @@ class Session:
             case AskCharters():
                 return DOCS, DocsRequest(charters_from=step.from_version).encode()
             case Compare():
-                self._fetches = self.peer.fetches
                 return HEADS, Heads((), step.full).encode()
-            case Testify():
-                return PUSH, EvidencePush(step.documents).encode()
             case FetchBodies():
                 return self._range(step.author, step.seq, len(step.ids))
+            case Testify():
+                return PUSH, EvidencePush(step.documents).encode()
             case CompareSpans():
                 return HEADS, spans.question(self.means.logs.heads(), step.places, nonce).encode()
             case Pull():
@@ -251,8 +249,8 @@ class Session:
 
     def _push(self, step: Send) -> tuple[str, bytes] | None:
         log = self.means.logs.log(step.author)
-        if log is None or (step.author == self.means.me and self.peer.fetches != self._fetches):
-            return None  # it began to fetch what we owe it: bodies travel once
+        if log is None:
+            return None
         limit = self.means.settings.payload_entries
         shown = list(islice(log.shown(step.seq), step.skip, step.skip + limit + 1))
         ids = [entry for _, entry in shown[:limit]]
@@ -342,8 +340,6 @@ class Session:
             self.has_compared = True
             self._end_todo(may_look_closer=len(authors) <= MAX_AUTHORS)
 
-    def _testify(self) -> None:
-        documents = self.means.logs.evidence.untold(self.peer.node)
     def _want_bodies(self) -> None:
         """A few runs of entries without their bodies, of those this peer was not asked for."""
         runs: list[tuple[NodeId, int, list[EntryId]]] = []
@@ -372,6 +368,8 @@ class Session:
         if not any(isinstance(other, FetchBodies) for other in self.steps):
             self._want_bodies()
 
+    def _testify(self) -> None:
+        documents = self.means.logs.evidence.untold(self.peer.node)
         if documents:
             self.steps.append(Testify(tuple(documents)))
 

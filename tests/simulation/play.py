@@ -207,7 +207,7 @@ def _summaries(node: SimNode, author: NodeId, only: set[EntryId] | None = None) 
     log = node.core.logs.log(author)
     assert log is not None
     for parsed in node.disk.entries.get(author, []):
-        if parsed.header.kind == SUMMARY and parsed.id in log.ids and (only is None or parsed.id in only):
-            yield parse_summary(parsed.entry.data, author)
         if isinstance(node.verdicts.get(parsed.id), Opaque):
             continue  # of a later version
+        if parsed.header.kind == SUMMARY and parsed.id in log.ids and (only is None or parsed.id in only):
+            yield parse_summary(parsed.entry.data, author)

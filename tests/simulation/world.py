@@ -28,8 +28,8 @@ from federation.effects import (
     Log,
     Reply,
     SendRequest,
-    StoreCharter,
     StoreBodies,
+    StoreCharter,
     StoreDefinition,
     StoreEntries,
     StoreEvidence,
@@ -72,7 +72,6 @@ class Disk:
             log.append(parsed)
             log.sort(key=lambda item: (item.header.position, item.id))
 
-    def load_entries(self, ids: Sequence[EntryId], max_bytes: int) -> Sequence[Entry]:
     def replace_bodies(self, entries: Sequence[ParsedEntry]) -> None:
         for parsed in entries:
             log = self.entries[parsed.header.author]
@@ -83,6 +82,7 @@ class Disk:
         bare = [parsed for parsed in self.all() if not parsed.has_body]
         self.replace_bodies([parsed.without_body() for parsed in bare])
 
+    def load_entries(self, ids: Sequence[EntryId], max_bytes: int) -> Sequence[Entry]:
         found: list[Entry] = []
         size = 0
         for entry in ids:
@@ -300,6 +300,11 @@ class World:
                     if self._happens(self.faults.crash_after_save):
                         self.crash(node, 1_000)
                         return None
+                case StoreBodies(came):
+                    node.disk.replace_bodies(came)
+                    if self._happens(self.faults.crash_after_save):
+                        self.crash(node, 1_000)
+                        return None
                 case StoreDefinition(hash_, body):
                     node.disk.definitions[hash_] = body
                 case StoreCharter(hash=charter):
@@ -324,11 +329,6 @@ class World:
                     found = dict(fields)
                     node.refusals.append((str(found.get("op")), str(found.get("code"))))
                 case SendRequest():
-                case StoreBodies(came):
-                    node.disk.replace_bodies(came)
-                    if self._happens(self.faults.crash_after_save):
-                        self.crash(node, 1_000)
-                        return None
                     self._post(node, effect)
                 case Reply():
                     self._wake(node)
