@@ -121,8 +121,7 @@ def closing_words(voice: Voice, outcome: Outcome) -> None:
 
 def operator_words(voice: Voice, admin_url: str, key: str) -> None:
     """The operator's pages, opened by their link: a browser keeps what stands after # to itself."""
-    voice.say(f" Run it {voice.bold(f'{admin_url}/ingest#key={key}')}")
-    voice.say(f"        {admin_url}/admin   the first node's, while this runs")
+    voice.say(f" Admin  {voice.bold(f'{admin_url}/ingest#key={key}')}   the first node's; then {admin_url}/admin")
 
 
 def _privacy_words(voice: Voice, outcome: Outcome) -> None:

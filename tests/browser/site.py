@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import urllib.request
 from datetime import date, timedelta
 from pathlib import Path
@@ -41,9 +40,7 @@ METRICS = {
 
 
 class Site(Federation):
-    """The small federation with this file's plans and metrics; `admin` is the address of amber's admin port."""
-
-    admin = ""
+    """The small federation with this file's plans and metrics."""
 
     def _write_texts(self) -> None:
         (self.root / "metrics").mkdir()
@@ -51,15 +48,6 @@ class Site(Federation):
             (self.root / f"{name}.yaml").write_text(PLAN.format(name=name))
         for name, body in METRICS.items():
             (self.root / "metrics" / f"{name}.yaml").write_text(f"metric: {name}\n{body}")
-
-    def open_admin_port(self, name: str) -> str:
-        """Gives a node that is not started yet a loopback admin port; the port's address."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
-        config = self.places[name].config
-        config.write_text(config.read_text().replace("[listen]\n", f'[listen]\nadmin = "{address}"\n'))
-        return f"http://{address}"
 
     def events(self, name: str, day: date, people: int) -> list[dict[str, Any]]:
         countries = ("DE", "DE", "FR", "NZ", "DE", "FR", "SE")
@@ -107,7 +95,6 @@ def make_site(root: Path) -> Site:
     """Three nodes that have released, and a fourth whose history is sealed but not finished."""
     site = Site(root)
     try:
-        site.admin = site.open_admin_port("amber")
         site.start(*NAMES)
         site.fill(*NAMES)
         for name in NAMES[:-1]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from node.dashboard import PAGES, PUBLIC_PAGES
+from node.dashboard import PAGES, PUBLIC_PAGES, load_files
 from tests.browser.site import Site, make_site
 from tests.browser.watching import (
     HOSTILE,
@@ -294,11 +294,13 @@ def test_first_content_is_quick_and_little_goes_over_the_wire(watched: Callable[
     page = one.open("/map")
     page.wait_for_selector(".map path")
     first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    assert first < 3000
+    assert first < (500 if os.getloadavg()[0] < 1.5 else 3000)
     sizes = page.evaluate(
         "performance.getEntriesByType('resource').filter((r) => r.name.includes('/static/')).map((r) => r.transferSize)"
     )
     assert sum(sizes) < 200_000
+    whole = sum(len(file.packed) for file in load_files().values())
+    assert whole < 200_000, "every page's files together, libraries and map included"
 
 
 def test_a_release_is_on_screen_within_a_second(watched: Callable[..., Watched], site: Site) -> None:

@@ -166,7 +166,13 @@ def _start(home: Path, base: int) -> Started:
 def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
     base = port_base()
     started = _start(tmp_path, base)
-    list(_until(started.process, "Everything runs until you press Ctrl-C", time.monotonic() + TIMEOUT_S))
+    said = "".join(_until(started.process, "Everything runs until you press Ctrl-C", time.monotonic() + TIMEOUT_S))
+    address, key = re.findall(rf"(http://127\.0\.0\.1:{base + 20})/ingest#key=(ma_\w+)", said)[0]
+    with urllib.request.urlopen(f"{address}/ingest", timeout=5) as page:
+        assert b'data-plane="operator"' in page.read()
+    asked = urllib.request.Request(f"{address}/v1/ingest/recent", headers={"Authorization": f"Bearer {key}"})
+    with urllib.request.urlopen(asked, timeout=5) as answer:
+        assert json.load(answer)["requests"], "the operator sees what came in"
     with urllib.request.urlopen(f"http://127.0.0.1:{base}/healthz", timeout=5) as answer:
         assert answer.status == 200
     started.process.send_signal(signal.SIGINT)

@@ -4,7 +4,8 @@ import { h } from "./dom.js";
 import { begin, between, compact, estimate, number, windowText } from "./format.js";
 import { uplot } from "./vendor.js";
 
-const HEIGHT = 260;
+const HEIGHT_REM = 16.25;
+const MARK_REM = 4.5; // room that a day's name needs
 
 /** Fills `host` with the chart. `previous` is a series of the same length or null. */
 export async function drawLine(host, { series, previous, name }) {
@@ -13,6 +14,8 @@ export async function drawLine(host, { series, previous, name }) {
     return;
   }
   const uPlot = await uplot();
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const height = Math.round(HEIGHT_REM * rem);
   const style = getComputedStyle(document.documentElement);
   const token = (one) => style.getPropertyValue(one).trim();
   const readout = h("p", { class: "readout", "aria-live": "polite" }, "Point at the line, or focus it and use the arrow keys.");
@@ -26,16 +29,16 @@ export async function drawLine(host, { series, previous, name }) {
     readout.replaceChildren(...parts);
   };
   const grid = { stroke: token("--line"), width: 1 };
-  const axis = { stroke: token("--quiet"), font: `12px ${token("--font")}`, ticks: grid };
+  const axis = { stroke: token("--quiet"), font: `${0.78 * rem}px ${token("--font")}`, ticks: grid };
   const hidden = { stroke: "transparent", points: { show: false } };
   const chart = new uPlot({
-    width: Math.max(place.clientWidth, 200), height: HEIGHT, legend: { show: false },
+    width: Math.max(place.clientWidth, 200), height, legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { size: 9 } },
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high) * 1.06] } },
     axes: [
-      { ...axis, grid: { show: false }, values: (_, marks) => marks.map((at) => dayMark(at)), space: 70 },
-      { ...axis, grid, size: 52, values: (_, marks) => marks.map(compact) },
+      { ...axis, grid: { show: false }, splits: (self) => someOf(self.data[0], self.width / (MARK_REM * rem)), values: (_, marks) => marks.map((at) => dayMark(at)), size: 2.6 * rem },
+      { ...axis, grid, size: 3.4 * rem, values: (_, marks) => marks.map(compact) },
     ],
     bands: [{ series: [1, 2], fill: token("--band") }],
     series: [{}, hidden, hidden,
@@ -49,15 +52,18 @@ export async function drawLine(host, { series, previous, name }) {
     event.preventDefault();
     event.stopPropagation();
     const at = Math.min(series.length - 1, Math.max(0, (chart.cursor.idx ?? (step > 0 ? -1 : series.length)) + step));
-    chart.setCursor({ left: chart.valToPos(chart.data[0][at], "x"), top: HEIGHT / 3 });
+    chart.setCursor({ left: chart.valToPos(chart.data[0][at], "x"), top: height / 3 });
     tell(at);
   });
   const resize = new ResizeObserver(() => {
     if (!place.isConnected) resize.disconnect();
-    else if (place.clientWidth && place.clientWidth !== chart.width) chart.setSize({ width: place.clientWidth, height: HEIGHT });
+    else if (place.clientWidth && place.clientWidth !== chart.width) chart.setSize({ width: place.clientWidth, height });
   });
   resize.observe(place);
 }
+
+/** Every so many, so that at most `most` are left: marks stand where windows begin, and nowhere else. */
+const someOf = (starts, most) => starts.filter((_, i) => i % Math.ceil(starts.length / most) === 0);
 
 /** In the order of uPlot's series: time, upper, lower, before, estimate. What comes later is drawn above. */
 function columns(series, previous) {

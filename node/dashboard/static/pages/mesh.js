@@ -13,7 +13,9 @@ const DAY_MS = 86_400_000;
 const STATES = { self: ["good", "this node"], ok: ["good", "in touch"], late: ["warn", "late"], unreachable: ["bad", "out of reach"],
   unknown: ["", "not tried yet"] };
 const KIND = { self: "ok", ok: "ok", late: "late", unreachable: "down", unknown: "unknown" };
-const [WIDTH, HEIGHT] = [760, 420];
+const WIDE = { width: 760, height: 420, rx: 265, ry: 140, letters: 24 };
+const NARROW = { width: 380, height: 440, rx: 125, ry: 150, letters: 16 }; // text keeps its size on a phone
+const size = () => (matchMedia("(max-width: 40rem)").matches ? NARROW : WIDE);
 
 const AGAIN_MS = 5_000; // lag, skew and bytes are read again at most so often
 
@@ -71,12 +73,16 @@ function noteStates(rows, lines) {
   }
 }
 
-const spots = (rows) => rows.map((row, i) => {
-  const angle = (2 * Math.PI * i) / rows.length - Math.PI / 2;
-  return [WIDTH / 2 + 265 * Math.cos(angle), HEIGHT / 2 + 4 + 140 * Math.sin(angle)];
-});
+function spots(rows) {
+  const { width, height, rx, ry } = size();
+  return rows.map((_, i) => {
+    const angle = (2 * Math.PI * i) / rows.length - Math.PI / 2;
+    return [width / 2 + rx * Math.cos(angle), height / 2 + 4 + ry * Math.sin(angle)];
+  });
+}
 
 function ring(rows, data, self) {
+  const { width, height, letters } = size();
   const at = spots(rows);
   const me = rows.findIndex((row) => row.node === self);
   const edges = rows.flatMap((row, i) => rows.slice(i + 1).map((other, k) => {
@@ -87,16 +93,16 @@ function ring(rows, data, self) {
   }));
   const nodes = rows.map((row, i) => svg("g", { class: `node ${row.frozen ? "down" : KIND[row.state]}`, transform: `translate(${at[i][0]} ${at[i][1]})` },
     shape(row), svg("text", { class: "mark", y: 6 }, row.frozen ? "!" : row.node === self ? "me" : { ok: "✓", late: "…", down: "×", unknown: "?" }[KIND[row.state]]),
-    svg("text", { y: at[i][1] < HEIGHT / 3 ? -52 : 46 }, clipped(row.name)), svg("text", { class: "sub", y: at[i][1] < HEIGHT / 3 ? -36 : 62 }, `${STATES[row.state][1]}, log ${place(row.position)}`)));
+    svg("text", { y: at[i][1] < height / 3 ? -52 : 46 }, clipped(row.name, letters)), svg("text", { class: "sub", y: at[i][1] < height / 3 ? -36 : 62 }, `${STATES[row.state][1]}, log ${place(row.position)}`)));
   const up = rows.filter((row) => ["ok", "self"].includes(row.state)).length;
   return panel({ id: "ring", size: "two-thirds", heading: `${up} of ${rows.length} nodes in touch`,
     summary: `Lines from this node are what it hears itself; dashed ones lie between others. A large dot runs along a line when a log grew, a small one for any other signed message; none is made up. `
       + `${data.threshold} of ${data.organisations} organisations change the charter.`,
-    body: svg("svg", { class: "mesh", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, id: "mesh", role: "img",
+    body: svg("svg", { class: "mesh", viewBox: `0 0 ${width} ${height}`, id: "mesh", role: "img",
       "aria-label": `Ring of ${rows.length} nodes, ${up} in touch; the table holds the same` }, edges, svg("g", { id: "pulses" }), nodes) });
 }
 
-const clipped = (name) => (name.length > 24 ? `${name.slice(0, 23)}…` : name);
+const clipped = (name, letters) => (name.length > letters ? `${name.slice(0, letters - 1)}…` : name);
 
 function shape(row) {
   const kind = row.frozen ? "down" : KIND[row.state];

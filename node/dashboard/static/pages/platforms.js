@@ -87,6 +87,6 @@ function usAndOthers(mine, others, count, path) {
 function standing(whole, path) {
   const columns = [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["State", (one) => one.state],
     ["Without", (one) => gapText(one) || "–"]];
-  return panel({ id: "standing", size: "half", heading: `${whole.reporting} nodes`, summary: "Who is in the sum, who is not, and why.",
+  return panel({ id: "standing", heading: `${whole.reporting} nodes`, summary: "Who is in the sum, who is not, and why.",
     body: table("", columns, whole.members), of: { path } });
 }
