@@ -208,6 +208,7 @@ def test_a_join_that_is_not_the_candidates_own_is_a_strangers(bench: Bench) -> N
     wrong = {
         "signed by another": (other.key, candidate.ask()),
         "another sender": (other.key, candidate.ask(sender=other.node)),
+        "in another's name": (candidate.key, candidate.ask(sender=other.node)),
         "another federation": (candidate.key, candidate.ask(federation=ZERO_FEDERATION)),
         "another addressee": (candidate.key, candidate.ask(recipient=bench.third.node)),
         "no request": (candidate.key, candidate.ask(payload=JoinAsk(b"\x01").encode())),

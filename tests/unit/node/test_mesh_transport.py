@@ -82,10 +82,15 @@ def test_what_may_not_be_called_is_refused_before_connecting(url: str, allowed: 
         asyncio.run(ask())
 
 
+async def _elsewhere(request: web.Request) -> web.Response:
+    return web.Response(body=b"of another", headers={"Content-Type": MEDIA_TYPE})
+
+
 async def _asked(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> bytes:
     """What the transport makes of a server's answer."""
     app = web.Application()
     app.router.add_post("/mesh/v1/hello", handler)
+    app.router.add_post("/elsewhere", _elsewhere)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
