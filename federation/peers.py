@@ -83,6 +83,7 @@ class Peer:
         bodies_asked: Entries without their bodies that it was asked for lately, and had not.
         greeted: True once hello was answered and its keys are known.
         asked_ms: When it last sent us an authentic request; at the start, the start.
+        fetches: How often it asked us for our own log.
         is_owed: True after a push to it failed or was left out: a session sends it what we wrote.
         digest: Heads digest of its last word.
         word_ms: When that was.
@@ -105,6 +106,7 @@ class Peer:
     backoff: Backoff
     budget: PushBudget
     greeted: bool = False
+    fetches: int = 0
     is_owed: bool = False
     asked_ms: int | None = None
     digest: bytes | None = None

@@ -108,6 +108,7 @@ class Session:
     started_ms: int = 0
     only_announced: bool = False
     _todo: list[Todo] = field(default_factory=list)  # what the comparison under way has found so far
+    _fetches: int = 0  # of our own log by the peer, before we compared
     _sent: int = 0
     _more: bool = False
 
@@ -227,6 +228,7 @@ class Session:
             case AskCharters():
                 return DOCS, DocsRequest(charters_from=step.from_version).encode()
             case Compare():
+                self._fetches = self.peer.fetches
                 return HEADS, Heads((), step.full).encode()
             case FetchBodies():
                 return self._range(step.author, step.seq, len(step.ids))
@@ -249,8 +251,8 @@ class Session:
 
     def _push(self, step: Send) -> tuple[str, bytes] | None:
         log = self.means.logs.log(step.author)
-        if log is None:
-            return None
+        if log is None or (step.author == self.means.me and self.peer.fetches != self._fetches):
+            return None  # it began to fetch what we owe it: bodies travel once
         limit = self.means.settings.payload_entries
         shown = list(islice(log.shown(step.seq), step.skip, step.skip + limit + 1))
         ids = [entry for _, entry in shown[:limit]]
