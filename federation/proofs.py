@@ -206,10 +206,10 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
 def _chain(value: Value, federation: FederationId) -> CharterChain:
     """The charters from the founding one to the one in force, each verified."""
     bodies = _in("charter", lambda: check_array(value, "charter chain", 1, _MOST_CHARTERS))
-    documents = [
-        _in("charter", partial(parse_charter_document, check_bytes(body, "charter", 1, MAX_PROOF_BYTES)))
-        for body in bodies
-    ]
+    documents = _in(
+        "charter",
+        lambda: [parse_charter_document(check_bytes(body, "charter", 1, MAX_PROOF_BYTES)) for body in bodies],
+    )
     chain = _in("charter", lambda: verify_chain(documents))
     if chain.federation != federation:
         raise ProofRefused("charter", f"it founds the federation {chain.federation.hex()}, expected {federation.hex()}")

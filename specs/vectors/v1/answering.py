@@ -95,10 +95,7 @@ def _scene() -> Scene:
     rows = []
     for name, body in bodies.items():
         metric, _, is_later = name.partition(", ")
-        has_later = any(other.startswith(f"{metric}, ") for other in bodies)
-        until = (
-            LATER if has_later and not is_later and metric == "shape" else None
-        )  # visits go on: the newer row governs
+        until = LATER if name == "shape" else None  # both rows of visits go on: the newer one governs
         rows.append(CatalogueRow(metric, _hash(body), LATER if is_later else COUNTS_FROM, until))
     first = charter_of(rows, caps={"day": Fraction(1, 2), "week": Fraction(1, 2), "month": Fraction(1, 2)})
     made = Scene(first, bodies)

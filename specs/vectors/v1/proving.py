@@ -164,6 +164,7 @@ def _bad() -> list[tuple[str, bytes, str, str | None]]:
     found += [(name, bundle.encode(), "charter", None) for name, bundle in _charters(good)]
     found += [
         ("no charter", edited(whole, 3, []), "charter", None),
+        ("a charter that is no bytes", edited(whole, 3, [1]), "charter", None),
         ("an inception record that is no bytes", edited(whole, 5, 1), "inception record", None),
         ("a definition that is no bytes", edited(whole, 4, "calls"), "definition", None),
         ("an entry that is no bytes", edited(whole, 7, 1), "entry", None),
