@@ -23,6 +23,9 @@ _WORDS = re.compile(
     r"RFC 2119|\"MUST hold\"|\| MUST hold \|"
 )  # what the words mean; the heading of the threat model's tables
 
+_SECTION = re.compile(r"\b([a-z-]+)\.md\)? (\d+(?:\.\d+)?)\b(?! (?:bytes|[KM]iB))")
+_HEADING = r"^(##+ {0}[. ]|\*\*{0}[ *.]|{0}\.? )"
+
 
 def stated(pages: list[Path]) -> list[str]:
     """The ids that stand in the specification, each as often as it stands there."""
@@ -81,6 +84,26 @@ def test_ids_cited_elsewhere_exist() -> None:
     files += [path for folder in ("protocol", "federation", "node") for path in (ROOT / folder).rglob("*.py")]
     cited = {found for path in files for found in _CITED.findall(path.read_text(encoding="utf-8"))}
     assert sorted(cited - ids) == []
+
+
+def test_sections_cited_anywhere_exist() -> None:
+    """`metrics.md 6.3` in code, tests and documents leads to a section; those of mesh.md stand in its parts."""
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "specs").glob("*.md")}
+    pages["mesh"] = "\n".join(page.read_text(encoding="utf-8") for page in PAGES[:-1])
+    cited: dict[tuple[str, str], str] = {}
+    for folder in ("protocol", "federation", "privacy", "node", "specs", "tests", "docs"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix not in (".py", ".md", ".mjs") or "node_modules" in path.parts:
+                continue
+            for page, number in _SECTION.findall(path.read_text(encoding="utf-8")):
+                cited[page, number] = str(path.relative_to(ROOT))
+    lost = {
+        f"{page}.md {number}": where
+        for (page, number), where in cited.items()
+        if page in pages and not re.search(_HEADING.format(re.escape(number)), pages[page], re.MULTILINE)
+    }
+    assert len(cited) > 50
+    assert lost == {}
 
 
 @pytest.mark.parametrize(
