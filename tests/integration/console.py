@@ -98,10 +98,14 @@ class Console:
         """Each command prints what stands under it."""
         for expected in parts(script):
             found = "\n".join((await self.filled(f"{expected[0]}\n")).splitlines()[1:])
-            assert plain(found, self.shop) == plain("\n".join(expected[1]), self.shop), expected[0]
+            assert self.plain(found) == self.plain("\n".join(expected[1])), expected[0]
+
+    def plain(self, text: str) -> str:
+        """The text with everything that differs from run to run replaced by its kind."""
+        return plain(text, self.shop)
 
     async def _command(self, line: str) -> list[str]:
-        words, target = shlex.split(line, comments=True), None
+        words, target = self._words(line), None
         if ">" in words:
             target = Path(words[words.index(">") + 1])
             words = words[: words.index(">")]
@@ -118,17 +122,27 @@ class Console:
                     return int(str(end.code))
             return 0
 
-        node = self.node
-        if node is not None:  # after a recovery it signs again at the next tick
-            await until(lambda: node.holds_back() is None)
+        await self._ready()
         code = await asyncio.to_thread(run)
         if target is not None:
             target.write_text(out.getvalue())
             target.chmod(0o600)
         if found := re.search(r"^Made \w+ key ([0-9a-f]{12}) ", both.getvalue(), re.MULTILINE):
             self._made = found[1]
-        said = both.getvalue().replace(str(self.shop.folder), "/srv/shop").splitlines()
+        said = self._shown(both.getvalue()).splitlines()
         return [*said, *([f"[exit {code}]"] if code else [])]
+
+    def _shown(self, text: str) -> str:
+        return text.replace(str(self.shop.folder), "/srv/shop")
+
+    def _words(self, line: str) -> list[str]:
+        return shlex.split(line, comments=True)
+
+    async def _ready(self) -> None:
+        """Before a command: after a recovery the node signs again at the next tick."""
+        node = self.node
+        if node is not None:
+            await until(lambda: node.holds_back() is None)
 
     async def _directive(self, words: list[str]) -> None:
         if words[0] == "stop":

@@ -101,7 +101,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[str]:
     for one in voices:
         yield f"  {one['id']}  {_mark(one['governance_key'])}  nodes: {', '.join(one['nodes'])}"
     yield "\nMembers, by node id and by the signing key this node knows them by"
-    for one in document["members"]:
+    for one in sorted(document["members"], key=lambda member: member["name"]):
         where = "removed" if one["is_removed"] else ", ".join(one["endpoints"]) or "is never called"
         yield f"  {one['name']}  {_mark(one['node'])}  of {one['organisation']}, {where}"
         yield f"    signs with {'a key not heard of yet' if one['signing_key'] is None else _mark(one['signing_key'])}"

@@ -44,7 +44,7 @@ def charter_lines(bundle: Bundle, federation: FederationId | None = None) -> lis
         state = "signed" if organisation.id in signed else "has not signed"
         lines.append(f"  {organisation.id}  {_named(organisation)}{state}")
     lines += ["", "Members"]
-    for member in charter.members:
+    for member in sorted(charter.members, key=lambda one: one.name):
         where = ", ".join(endpoint.url for endpoint in member.endpoints) or "is never called"
         lines.append(
             f"  {member.name}  of {member.organisation}, counts from {hour_text(member.counts_from)} UTC, {where}"
