@@ -21,8 +21,8 @@ import click
 import pytest
 import structlog
 
-from node.cli import _murmur
 from node.app import running_node
+from node.cli import _murmur
 from node.clock import SystemClock
 from node.config import load_config
 from node.running import Node
