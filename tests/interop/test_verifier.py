@@ -19,6 +19,7 @@ UNCHECKED = (
     "admission.json",
     "answers.json",
     "judgement.json",
+    "key_chains.json",
     "keys_in_place.json",
     "lines.json",
     "proofs.json",

@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE.parents[2]))
 from specs.vectors.v1 import (  # noqa: E402
     admitting,
     answering,
+    chains,
     charters,
     encoding,
     identities,
@@ -53,6 +54,7 @@ FILES: dict[str, Callable[[], object]] = {
     "lines.json": lines.vectors,
     "answers.json": answering.vectors,
     "proofs.json": proving.vectors,
+    "key_chains.json": chains.vectors,
     "keys_in_place.json": keyplaces.vectors,
 }
 

@@ -21,6 +21,7 @@ from protocol.heads import Head, head_tag, heads_digest
 from protocol.identity import parse_inception
 from protocol.ids import CharterHash, EntryId, FederationId, NodeId
 from protocol.join_request import parse_join_request
+from protocol.key_chain import KeyState
 from protocol.key_chain import verify_chain as verify_key_chain
 from protocol.keys import SigningKey, check_public_key, key_digest, verify
 from protocol.kind_data import parse_approve
@@ -188,6 +189,25 @@ def test_the_rule_about_keys_alone_refuses_them_where_they_stand(monkeypatch: py
     for case in load(IN_PLACE, "refused"):
         if "mixed order" in case["name"]:
             PLACES[case["place"]](case)
+
+
+def follow(case: Case) -> KeyState:
+    federation = FederationId(raw(load("key_chains", "federation")))
+    return verify_key_chain(raw(case["inception"]), [*map(raw, case["links"])], federation, [*map(raw, case["roots"])])
+
+
+@cases("key_chains", "accepted")
+def test_key_chain_accepted(case: Case) -> None:
+    """And leads to its keys."""
+    keys = follow(case)
+    assert list(keys.position) == case["position"]
+    assert (keys.signing_key.hex(), keys.next_digest.hex()) == (case["signing_key"], case["next_digest"])
+
+
+@cases("key_chains", "refused")
+def test_key_chain_refused(case: Case) -> None:
+    """By its code."""
+    refused(case, lambda: follow(case))
 
 
 @cases(IN_PLACE, "signatures_refused")
