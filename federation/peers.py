@@ -53,6 +53,9 @@ class PeerStatus:
         in_step: Whether its heads were equal to ours at its last word.
         paused_until_ms: Left alone until then after failures; 0 for not.
         refused: The last thing of it that was not taken.
+        protocols: Wire majors it speaks, lowest and highest, as it said hello last.
+        charter_version: Of the charter its last word names.
+        quarantine: Why this node exchanges nothing or little with it now; None when nothing stands in the way.
     """
 
     node: NodeId
@@ -68,6 +71,9 @@ class PeerStatus:
     in_step: bool
     paused_until_ms: int
     refused: RefusedItem | None
+    protocols: tuple[int, int] | None = None
+    charter_version: int | None = None
+    quarantine: str | None = None
 
 
 @dataclass(slots=True)
@@ -94,6 +100,7 @@ class Peer:
         is_removed: True when the trusted charter ended its log: it is not asked, and told nothing but charters.
         charter_due: True when its charter is not known here and may be the better one.
         charter_asked_ms: When it was asked for charters last.
+        protocols: Wire majors of its last hello.
         retired_key: The rotated-out key it said hello with: its disk is an old one, and it may only read.
         challenge: What it may echo to be excused from a wrong date.
         push_queue: Entries that wait for the push in flight.
@@ -127,6 +134,7 @@ class Peer:
     charter_due: bool = False
     charter_asked_ms: int | None = None
     skew_alarm: bool = False
+    protocols: tuple[int, int] | None = None
     retired_key: bytes | None = None
     last_success_ms: int | None = None
     last_failure_ms: int | None = None
@@ -228,7 +236,19 @@ class Peer:
             self.digest == own_digest,
             self.backoff.until_ms,
             self.refused,
+            self.protocols,
+            None if self.stamp is None else self.stamp.version,
+            self._quarantine(),
         )
+
+    def _quarantine(self) -> str | None:
+        if self.is_removed:
+            return "removed by the charter: it is told charters only"
+        if self.charter_due:
+            return "it trusts a charter that is not known here"
+        if self.retired_key is not None:
+            return "it speaks with a key that was rotated out, and may only read"
+        return f"left alone after failures: {self.last_failure}" if self.backoff.failures else None
 
 
 class Early:

@@ -123,7 +123,8 @@ class Service:
         return parsed, decision
 
     def _hello(self, asked: Asked) -> bytes:
-        parse_hello(asked.request.payload)  # its keys were learnt at the gate
+        hello = parse_hello(asked.request.payload)  # its keys were learnt at the gate
+        asked.peer.protocols = hello.min_protocol, hello.max_protocol
         return self.hello().encode()
 
     def _heads(self, asked: Asked) -> bytes:

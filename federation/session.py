@@ -265,7 +265,8 @@ class Session:
     # -- answers
 
     def _greeted(self, payload: bytes) -> None:
-        parse_hello(payload)
+        hello = parse_hello(payload)
+        self.peer.protocols = hello.min_protocol, hello.max_protocol
         self.peer.greeted = True
         if self.peer.digest == self.means.logs.digest:
             self.steps = deque(step for step in self.steps if not isinstance(step, Compare | CompareSpans))

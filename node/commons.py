@@ -74,6 +74,10 @@ class PeerView:
         skew_ms: Its clock minus this node's, as last seen; None for this node, or before its first word.
         missing_here, missing_there: Entries one held, when last compared, that the other did not.
         in_step: Whether its heads were equal to this node's at its last word.
+        bytes_in, bytes_out: Bodies of requests and answers exchanged with it since the start.
+        protocols: Wire majors it speaks, lowest and highest; None before its hello.
+        charter_version: Of the charter its last word named.
+        quarantine: Why this node exchanges nothing or little with it now.
     """
 
     node: bytes
@@ -83,6 +87,11 @@ class PeerView:
     missing_here: int = 0
     missing_there: int = 0
     in_step: bool = False
+    bytes_in: int = 0
+    bytes_out: int = 0
+    protocols: tuple[int, int] | None = None
+    charter_version: int | None = None
+    quarantine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ slots (newest windows, the list of releases) is kept for as long as the logs say
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from federation.answers import CharterView
@@ -144,7 +144,10 @@ class LiveCommons:
                 state = "ok"
             last_heard_s = None if heard is None else heard // 1000
             lag = (status.missing_here, status.missing_there, status.in_step)
-            views.append(PeerView(author, state, last_heard_s, status.skew_ms, *lag))
+            exchanged = (status.bytes_in, status.bytes_out)
+            view = PeerView(author, state, last_heard_s, status.skew_ms, *lag, *exchanged)
+            view = replace(view, protocols=status.protocols, charter_version=status.charter_version)
+            views.append(replace(view, quarantine=status.quarantine))
         return views
 
     def releases(self) -> Sequence[ReleaseRow]:

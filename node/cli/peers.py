@@ -15,7 +15,8 @@ from node.cli.kit.table import Column, render_table, terminal_width
 
 COLUMNS = (
     Column("name"), Column("in step"), Column("last word"), Column("missing", is_number=True),
-    Column("skew s", is_number=True), Column("in kB", is_number=True, is_optional=True),
+    Column("skew s", is_number=True), Column("wire", is_optional=True), Column("charter", is_optional=True),
+    Column("in kB", is_number=True, is_optional=True),
     Column("out kB", is_number=True, is_optional=True), Column("trouble"), Column("url", is_optional=True),
 )  # fmt: skip
 
@@ -43,7 +44,7 @@ def command(data: Path, output: str) -> None:
 def _row(peer: dict[str, Any], now_ms: float) -> tuple[str, ...]:
     heard, skew = peer["last_success_ms"], peer["skew_ms"]
     failed_since = (peer["last_failure_ms"] or 0) > (heard or 0)
-    trouble = peer["last_failure"] if failed_since else None
+    trouble = peer["quarantine"] or (peer["last_failure"] if failed_since else None)
     if trouble is None and peer["refused"] is not None:
         trouble = f"refused {peer['refused']['what']}: {peer['refused']['code']}"
     return (
@@ -52,8 +53,18 @@ def _row(peer: dict[str, Any], now_ms: float) -> tuple[str, ...]:
         "never" if heard is None else f"{max(0, round((now_ms - heard) / 1000))} s ago",
         str(peer["missing_here"]),
         "-" if skew is None else f"{skew / 1000:.1f}",
+        _majors(peer["protocols"]),
+        "-" if peer["charter_version"] is None else str(peer["charter_version"]),
         str(round(peer["bytes_in"] / 1000)),
         str(round(peer["bytes_out"] / 1000)),
         trouble or "-",
         peer["url"] or "none: it calls us",
     )
+
+
+def _majors(protocols: list[int] | None) -> str:
+    """Wire majors a peer speaks."""
+    if protocols is None:
+        return "-"
+    low, high = protocols
+    return str(low) if low == high else f"{low}-{high}"

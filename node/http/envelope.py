@@ -15,6 +15,7 @@ from aiohttp import web
 
 from federation.answers import canonical_json
 from federation.figure_rows import Json
+from federation.judgement import JUDGEMENT_VERSION
 from node.commons_db import forms
 
 COMPRESS_FROM_BYTES: Final = 1024
@@ -28,6 +29,11 @@ def instant_text(at_s: int | None) -> str | None:
     return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def served_by(node: bytes, name: str) -> Json:
+    """Who answers, and by which version of judgement: equal logs give equal answers where that is equal, too."""
+    return {"node": node.hex(), "name": name, "judgement_version": JUDGEMENT_VERSION}
+
+
 class Envelope:
     """Writes answers of one node.
 
@@ -36,7 +42,7 @@ class Envelope:
     """
 
     def __init__(self, node: bytes, name: str) -> None:
-        self._served_by: Json = {"node": node.hex(), "name": name}
+        self._served_by = served_by(node, name)
 
     def answered(
         self,

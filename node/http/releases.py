@@ -138,6 +138,12 @@ def peer_row(peer: PeerView) -> dict[str, Json]:
         "skew_ms": peer.skew_ms,
         "missing_here": peer.missing_here,
         "missing_there": peer.missing_there,
+        "bytes_in": peer.bytes_in,
+        "bytes_out": peer.bytes_out,
+        "protocols": None if peer.protocols is None else list(peer.protocols),
+        "charter_version": peer.charter_version,
+        "quarantine": peer.quarantine,
+        "in_step": peer.in_step,
     }
 
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from node.commons_db.forms import CONTENT_TYPES
 from node.commons_db.researcher import Researcher, SqlRefused
 from node.http.access import ReadGate
+from node.http.envelope import served_by
 from node.http.forms_asked import form_accepted
 
 MAX_BODY_BYTES: Final = 256 << 10
@@ -32,7 +33,7 @@ class SqlEndpoint:
     def __init__(self, researcher: Researcher, gate: ReadGate, node: bytes, name: str) -> None:
         self._researcher = researcher
         self._gate = gate
-        self._served_by = {"node": node.hex(), "name": name}
+        self._served_by = served_by(node, name)
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post("/v1/sql", self.ask)]

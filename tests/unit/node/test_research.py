@@ -18,6 +18,7 @@ import federation.query
 import node.errors
 import privacy.errors
 import protocol.errors
+from federation.judgement import JUDGEMENT_VERSION
 from node.dashboard import Dashboard
 from node.http.access import read_gate
 from node.http.problems import FAMILIES, problem, problem_middleware, status_of
@@ -72,6 +73,7 @@ async def test_an_insight_has_data_and_metadata(ask: Ask) -> None:
     assert document["metadata"]["data_points"] == 16
     assert document["metadata"]["confidence"] == "0.95"
     assert document["metadata"]["served_by"]["name"] == "addvalue"
+    assert document["metadata"]["served_by"]["judgement_version"] == JUDGEMENT_VERSION
     assert headers["Content-Type"].startswith("application/json")
     assert headers["X-Content-Type-Options"] == "nosniff"
 
