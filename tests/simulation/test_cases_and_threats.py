@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from federation import judgement
 from federation.verdicts import COUNTED, OPAQUE, Void
 from protocol import canonical
 from protocol.charter import Charter
@@ -213,6 +214,32 @@ def test_case_20_what_a_later_version_says_is_carried_and_not_interpreted() -> N
             assert [node.verdicts[parsed.id] for parsed in later] == [OPAQUE] * 18
             assert {parsed.id for parsed in later} <= node.disk.ids
         agree(world)
+
+
+def test_case_20_an_upgrade_completes_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was carried is judged by each node once it knows the kind; heads stay equal all the way, nothing is sent."""
+    world, _ = federation(4, 23)
+    calls = world.founding.named("calls")
+    later: list[ParsedEntry] = []
+    for number, node in enumerate(world.nodes[:2]):
+        later.append(node.author.write("weather", b"\x01"))
+        world.commit(node, later[-1])
+        world.commit(node, node.author.summary(calls, day(number)))
+    world.settle()
+    before = [node.disk.ids for node in world.nodes]
+    monkeypatch.setattr(judgement, "_IN_FORM", {**judgement._IN_FORM, "weather": lambda _data: None})
+    for upgraded, node in enumerate(world.nodes):
+        assert [one.verdicts[parsed.id] for one in world.nodes[upgraded:] for parsed in later] == [OPAQUE] * 2 * (
+            4 - upgraded
+        )
+        world.boot(node)
+        world.run(5_000)
+        assert [one.verdicts[parsed.id] for one in world.nodes[: upgraded + 1] for parsed in later] == [COUNTED] * 2 * (
+            upgraded + 1
+        )
+        assert world.in_step()
+    assert [node.disk.ids for node in world.nodes] == before
+    agree(world)
 
 
 def test_case_20_a_stripped_signature_is_no_downgrade() -> None:
