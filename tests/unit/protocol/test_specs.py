@@ -7,14 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from federation import joins, judged_log, log_state
+from federation.settings import Settings
 from node.commons_db.tables import TABLES
 from protocol import (
+    canonical,
     cells,
     charter,
     entries,
     errors,
     identity,
     join_request,
+    key_chain,
     kind_data,
     objects,
     ops,
@@ -29,6 +33,8 @@ MESH = "\n".join(
     for path in (ROOT / "specs" / "mesh.md", *sorted((ROOT / "specs" / "mesh").glob("*.md")))
 )
 CHARTER = (ROOT / "specs" / "charter.md").read_text(encoding="utf-8")
+
+DEFAULTS = Settings()
 
 LISTS = {
     "kinds": sorted(entries.KINDS),
@@ -74,6 +80,40 @@ def test_limits_of_the_mesh_are_specified(text: str, value: int) -> None:
     """The number in the text is the number in the code."""
     assert text in MESH
     assert re.search(rf"\b{value:,}\b|\b{value}\b", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"| anti-entropy | {DEFAULTS.sync_interval_ms // 1000} s ± 50 % |",
+        f"| a node without an endpoint | {DEFAULTS.unreachable_interval_ms // 1000} s ± 50 % |",
+        f"| push of own entries | {DEFAULTS.push_delay_ms} ms after commit |",
+        f"lags by {4 * DEFAULTS.payload_entries:,} entries",
+        f"| unequal digests | {DEFAULTS.settle_ms} ms of silence, at most {DEFAULTS.settle_ms / 100} s |",
+        f"| above {DEFAULTS.push_up_to} other members | announce to {DEFAULTS.announce_to} random peers |",
+        f"{DEFAULTS.backoff_first_ms / 1000} s, doubling to {DEFAULTS.backoff_most_ms // 60_000} min",
+        f"{DEFAULTS.pushed_bytes.per_s >> 20} MiB/s ({DEFAULTS.pushed_bytes.most >> 20} MiB at once)",
+        f"{DEFAULTS.pushed_requests.per_s} requests/s ({DEFAULTS.pushed_requests.most})",
+        f"{DEFAULTS.pushed_entries.per_s} entries/s ({DEFAULTS.pushed_entries.most:,})",
+        f"| sessions at once | {DEFAULTS.sessions_at_once} |",
+        f"gives a request up after {DEFAULTS.request_timeout_ms // 1000} s",
+        f"more than {DEFAULTS.fresh_ms // 60_000} minutes from the receiver's clock",
+        f"nonces of each peer for {DEFAULTS.nonce_memory_ms // 60_000} minutes",
+        f"({DEFAULTS.nonces_per_peer:,} a peer: `busy` when full)",
+        f"at most {DEFAULTS.early_per_peer} verified early ones a peer",
+        f"more than {joins.ASKS_AT_ONCE} at once or one a second",
+        f"remembers at most {joins.MAX_WAITING} candidates",
+        f"holds at most {judged_log.MAX_SLOT_ENTRIES} summaries and abstains",
+        f"more than {log_state.MAX_SIDES} branches beside a line",
+        f"the whole ≤ {entries.MAX_ENTRY_BYTES:,}",
+        f"≤ {key_chain.MAX_CHAIN_LINKS} a message",
+        f"at most {canonical.MAX_DEPTH} arrays and maps",
+        f"at most {canonical.MAX_VALUES:,} values in all",
+    ],
+)
+def test_defaults_and_bounds_of_the_mesh_are_specified(text: str) -> None:
+    """Those that a second implementation meets on the wire."""
+    assert text in MESH
 
 
 @pytest.mark.parametrize(
