@@ -69,16 +69,24 @@ def parse_evidence(data: bytes) -> Evidence:
     return Evidence(first, second)
 
 
-def verify_evidence(evidence: Evidence, federation: FederationId, author: NodeId, keys: Sequence[bytes]) -> Header:
+def verify_evidence(
+    evidence: Evidence,
+    federation: FederationId,
+    author: NodeId,
+    keys: Sequence[bytes],
+    second_keys: Sequence[bytes] | None = None,
+) -> Header:
     """The first of the two headers, when both are this author's and stand at one position with two ids.
 
-    `keys`: of the author, any of which may have signed either; for a `recover` its root keys.
+    `keys`: of the author, any of which may have signed; for a `recover` its root keys. `second_keys`: those for the
+    second header, where they are others.
 
     Raises:
         ProtocolError: malformed, or a signature fails.
         Equivocation: the two do not contradict each other, or are somebody else's.
     """
-    first, second = (_verified(one, federation, author, keys) for one in (evidence.first, evidence.second))
+    first = _verified(evidence.first, federation, author, keys)
+    second = _verified(evidence.second, federation, author, keys if second_keys is None else second_keys)
     if first.position != second.position:
         raise _refused(f"the headers stand at {first.position} and {second.position}, not at one position")
     if evidence.first.id >= evidence.second.id:

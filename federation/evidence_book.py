@@ -97,10 +97,11 @@ class EvidenceBook:
                 return PushVerdict("refused", code="not-a-member")
             if not self._has_room(header.author, header.position):
                 return PushVerdict("refused", code="evidence-full")
-            keys = keys_for(log, header)
-            if not keys:
+            second = parse_header(evidence.second.header)
+            keys, second_keys = keys_for(log, header), keys_for(log, second)
+            if header.position == second.position and not (keys and second_keys):
                 return PushVerdict("behind")
-            verify_evidence(evidence, log.federation, header.author, keys)
+            verify_evidence(evidence, log.federation, header.author, keys, second_keys)
         except (ProtocolError, PeerError) as error:
             return PushVerdict("refused", code=error.code)
         kept = Kept(header.author, header.position, body, {sender})

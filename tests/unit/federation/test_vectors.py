@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from federation.admission import Admitted, Behind, Duplicate, Forked, Refused, Superseded
+from federation.batch import Batch
+from federation.evidence_book import EvidenceBook
 from federation.proofs import ProofRefused, verify_proof
 from protocol.entries import parse_entry
 from tests.unit.federation.replaying import Replay
@@ -81,6 +83,21 @@ def test_every_entry_is_admitted_or_refused_as_the_vector_says(case: Case) -> No
         assert (list(decision.head) if decision.head[1] >= 0 else None) == case["head"]
     if not isinstance(decision, Admitted | Forked):
         assert node.logs.digest == before
+
+
+EVIDENCE = load("evidence")
+
+
+@pytest.mark.parametrize("case", EVIDENCE["cases"], ids=[case["name"] for case in EVIDENCE["cases"]])
+def test_evidence_is_believed_or_refused_as_the_vector_says(case: Case) -> None:
+    """And what is refused is not kept (M-MSG-30)."""
+    node = Replay([raw(EVIDENCE["charters"][one]) for one in case["charters"]], [])
+    node.offer_all(raw(EVIDENCE["entries"][label]) for label in case["known"])
+    book = EvidenceBook()
+    logs = {author: log for author in node.logs.rules.authors if (log := node.logs.log(author)) is not None}
+    verdict = book.offer(raw(case["evidence"]), logs, node.logs.rules.authors[0], Batch())
+    assert (verdict.verdict, verdict.code) == (case["verdict"], case.get("code"))
+    assert [kept.body for kept in book] == ([raw(case["evidence"])] if case["verdict"] == "ok" else [])
 
 
 PROOFS = load("proofs")
