@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from federation.answers import CharterView
 from federation.combine import Contributor, WindowInput
-from federation.query import MetricRow
+from federation.query import MetricRow, Query
 from privacy.layout import Layout
 from privacy.units import EpochLength, Window
 from protocol.entries import ParsedEntry
@@ -230,4 +230,12 @@ class Commons(Protocol):
 
     def proof(self, release_id: bytes) -> bytes | None:
         """The proof bundle of a release (federation/proofs.py); None as above."""
+        ...
+
+    def answer_proof(self, query: Query, data: bytes) -> bytes:
+        """The proof bundle of an answer (federation/answer_proofs.py).
+
+        Raises:
+            QueryRefused: it would be too large.
+        """
         ...

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from federation.answers import CharterView
-from federation.combine import Absence, Contributor, Refusal, WindowInput
+from federation.combine import Contributor, Refusal, WindowInput
+from federation.contributors import contributors
 from federation.core import Core
 from federation.proofs import make_proof
-from federation.query import MetricRow
+from federation.query import MetricRow, Query
+from node.answer_proofs import answer_proof
 from node.clock import Clock
 from node.commons import EpochCharge, FederationView, Inputs, MemberState, PeerState, PeerView, ReleaseBody, ReleaseRow
 from node.release_bodies import ReleaseBodies, window_of
@@ -85,7 +87,7 @@ class LiveCommons:
             caps={
                 cast(EpochLength, length): cap for length, cap in charter.caps.items()
             },  # the parser knows only these
-            members=tuple(self._member(contributor) for contributor in self._contributors()),
+            members=tuple(self._member(contributor) for contributor in contributors(rules)),
         )
 
     def rows(self) -> Sequence[MetricRow]:
@@ -173,17 +175,20 @@ class LiveCommons:
         signed = self._read(EntryId(row.entry))
         [charge] = parse_summary(signed.entry.data, author).charges
         epoch = Window.parse(charge.epoch)
-        first = next(iter(self._logs.replay(author)))
+        [first] = self._logs.entries_after(author, (-1, -1), 1 << 20, 1)
         rules = self._core.rules
         return make_proof(
             rules.federation,
             [item.document for item in rules.chain.items],
             self._definitions[DefinitionHash(row.definition)],
-            first.entry.data,
+            first.data,
             self._key_chain_before(author, signed),
             signed.entry,
             [one.entry for one in self._charged_before(author, epoch, signed)],
         )
+
+    def answer_proof(self, query: Query, data: bytes) -> bytes:
+        return answer_proof(self._core, self._logs, self._definitions, query, data)
 
     def _key_chain_before(self, author: NodeId, signed: ParsedEntry) -> list[bytes]:
         """The rotations and recoveries up to the key that signed this entry."""
@@ -241,12 +246,6 @@ class LiveCommons:
             listed = [(-row.window.start_hour, metric, place, row) for row in rows]
             known = self._parts[member.node, definition] = mark, listed
         return known[1]
-
-    def _contributors(self) -> Iterator[Contributor]:
-        for member in self._core.rules.charter.members:
-            absences = [Absence(since, until, "cut") for since, until in self._core.rules.chain.absences(member.node)]
-            absences += [Absence(*span, "suspended") for span in self._core.rules.suspended.get(member.node, ())]
-            yield Contributor(member.node, member.name, member.organisation, member.counts_from, tuple(absences))
 
     def _member(self, contributor: Contributor) -> MemberState:
         log = self._core.logs.log(NodeId(contributor.node))

@@ -28,6 +28,7 @@ from node.http.envelope import Envelope
 from node.http.events import EventsEndpoint, Take
 from node.http.health import health_routes
 from node.http.invites import invite_routes
+from node.http.kept_answers import KeptAnswers
 from node.http.keys import key_routes
 from node.http.keys_admin import key_turn_routes
 from node.http.live import LiveEndpoint
@@ -91,9 +92,10 @@ def _research(node: Node, gate: ReadGate, *, is_operator: bool = False) -> list[
     keys = key_routes(
         node.inception_of, lambda: node.mesh.core.rules.authors, logs.key_of, node.key_since, envelope, gate
     )
-    releases = ReleasesEndpoint(node.commons, gate, is_operator=is_operator)
+    answers = KeptAnswers(node.commons)
+    releases = ReleasesEndpoint(node.commons, gate, answers, is_operator=is_operator)
     live = LiveEndpoint(node.live, gate)
-    research = ResearchEndpoint(node.commons, gate, node.facts)
+    research = ResearchEndpoint(node.commons, gate, node.facts, answers, is_operator=is_operator)
     proposals = proposal_routes(Proposals(node.mesh.core), envelope, gate)
     surface = (research, releases, sql, live)
     return [*(route for part in surface for route in part.routes()), *docs_routes(), *keys, *proposals]

@@ -80,9 +80,9 @@ class ResearchNode:
         self.researcher = Researcher(self.projection, self.limits)
 
     @classmethod
-    def stored(cls, folder: Path, founding: Founding) -> ResearchNode:
+    def stored(cls, folder: Path, founding: Founding, limits: SqlLimits | None = None) -> ResearchNode:
         """One over logs that are in its database already."""
-        return cls(folder, [Author(founding, member) for member in founding.members])
+        return cls(folder, [Author(founding, member) for member in founding.members], 0, limits or SqlLimits())
 
     async def start(self) -> None:
         """Build the commons."""
@@ -99,7 +99,7 @@ class ResearchNode:
         self.logs.append(entries)
         batch = Batch()
         for entry in entries:
-            self.core.logs.offer(entry, batch, is_stored=True)
+            self.core.logs.offer(entry, batch)
         changes = [change for effect in batch.effects() if isinstance(effect, Judged) for change in effect.changes]
         self.projection.on_judged(changes)
         return changes

@@ -10,7 +10,7 @@ import click
 
 from node.cli.kit.base import Verb
 from node.cli.kit.choice import client_of, node_option
-from node.cli.kit.output import emit, emit_json, output_option
+from node.cli.kit.output import emit, emit_json, output_option, say
 
 
 @click.command(
@@ -18,6 +18,8 @@ from node.cli.kit.output import emit, emit_json, output_option
     examples=(
         ("murmur query people_by_country", "the last 30 days that were released"),
         ("murmur query people_by_country --window 2026-11-18/P1D", "one day"),
+        ("murmur query people_by_country --last 7d --compare", "and the week before, with what is more than noise"),
+        ("murmur query people_by_country --proof answer.proof", 'and what "murmur verify" checks offline'),
         ("murmur query runway_months --from 2026-11-05 --to 2026-11-19 -o csv > runway.csv", "two weeks, as CSV"),
     ),
 )
@@ -31,17 +33,22 @@ from node.cli.kit.output import emit, emit_json, output_option
 @click.option("--where", metavar="DIMENSION:LABEL,…", help="Which labels to keep: country:DE,FR;app:shop.")
 @click.option("--nodes", metavar="NAME,…", help="Which members to sum.  [default: all]")
 @click.option("--raw", is_flag=True, help="Every released cell, unrounded, also those too small to show.")
+@click.option("--compare", is_flag=True, help="Set the span before beside it, and say what is more than noise.")
+@click.option("--proof", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help='Also write the proof of the answer, which "murmur verify" checks.')  # fmt: skip
 @node_option
 @output_option("table", "json", "csv", "ndjson", "parquet", "arrow", "md")
 def command(
     metric: str, window: str | None, from_: str | None, to: str | None, last: str | None, by: str | None,
-    level: str | None, where: str | None, nodes: str | None, raw: bool, data: Path, output: str,
+    level: str | None, where: str | None, nodes: str | None, raw: bool, compare: bool, proof: Path | None, data: Path,
+    output: str,
 ) -> None:  # fmt: skip
     """Ask the federation a question; free, any number of times.
 
     The answer is computed from signed, noised summaries that the node holds; every node gives the same.
     """
     from node.cli.kit.answer import answer_csv, answer_lines
+    from node.cli.kit.comparing import compare_lines
     from node.cli.kit.table import terminal_width
 
     asked = {
@@ -56,6 +63,14 @@ def command(
         "raw": "1" if raw else None,
     }
     query = {name: value for name, value in asked.items() if value is not None}
+    if proof is not None:
+        client = client_of(data)
+        path = client.path(f"/v1/insights/{quote(metric, safe='')}.proof", query)
+        bundle = client.exchange("GET", path, accept="*/*").body
+        proof.write_bytes(bundle)
+        say(f'{proof}  {len(bundle):,} bytes; "murmur verify {proof} --federation ID" checks it without any node.')
+    if compare:
+        query["compare"] = "previous"
     if output in ("ndjson", "parquet", "arrow"):
         from node.cli.kit.rows import write_bytes
         from node.commons_db.forms import CONTENT_TYPES
@@ -79,3 +94,6 @@ def command(
     else:
         for line in answer_lines(envelope["data"], terminal_width()):
             emit(line)
+        if compare:
+            for line in compare_lines(envelope["data"], terminal_width()):
+                emit(line)

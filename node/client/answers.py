@@ -125,18 +125,25 @@ class Answer:
         return citation(self, self.again().identity if check else None)
 
     def verify(self, federation: str | None = None) -> Verification:
-        """Check offline every release behind this answer, and that its total is their sum.
+        """Check offline every release behind this answer, and that its numbers follow from them to the byte.
 
         Args:
             federation: The federation id, hex, from a source you trust; None believes the node, which proves less.
 
         Raises:
-            ProofRefused: naming the part of a proof that fails.
-            BadQuestion: the answer has changed since, or is narrowed (`where`), which this check does not cover.
+            ProofRefused: naming the part of the proof that fails.
+            BadQuestion: the answer has changed since.
         """
         from node.client.verification import verify
 
         return verify(self, federation)
+
+    def proof(self) -> bytes:
+        """The proof bundle of this answer: `verify` checks it, and so does "murmur verify FILE", without any node."""
+        path, _, asked = self.path.partition("?")
+        plain = [part for part in asked.split("&") if part and part.split("=")[0] not in ("badges", "compare")]
+        query = "?" + "&".join(plain) if plain else ""
+        return self.client._transport.send("GET", f"{path}.proof{query}", accept="*/*").body
 
     def again(self, *, raw: bool | None = None, badges: bool = False) -> Answer:
         """The same windows asked now; `raw` instead of the same way of rounding, `badges` beside it."""

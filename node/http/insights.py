@@ -10,7 +10,7 @@ from federation.answers import answer
 from federation.badges import badges
 from federation.comparison import compared, previous_query
 from federation.figure_rows import Json
-from federation.query import BadParameter, parse_query
+from federation.query import BadParameter, Query, parse_query
 from federation.selection import parse_nodes, parse_where, select
 from node.commons import Commons
 
@@ -27,6 +27,7 @@ class Insight:
         newest_at_s: Claimed time of the newest input, or None.
         data_points, releases: Cells and releases summed.
         level: Of the privacy interval.
+        query: What was asked, with the windows that the answer is about.
     """
 
     data: dict[str, Json]
@@ -34,6 +35,7 @@ class Insight:
     data_points: int
     releases: int
     level: str
+    query: Query
 
 
 def ask(commons: Commons, metric: str, parameters: Mapping[str, str]) -> Insight:
@@ -74,7 +76,9 @@ def ask(commons: Commons, metric: str, parameters: Mapping[str, str]) -> Insight
         previous = previous_query(replace(query, windows=asked.windows), rows)
         earlier, _, before = select(previous, members, commons.inputs(previous.windows).windows)
         data["compare"] = compared(asked, earlier, chosen, result.combined, before, view.charter)
-    return Insight(data, inputs.newest_at_s, result.data_points, result.releases, query.level)
+    spoken = set(result.combined.windows)
+    query = replace(query, windows=tuple(pair for pair in query.windows if pair[0] in spoken), is_relative=False)
+    return Insight(data, inputs.newest_at_s, result.data_points, result.releases, query.level, query)
 
 
 def insight_rows(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:

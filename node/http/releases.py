@@ -2,7 +2,7 @@
 
 GET /v1/releases?metric=&node=&window=&limit=&after=   newest first, in pages
 GET /v1/releases/{id}                                  every cell, the noise, the charge, the signed entry
-GET /v1/proofs/{id}                                    the proof bundle, for `murmur verify`
+GET /v1/proofs/{id}                                    the proof bundle of a release or an answer, for `murmur verify`
 GET /v1/peers                                          this node's own view of who answers
 """
 
@@ -23,6 +23,7 @@ from node.commons import Commons, PeerView, ReleaseBody, ReleaseRow
 from node.http.access import ReadGate
 from node.http.envelope import Envelope, tagged
 from node.http.forms_asked import form_accepted, split_suffix
+from node.http.kept_answers import KeptAnswers
 from privacy.errors import InvalidWindow
 from privacy.quantiles import decimal_text, sqrt_half_even
 from privacy.units import Window
@@ -47,7 +48,10 @@ class UnknownRelease(QueryRefused):
 class ReleasesEndpoint:
     """The handlers. Needs what the query routes need; operators of a member, who hold the logs, see single releases."""
 
-    def __init__(self, commons: Commons, gate: ReadGate, *, is_operator: bool = False) -> None:
+    def __init__(
+        self, commons: Commons, gate: ReadGate, answers: KeptAnswers | None = None, *, is_operator: bool = False
+    ) -> None:
+        self._answers = answers
         self._is_operator = is_operator
         self._commons = commons
         self._gate = gate
@@ -110,10 +114,14 @@ class ReleasesEndpoint:
         self._open_to(request)
         name = request.match_info["id"]
         bundle = self._commons.proof(_id(name))
+        if bundle is None and self._answers is not None:
+            bundle = self._answers.proof_of(name, is_operator=self._is_operator)
         if bundle is None:
-            raise _unknown(name)
-        disposition = f'attachment; filename="{name[:16]}.murmur-proof"'
-        return tagged(request, bundle, PROOF_TYPE, {"Content-Disposition": disposition})
+            raise UnknownRelease(
+                why=f"no release {name[:16]}… counts here, and no answer of this identity was given here lately",
+                fix="GET /v1/releases lists releases; ask for an answer first, or fetch /v1/insights/METRIC.proof?…",
+            )
+        return proof_response(request, name, bundle)
 
     def _open_to(self, request: web.Request) -> None:
         """Let a read of single releases pass, or refuse it: where the charter demands several organisations."""
@@ -127,6 +135,12 @@ class ReleasesEndpoint:
         names = {one.contributor.node: one.contributor.name for one in self._commons.federation().members}
         peers: list[Json] = [{"name": names.get(peer.node, "?"), **peer_row(peer)} for peer in self._commons.peers()]
         return self._envelope.answered(request, {"schema": "murmur.peers/1", "peers": peers}, {})
+
+
+def proof_response(request: web.Request, name: str, bundle: bytes) -> web.Response:
+    """A bundle as a file named by what it proves."""
+    disposition = f'attachment; filename="{name[:16]}.murmur-proof"'
+    return tagged(request, bundle, PROOF_TYPE, {"Content-Disposition": disposition})
 
 
 def peer_row(peer: PeerView) -> dict[str, Json]:
@@ -158,7 +172,6 @@ def _asked(request: web.Request) -> dict[str, str]:
 
 
 def _chosen(rows: Sequence[ReleaseRow], asked: dict[str, str]) -> Sequence[ReleaseRow]:
-        "in_step": peer.in_step,
     """The rows that metric, window and node leave; there may be a hundred thousand."""
     if "metric" in asked:
         rows = [row for row in rows if row.metric == asked["metric"]]

@@ -1,7 +1,7 @@
 """The query routes: what the federation released, to whoever may read it (specs/api/openapi.yaml).
 
     GET /v1/metrics                       the catalogue
-    GET /v1/insights/{metric}?window=&…   one answer, summed over nodes and windows
+    GET /v1/insights/{metric}?window=&…   one answer, summed over nodes and windows; METRIC.proof its proof bundle
     GET /v1/federation                    members, charter, how far each log is known
     GET /v1/budget                        what is promised and what was charged, in epsilon
 
@@ -33,6 +33,7 @@ from node.http.access import ReadGate
 from node.http.envelope import Envelope
 from node.http.forms_asked import form_accepted, split_suffix
 from node.http.kept_answers import KeptAnswers
+from node.http.releases import proof_response
 from node.jobs.facts import Facts, Layouts, Span, Suffered, standing_delta, suffered
 from privacy.accounting import DELTA, Guarantee, guarantees
 from privacy.definition import Definition
@@ -41,6 +42,7 @@ from privacy.noise_table import ETA_TABLE
 from privacy.quantiles import decimal_text, sqrt_half_even
 from privacy.units import EpochLength, Window, datetime_of_hour
 
+PROOF_SUFFIX: Final = ".proof"
 PROMISED_DRAWS: Final = 2**20  # noise cells an epoch is assumed to draw at most, for the promised delta
 
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -53,11 +55,22 @@ class ResearchEndpoint:
         commons: Where answers come from.
         gate: Who may read.
         facts: Who computes tight figures; without one, the exact ones stand alone.
+        answers: What was answered lately.
+        is_operator: Whether who asks holds the logs, and may see single releases whatever the charter demands.
     """
 
-    def __init__(self, commons: Commons, gate: ReadGate, facts: Facts | None = None) -> None:
+    def __init__(
+        self,
+        commons: Commons,
+        gate: ReadGate,
+        facts: Facts | None = None,
+        answers: KeptAnswers | None = None,
+        *,
+        is_operator: bool = False,
+    ) -> None:
         self._commons = commons
-        self._answers = KeptAnswers(commons)
+        self._answers = answers or KeptAnswers(commons)
+        self._is_operator = is_operator
         self._gate = gate
         self._envelope = Envelope(commons.node, commons.name)
         self._facts = facts
@@ -88,7 +101,12 @@ class ResearchEndpoint:
     async def insight(self, request: web.Request) -> web.Response:
         """One answer with its privacy intervals, in the form that suffix or Accept ask for."""
         self._gate(request)
-        metric, form, is_meta = self._form_of(request, request.match_info["metric"])
+        name = request.match_info["metric"]
+        if name.endswith(PROOF_SUFFIX) and all(row.name != name for row in self._commons.rows()):
+            metric = name.removesuffix(PROOF_SUFFIX)
+            identity, bundle = self._answers.proof(metric, _parameters(request), is_operator=self._is_operator)
+            return proof_response(request, identity, bundle)
+        metric, form, is_meta = self._form_of(request, name)
         found = self._answers.ask(metric, _parameters(request))
         metadata: dict[str, Json] = {
             "calculated_at": _instant(found.newest_at_s),

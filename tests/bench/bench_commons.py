@@ -37,6 +37,7 @@ sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 import duckdb  # noqa: E402
 from aiohttp import web  # noqa: E402
 
+from node.commons_db.researcher import SqlLimits  # noqa: E402
 from node.http.access import read_gate  # noqa: E402
 from node.http.problems import problem_middleware  # noqa: E402
 from node.http.releases import ReleasesEndpoint  # noqa: E402
@@ -59,7 +60,7 @@ QUESTIONS = (
 async def serve(folder: Path, metrics: int) -> None:
     """A node's research surface over the stored logs; says its port, then builds the commons when told to."""
     began = time.perf_counter()
-    node = ResearchNode.stored(folder, founded(metrics))
+    node = ResearchNode.stored(folder, founded(metrics), SqlLimits(time_s=300))
     gc.collect()
     gate = read_gate(None, is_open=True)  # type: ignore[arg-type]  # an open gate asks for no key
     app = web.Application(middlewares=[problem_middleware])

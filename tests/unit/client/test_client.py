@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,17 @@ async def test_an_answer_is_verified_release_by_release(client: AsyncClient, nod
     assert "Not proved" in str(found)
     with pytest.raises(ProofRefused, match="federation id"):
         await asyncio.to_thread(answer.verify, "00" * 32)
-    narrowed = await client.query("calls", **SPAN, where={"country": "DE"})
-    with pytest.raises(BadQuestion, match="narrowed"):
-        await asyncio.to_thread(narrowed.verify)
+    narrowed = await client.query(
+        "calls", **SPAN, where={"country": "DE"}, nodes=["node0", "node1"], compare="previous"
+    )
+    assert (await asyncio.to_thread(narrowed.verify)).releases == 6
+    forged = replace(answer, data={**answer.data, "total": {**answer.data["total"], "estimate": 1}})
+    with pytest.raises(BadQuestion, match="other numbers"):
+        await asyncio.to_thread(forged.verify)
+    relative = await client.query("calls", last="2d")
+    node.learn(node.authors[0].summary(FOUNDING.named("calls"), day(3), [5, 6, 7, 8]))
+    with pytest.raises(BadQuestion, match="inputs have changed"):
+        await asyncio.to_thread(relative.verify)
 
 
 async def test_badges_are_asked_for_when_they_are_read(client: AsyncClient) -> None:

@@ -21,8 +21,10 @@ from aiohttp import ClientSession, TCPConnector, WSMsgType, web
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
+from federation.answer_proofs import verify_answer_proof
 from federation.proofs import verify_proof
 from node.http.access import RateLimiter, read_gate, tell_allowance
+from node.http.kept_answers import KeptAnswers
 from node.http.live import LiveEndpoint
 from node.http.problems import problem_middleware
 from node.http.releases import ReleasesEndpoint
@@ -52,8 +54,8 @@ def application(node: ResearchNode, live: Live | None = None, gate: Any = None) 
     app = web.Application(middlewares=[problem_middleware])
     app.on_response_prepare.append(tell_allowance)
     for of_part in (
-        ResearchEndpoint(node.commons, gate).routes(),
-        ReleasesEndpoint(node.commons, gate).routes(),
+        ResearchEndpoint(node.commons, gate, None, answers := KeptAnswers(node.commons)).routes(),
+        ReleasesEndpoint(node.commons, gate, answers).routes(),
         SqlEndpoint(node.researcher, gate, node.commons.node, node.commons.name).routes(),
         LiveEndpoint(live or live_of(node), gate).routes(),
     ):
@@ -441,3 +443,33 @@ async def test_an_adversary_learns_the_same_from_nodes_over_different_events(
         assert answers[0]["data"]["rows"], sql
     for node in nodes:
         await node.close()
+
+
+async def test_an_answer_is_proved_by_its_question_and_by_its_identity(
+    tmp_path: Path, aiohttp_client: MakeClient
+) -> None:
+    """The same bundle both ways; unknown, compared, and cited before its inputs changed: refused in words."""
+    from tests.unit.federation.test_proofs import FOUNDING
+
+    node = ResearchNode(tmp_path, logs_of(FOUNDING))
+    served = await aiohttp_client(application(node))
+    asked = await (await served.get(f"/v1/insights/calls?{SPAN}&where=country:DE")).json()
+    identity = asked["data"]["identity"]
+    answer = await served.get(f"/v1/insights/calls.proof?{SPAN}&where=country:DE")
+    assert (answer.status, answer.content_type) == (200, "application/vnd.murmur.proof")
+    bundle = await answer.read()
+    assert verify_answer_proof(bundle).data == asked["data"]
+    assert await (await served.get(f"/v1/proofs/{identity}")).read() == bundle
+    for path, status, code in (
+        (f"/v1/proofs/{'0' * 64}", 404, "unknown_release"),
+        (f"/v1/insights/calls.proof?{SPAN}&compare=previous", 400, "bad_parameter"),
+        ("/v1/insights/nothing.proof", 404, "unknown_metric"),
+    ):
+        refused = await served.get(path)
+        assert (refused.status, (await refused.json())["code"]) == (status, code)
+    relative = (await (await served.get("/v1/insights/calls?last=2d")).json())["data"]["identity"]
+    node.learn(node.authors[0].summary(node.authors[0].founding.named("calls"), day(3), [5, 6, 7, 8]))
+    gone = await served.get(f"/v1/proofs/{relative}")
+    assert (gone.status, (await gone.json())["code"]) == (410, "answer_changed")
+    assert await (await served.get(f"/v1/proofs/{identity}")).read() == bundle
+    await node.close()
