@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from node.admin_client import RefusedByNode
+from node.demo.fleet import Place
 from node.keyfiles import read_key
 from protocol.keys import SigningKey
-from tests.integration.small_federation import Federation
+from tests.integration.small_federation import Federation, free_ports
 
 TICK_S = 1
 
@@ -170,6 +171,47 @@ def test_a_release_nobody_holds_is_never_made_again(federation: Federation) -> N
     wait_for("all agree", lambda: in_step(federation, "amber", "birch", "cedar", "dune"))
 
 
+@pytest.mark.slow
+@pytest.mark.requirement("T-DISK-2")
+def test_a_clone_that_runs_at_the_same_time_stops_both_from_signing(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes with the same keys and data: as soon as one hears what the other wrote it signs no more, and says so.
+
+    The clone runs as on another machine: with a runtime folder, a port and an anchor of its own.
+    """
+    begin(federation, "amber", "birch", "cedar")
+    place = federation.places["amber"]
+    federation.fleets["amber"].stop()
+    twin = Place("amber", federation.root / "twin", free_ports(1))
+    shutil.copytree(place.folder, twin.folder)
+    shutil.copy(federation.root / "amber.yaml", federation.root / "twin.yaml")
+    text = twin.config.read_text().replace(str(place.folder), str(twin.folder)).replace(str(place.port), str(twin.port))
+    twin.config.write_text(text)
+    begin(federation, "amber")
+    (federation.root / "runtime").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(federation.root / "runtime"))
+    federation.places["twin"] = twin
+    begin(federation, "twin")
+    admin(federation, "twin", "/v1/admin/keys/rotate", {})
+    wait_for("amber stops", lambda: "did not write" in (signing(federation, "amber")["held_back"] or ""))
+    assert "own_log.from_elsewhere" in place.log.read_text()
+    checks = {one["name"]: one for one in admin(federation, "amber", "/v1/admin/mesh/doctor")["checks"]}
+    assert (checks["own log"]["state"], "clone" in checks["own log"]["detail"]) == ("fail", True)
+    before = entries(federation, "amber")
+    federation.play("amber", 5)  # what comes in is taken all the same
+    federation.finish("amber")
+    time.sleep(3 * TICK_S)
+    assert [
+        item for item in entries(federation, "amber") if item not in before and item[2] in ("summary", "abstain")
+    ] == []
+    with pytest.raises(RefusedByNode):
+        admin(federation, "amber", "/v1/admin/keys/rotate", {})
+    for name in ("birch", "cedar"):
+        assert signing(federation, name)["held_back"] is None
+    wait_for("all agree", lambda: in_step(federation, "amber", "birch", "cedar", "twin"))
+
+
 def test_operators_see_the_mesh(federation: Federation) -> None:
     """Peers, heads, checks and evidence as the node knows them, from the command line."""
     begin(federation, "amber", "birch")
@@ -187,6 +229,9 @@ def test_operators_see_the_mesh(federation: Federation) -> None:
     assert told("mesh", "sync")["asked"] == 3
     peers = {peer["name"]: peer for peer in told("peers")["peers"]}
     assert peers["birch"]["in_step"]
+    birch = peers["birch"]
+    assert (birch["protocols"], birch["charter_version"], birch["quarantine"]) == ([1, 1], 1, None)
+    assert "left alone after failures" in peers["cedar"]["quarantine"]
     assert peers["cedar"]["last_success_ms"] is None
     heads = told("mesh", "heads")
     assert heads["digest"] == digest(federation, "birch")
