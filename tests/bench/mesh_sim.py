@@ -19,18 +19,27 @@ ROUND_MS: Final = 9_000  # a tenth of the interval of anti-entropy, as in the si
 
 
 class Counted(World):
-    """A world that counts bodies and bytes as they are sent, lost ones included."""
+    """A world that counts bodies and bytes as they are sent, lost ones included.
+
+    Where the target is down or beyond a partition nothing is sent: HTTP has no connection to send it on.
+    """
 
     def __init__(self, size: int, seed: int, settings: Settings) -> None:
         self.sent: Counter[str] = Counter()
         super().__init__(size, seed, settings=settings, founding=founding(size))
 
     def _post(self, sender: SimNode, sent: SendRequest) -> None:
-        self.sent["bytes"] += len(sent.body)
+        target = next((node for node in self.nodes if node.id == sent.peer), None)
+        is_there = target is not None and target.core is not None and (sender.place, target.place) not in self._cut
+        self.sent["bytes"] += len(sent.body) if is_there else 0
         self.sent["requests"] += 1
-        if sent.op == PUSH:
+        if sent.op == PUSH and is_there:
             self.sent["bodies"] += len(parse_push_request(parse_request(sent.body).request.payload).entries)
         super()._post(sender, sent)
+
+    def join_halves(self) -> None:
+        """End the partition; losses go on."""
+        self._cut.clear()
 
     def deliver(self, node: SimNode, message: bytes) -> bytes | None:
         answer = super().deliver(node, message)
@@ -45,11 +54,14 @@ class Counted(World):
         return answer
 
 
-def spread(size: int, items: int, loss: int, *, churn: bool, seed: int, settings: Settings) -> dict[str, float]:
+def spread(
+    size: int, items: int, loss: int, *, churn: bool, seed: int, settings: Settings, apart_rounds: int = 0
+) -> dict[str, float]:
     """Publish items one a round from random nodes, and run until every node holds them all.
 
     Loss is per message. With churn a node goes down with 1 % a round and comes back with 10 %; those that are down
-    count as well. Returns rounds after the last publication, bodies over the least possible, and bytes a node.
+    count as well. For `apart_rounds` from the first on, two halves do not hear each other. Returns rounds after the
+    last publication or healing, bodies over the least possible, bytes and requests a node, members that hold all.
     """
     world = Counted(size, seed, settings)
     world.settle(600_000)
@@ -63,14 +75,20 @@ def spread(size: int, items: int, loss: int, *, churn: bool, seed: int, settings
             if node.core is None:
                 if draw.random() < 0.10:
                     world.boot(node)
-            elif churn and draw.random() < 0.01:
+            elif churn and draw.random() < 0.01 and sum(one.core is not None for one in world.nodes) > 1:
                 node.core = None
 
+    if apart_rounds:
+        world.cut([range(size // 2), range(size // 2, size)])
     for number in range(items):
         author = draw.choice([node for node in world.nodes if node.core is not None])
         world.commit(author, author.author.summary(calls, day(number)))
         turn()
         world.run(ROUND_MS)
+    for _ in range(items, apart_rounds):
+        turn()
+        world.run(ROUND_MS)
+    world.join_halves()
     rounds = 0
     while not _holds_all(world):
         turn()
@@ -83,6 +101,7 @@ def spread(size: int, items: int, loss: int, *, churn: bool, seed: int, settings
         "bodies": world.sent["bodies"] / ((size - 1) * items),
         "bytes_a_node": world.sent["bytes"] / size,
         "requests_a_node": world.sent["requests"] / size,
+        "members": sum(len(node.disk.by_id) == size + items for node in world.nodes),
     }
 
 
@@ -97,5 +116,5 @@ def idle_bytes(size: int, seed: int) -> float:
 
 
 def _holds_all(world: World) -> bool:
-    wanted = max(len(node.disk.by_id) for node in world.nodes)
-    return all(len(node.disk.by_id) == wanted for node in world.nodes)
+    first = world.nodes[0].disk.ids
+    return all(node.disk.ids == first for node in world.nodes)

@@ -49,14 +49,14 @@ def best_wires(count: int, seed: int, folder: Path) -> Wires:
 
 
 @pytest.mark.timeout(600)
-def test_five_nodes_killed_while_summaries_flow_agree_and_lose_nothing(tmp_path: Path) -> None:
+def test_case_9_five_nodes_killed_while_summaries_flow_agree_and_lose_nothing(tmp_path: Path) -> None:
     """Six deaths, a day of everybody's with each."""
     play(Mesh(tmp_path / "mesh", LossyRelay(5, 1), days=6, seed=1), 6, 0, 0.4)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(SLOW_S + 900)
-def test_ten_nodes_killed_for_ten_minutes_agree_and_lose_nothing(tmp_path: Path, measured: Measure) -> None:
+def test_case_9_ten_nodes_killed_for_ten_minutes_agree_and_lose_nothing(tmp_path: Path, measured: Measure) -> None:
     """The same, longer, with packets lost below TCP."""
     wires = best_wires(10, 2, tmp_path / "wires")
     mesh = Mesh(tmp_path / "mesh", wires, days=max(10, int(SLOW_S / 10)), seed=2)

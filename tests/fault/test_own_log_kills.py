@@ -174,7 +174,7 @@ def killing(machine: Machine, patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kills_wanted", [80, pytest.param(1_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-def test_kills_never_make_two_entries_at_one_position(
+def test_case_9_kills_never_make_two_entries_at_one_position(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills_wanted: int
 ) -> None:
     """After each kill the next start finds its keys and its place in the log; in the end all was sent once.

@@ -12,7 +12,7 @@ from tests.node_kit import HandClock, event, found_shop, until
 DAY_S = 86_400
 
 
-async def test_threat_11_who_is_shown_old_charters_until_their_end_holds_its_releases_back(
+async def test_case_15_and_threat_11_who_is_shown_old_charters_until_their_end_holds_its_releases_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Told from 60 days before; afterwards it still takes events and governs; a renewal ends it, once confirmed."""
