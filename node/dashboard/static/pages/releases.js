@@ -33,7 +33,7 @@ function list(rows, metadata, reply, chosen, named) {
   const pick = (row) => h("button", { type: "button", class: "pick-row", id: `pick-${row.release.slice(0, 16)}`, "aria-pressed": String(row.release === chosen),
     title: row.release, onclick: () => remember({ release: row.release }) }, h("bdi", {}, title(row.metric)));
   const columns = [["Metric", pick], ["Window", (row) => h("span", { class: "num" }, windowText(row.window))],
-    ["Node", (row) => h("bdi", { class: "long" }, row.name)], ["Id", (row) => h("code", {}, row.release.slice(0, 10))], ["Entry", (row) => number(row.seq), "number"]];
+    ["Node", (row) => h("bdi", { class: "long" }, row.name)], ["Id", (row) => h("code", {}, row.release.slice(0, 8))]];
   const filters = new URLSearchParams(["metric", "node"].filter((name) => state(name)).map((name) => [name, state(name)])).toString();
   const query = filters ? `?${filters}` : "";
   const next = metadata.next ? new URL(metadata.next, location.origin).searchParams.get("after") : null;
