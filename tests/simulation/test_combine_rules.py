@@ -6,7 +6,7 @@ answer is the exact sum of what counts, the member's standing says why a window 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -46,6 +46,11 @@ BESIDE_IT = {
 }
 
 
+def some_slow(rules: Mapping[str, object], *fast: str) -> list[Any]:
+    """Each rule by name; all but these are run by make test-slow, for judgement has a fast test of each."""
+    return [pytest.param(rule, marks=() if rule in fast else pytest.mark.slow) for rule in rules]
+
+
 def federation(size: int = 3) -> tuple[World, SimNode]:
     """A settled world, and the member whose log will be faulty; the others release three days."""
     world = World(size, 1)
@@ -83,7 +88,9 @@ def three_days(world: World) -> Any:
     return agreed(world, "calls", **{name: text for name, text in SPAN.items() if text})
 
 
-@pytest.mark.parametrize("rule", IN_THE_SLOT)
+@pytest.mark.parametrize(
+    "rule", some_slow(IN_THE_SLOT, "sigma_mismatch", "quantum_mismatch", "charge_mismatch", "over_cap")
+)
 def test_what_is_not_as_defined_adds_nothing_and_says_why(rule: str) -> None:
     """σ, mechanism, quantum, cells, charge, total and epoch as defined, else void by that name; the next day counts."""
     world, faulty = federation()
@@ -98,7 +105,7 @@ def test_what_is_not_as_defined_adds_nothing_and_says_why(rule: str) -> None:
     assert {row["windows"] for row in answer["badges"]["members"]} == {2, 3}
 
 
-@pytest.mark.parametrize("rule", BESIDE_IT)
+@pytest.mark.parametrize("rule", some_slow(BESIDE_IT, "outside_catalogue_row", "before_counts_from"))
 def test_what_speaks_of_no_slot_here_changes_no_answer(rule: str) -> None:
     """Windows outside the catalogue row or before the member counts, weaker keys, other windows, no summary at all."""
     world, faulty = federation()
