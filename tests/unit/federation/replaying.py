@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from federation.admission import Behind, Decision, Refused
 from federation.batch import Batch
@@ -33,14 +34,22 @@ class Held:
         return self.entries.get(entry)
 
 
+@cache  # a few chains and definitions are in hundreds of cases
+def _chain(charters: tuple[bytes, ...]) -> CharterChain:
+    return verify_chain([parse_charter_document(one) for one in charters])
+
+
+_definition = cache(read_definition)
+
+
 class Replay:
     """One node that knows these charters and definitions, and is offered entries."""
 
     def __init__(self, charters: Iterable[bytes], definitions: Iterable[bytes]) -> None:
-        chain = verify_chain([parse_charter_document(one) for one in charters])
+        chain = _chain(tuple(charters))
         self.held = Held()
         self.verdicts: dict[EntryId, Verdict] = {}
-        self.logs = Logs(Rules(chain, {definition_hash(one): read_definition(one) for one in definitions}), self.held)
+        self.logs = Logs(Rules(chain, {definition_hash(one): _definition(one) for one in definitions}), self.held)
 
     def offer(self, entry: bytes, *, is_asked: bool = True) -> Decision:
         """One entry, and whatever follows from it, suspensions too."""
@@ -53,7 +62,7 @@ class Replay:
 
     def follow(self, charters: Iterable[bytes]) -> None:
         """Trust a longer chain from now on."""
-        self._judge_by(verify_chain([parse_charter_document(one) for one in charters]))
+        self._judge_by(_chain(tuple(charters)))
 
     def offer_all(self, entries: Iterable[bytes]) -> None:
         """All of them, in whatever order; what does not fit yet is offered again, as an exchange of logs would.
