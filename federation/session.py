@@ -360,13 +360,12 @@ class Session:
     def _bodies_came(self, step: FetchBodies, payload: bytes, now_ms: int, batch: Batch) -> None:
         """What the peer holds of them; what it does not, it is not asked for again for a while."""
         entries = parse_range_reply(payload).entries
-        missing = {entry for entry, _, _ in self.means.logs.missing_bodies()}
         for data in entries:
-            parsed, _ = self.means.service.take(data, self.peer, now_ms, batch, is_asked=True)
-            if parsed is not None and parsed.id in missing and not parsed.has_body:
-                self.peer.bodies_asked.add(parsed.id)
-        if not entries or len(entries) >= len(step.ids):
-            self.peer.bodies_asked.update(step.ids)
+            self.means.service.take(data, self.peer, now_ms, batch, is_asked=True)
+        missing = {entry for entry, _, _ in self.means.logs.missing_bodies()}
+        # Of what was told the missing ones are missing there, too; a peer that told nothing of use is not asked on.
+        has_come = any(entry not in missing for entry in step.ids)
+        self.peer.bodies_asked.update(step.ids[: len(entries)] if has_come else step.ids)
         self.means.claims.pop(step.author, None)
         if not any(isinstance(other, FetchBodies) for other in self.steps):
             self._want_bodies()

@@ -32,11 +32,9 @@ class LogStore:
 
     def append(self, entries: Iterable[ParsedEntry]) -> None:
         """Save entries durably, all or none. One that is there already is passed over."""
-        entries = list(entries)
         with self._database.transaction() as connection:
-            for entry in entries:
-                insert_entry(connection, entry)
-        self._note_away(entries)
+            fresh = [entry for entry in entries if insert_entry(connection, entry)]
+        self._note_away(fresh)
 
     def save_bodies(self, entries: Sequence[ParsedEntry]) -> None:
         """What became of bodies that were away: here now, or unreadable to this software."""
@@ -238,10 +236,10 @@ class LogStore:
         }
 
 
-def insert_entry(connection: sqlite3.Connection, entry: ParsedEntry) -> None:
-    """Write one entry inside a running transaction; an entry that is there already is passed over."""
+def insert_entry(connection: sqlite3.Connection, entry: ParsedEntry) -> bool:
+    """Write one entry inside a running transaction; an entry that is there already is passed over (False)."""
     header = entry.header
-    connection.execute(
+    cursor = connection.execute(
         "INSERT OR IGNORE INTO entries (author, generation, seq, id, kind, header, signatures, data, cells)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -256,8 +254,10 @@ def insert_entry(connection: sqlite3.Connection, entry: ParsedEntry) -> None:
             entry.entry.cells,
         ),
     )
-    if not entry.has_body:
+    is_fresh = cursor.rowcount == 1
+    if is_fresh and not entry.has_body:
         _insert_away(connection, entry)
+    return is_fresh
 
 
 def _insert_away(connection: sqlite3.Connection, entry: ParsedEntry) -> None:

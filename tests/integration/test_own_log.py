@@ -176,7 +176,7 @@ def test_a_release_nobody_holds_is_never_made_again(federation: Federation) -> N
 def test_a_clone_that_runs_at_the_same_time_stops_both_from_signing(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes with the same keys and data: as soon as one hears what the other wrote it signs no more, and says so.
+    """Two processes with the same keys and data: one that hears what the other wrote signs no more, and says so.
 
     The clone runs as on another machine: with a runtime folder, a port and an anchor of its own.
     """

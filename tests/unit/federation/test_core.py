@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from federation.backoff import Backoff
+from federation.batch import Batch
 from federation.core import Core
 from federation.effects import Alarm, Judged, Reply, SendRequest, StoreEntries
 from federation.errors import Busy, Equivocation, NotAMember, OwnLogConflict, Replay
@@ -22,11 +23,12 @@ from protocol.errors import ProtocolError
 from protocol.heads import Head, head_tag
 from protocol.ids import EntryId
 from protocol.kind_data import AbstainData
-from protocol.ops import HeadMark, PushRequest, SpansReply, Stretch, parse_push_reply
+from protocol.ops import HeadMark, Heads, PushRequest, RangeReply, SpansReply, Stretch, parse_push_reply
 from protocol.requests import (
     HEADS,
     OPS,
     PUSH,
+    RANGE,
     STATUSES,
     Response,
     parse_request,
@@ -274,6 +276,31 @@ def test_any_answer_of_a_member_is_survived(data: st.DataObject) -> None:
     assert all(not isinstance(effect, Alarm) or effect.code == "clock-skew" for effect in effects)
 
 
+def test_a_peer_that_answers_something_else_is_not_asked_on_for_bodies() -> None:
+    """It tells other entries of the log than those whose bodies are away, again and again: asked once."""
+    bench = Bench(found(3))
+    author = Author(bench.founding, bench.third)
+    author.born()
+    bare = [author.summary(bench.founding.named("calls"), day(number)).without_body() for number in range(3)]
+    for parsed in (author.entries[0], *bare):
+        bench.core.logs.offer(parsed, Batch())
+    assert [entry for entry, _, _ in bench.core.logs.missing_bodies()] == [parsed.id for parsed in bare]
+    answers = {**GOOD_ANSWER, RANGE: RangeReply((author.entries[0].entry.encode(),)).encode()}
+    effects, asked = bench.core.start(NOW_MS, bench.rng), 0
+    for _ in range(12):
+        sent = [item for item in effects if isinstance(item, SendRequest) and item.peer == bench.peer.node]
+        if not sent:
+            break
+        asked += sent[0].op == RANGE
+        stamp, digest = bench.core.rules.stamp, bench.core.logs.digest
+        response = Response(
+            bench.founding.federation, bench.peer.node, bench.me.node, parse_request(sent[0].body).hash, NOW_MS, "ok",
+            stamp.version, stamp.attempt, stamp.hash, digest, answers[sent[0].op] if sent[0].op != HEADS else EQUAL,
+        )  # fmt: skip
+        effects = bench.core.on_response(sent[0].token, sign_response(bench.peer.key, response), NOW_MS, bench.rng)
+    assert asked == 1
+
+
 def _bent(good: bytes) -> st.SearchStrategy[bytes]:
     """The bytes with one of them changed, cut short, or with more behind."""
 
@@ -286,7 +313,7 @@ def _bent(good: bytes) -> st.SearchStrategy[bytes]:
 
 def _good_payloads() -> tuple[dict[str, bytes], dict[str, bytes]]:
     from protocol import ops
-    from protocol.requests import ANNOUNCE, DOCS, HELLO, JOIN, RANGE
+    from protocol.requests import ANNOUNCE, DOCS, HELLO, JOIN
 
     founding = found(3)
     author = Author(founding, founding.members[1])
@@ -315,4 +342,5 @@ def _good_payloads() -> tuple[dict[str, bytes], dict[str, bytes]]:
 
 
 GOOD, GOOD_ANSWER = _good_payloads()
+EQUAL = Heads(()).encode()
 GOOD_SPANS = SpansReply((), (Stretch(0, (HeadMark(0, 1, bytes(8)),) * 3),)).encode()
