@@ -38,7 +38,7 @@ def kept(node: SimNode, entries: list[ParsedEntry]) -> list[bool]:
     return [node.disk.by_id[parsed.id].has_body for parsed in entries]
 
 
-@pytest.mark.requirement("M-ENT-13")
+@pytest.mark.requirement("M-ENT-13", "T-MESH-13")
 def test_bodies_nobody_here_can_read_are_kept_up_to_a_limit_and_headers_always() -> None:
     """Every log ends equal, verifies, is judged alike and is passed on, though a newcomer finds no body anywhere."""
     world = World(4, 31, settings=SMALL)
@@ -70,7 +70,7 @@ def test_bodies_nobody_here_can_read_are_kept_up_to_a_limit_and_headers_always()
     check_converged(world, {author.place})
 
 
-@pytest.mark.requirement("M-ENT-15", "M-ENT-16")
+@pytest.mark.requirement("M-ENT-15", "M-ENT-16", "T-MESH-12")
 def test_a_stripped_entry_counts_as_soon_as_anybody_has_its_body() -> None:
     """A relay that leaves out bodies delays: the entry waits, its log goes on, and the next member brings the body."""
     world = World(4, 32, settings=SMALL)

@@ -96,7 +96,7 @@ def test_what_proves_nothing_is_refused_by_name(case: Case, make: object, code: 
     assert not list(case.logs.evidence)
 
 
-@pytest.mark.requirement("M-MSG-31")
+@pytest.mark.requirement("M-MSG-31", "T-MESH-11")
 def test_a_spammer_costs_bounded_work_and_room(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """One document ten thousand times is verified once; a liar's endless forks fill few places; bent ones are cheap."""
     verified = []
