@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 from nacl import bindings
 
+from federation.budget import Rate
 from federation.core import Failed
 from federation.effects import JoinAsked, SendRequest, StoreEntries
+from federation.settings import Settings
 from protocol.entries import ABSTAIN
 from protocol.identity import create_inception, parse_inception
 from protocol.ids import ZERO_FEDERATION, CharterHash
@@ -314,3 +316,22 @@ def test_a_push_is_answered_with_one_verdict_an_entry(bench: Bench) -> None:
         ("refused", "not-canonical"), ("ok", None), ("ok", None), ("have", None),
     ]  # fmt: skip
     assert reply == parse_push_reply(PushReply(reply.verdicts).encode())
+
+
+@pytest.mark.requirement("M-MSG-26", "T-MESH-10")
+def test_what_is_pushed_beyond_the_budget_costs_nothing(verifications: list[bytes]) -> None:
+    """`busy`, with the time to wait, and no entry of it is looked at; after that time it is taken."""
+    bench = Bench(found(3), Settings(pushed_requests=Rate(1, 1)))
+    author = Author(bench.founding, bench.peer)
+    born, said = author.born(), author.abstain(bench.founding.named("calls"), day(0))
+    assert bench.status(bench.request(PUSH, PushRequest((born.entry.encode(),)).encode())) == "ok"
+    pushed = PushRequest((said.entry.encode(),)).encode()
+    verifications.clear()
+    refused = parse_response(bench.ask(bench.request(PUSH, pushed)).body).response
+    assert refused.status == "busy"
+    assert len(verifications) == 1  # of the request itself
+    wait_ms = parse_refusal(refused.payload).retry_after_ms
+    assert wait_ms is not None
+    assert 0 < wait_ms <= 1001
+    later = bench.request(PUSH, pushed, at_ms=NOW_MS + wait_ms)
+    assert bench.status(later, now_ms=NOW_MS + wait_ms) == "ok"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import pytest
 from aiohttp import ClientSession, web
@@ -129,7 +130,27 @@ def test_a_redirect_is_not_followed() -> None:
             asyncio.run(_asked(handler))
 
 
-@pytest.mark.requirement("M-MSG-2")
+@pytest.mark.requirement("M-MSG-26")
+def test_an_answer_without_end_is_given_up() -> None:
+    """No more of it is read than an answer may have."""
+    sent = 0
+
+    async def post(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE})
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while sent < 64 << 20:
+                await response.write(bytes(1 << 18))
+                sent += 1 << 18
+        return response
+
+    with pytest.raises(TransportError, match="too large"):
+        asyncio.run(_asked(post))
+    assert sent < 32 << 20
+
+
+@pytest.mark.requirement("M-MSG-2", "T-STR-2")
 def test_a_request_above_a_mebibyte_is_refused_unread() -> None:
     """By its stated length, and by its bytes when it states none."""
     seen: list[int] = []
