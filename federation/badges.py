@@ -13,7 +13,7 @@ its level changed or it is too exact (`federation.influence`, `federation.own_se
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from typing import Final
@@ -52,6 +52,7 @@ class _Part:
     """What one member released, combined by itself."""
 
     member: Contributor
+    own: Sequence[WindowInput]
     combined: Combined
     headline: BlockSum
     series: tuple[tuple[str, Estimate], ...]
@@ -73,7 +74,8 @@ def badges(
     if charter.min_organisations > 1:
         return withheld_badges()
     quantum, shown = Fraction(str(data["quantum"])), _keys_of(data["cells"])
-    parts = [part for member in members if (part := _part(query, member, inputs)) is not None]
+    spoken = _by_node(inputs)
+    parts = [part for member in members if (part := _part(query, member, spoken.get(member.node, []))) is not None]
     write = _Writer(quantum)
     by_organisation: dict[str, list[_Part]] = {}
     for part in parts:
@@ -84,7 +86,7 @@ def badges(
     influence, alarms = _influence(sums, by_organisation, write)
     rows: list[Json] = []
     for part in parts:
-        row, theirs = _own(part, inputs, write)
+        row, theirs = _own(part, write)
         rows.append(row)
         alarms += theirs
     return {
@@ -127,15 +129,21 @@ class _Writer:
         return int(rounded) if self._digits == 0 else decimal_text(rounded, self._digits)
 
 
-def _part(query: Query, member: Contributor, inputs: Sequence[WindowInput]) -> _Part | None:
+def _by_node(inputs: Sequence[WindowInput]) -> dict[bytes, list[WindowInput]]:
+    """For each node the windows it released, with its release alone."""
+    found: dict[bytes, list[WindowInput]] = {}
+    for one in inputs:
+        for release in one.releases:
+            own = WindowInput(one.window, one.definition_hash, one.layout, (release,))
+            found.setdefault(release.node, []).append(own)
+    return found
+
+
+def _part(query: Query, member: Contributor, own: Sequence[WindowInput]) -> _Part | None:
     """One member's releases added up; None when it has none that names a cell."""
-    own = [
-        replace(one, releases=tuple(release for release in one.releases if release.node == member.node))
-        for one in inputs
-    ]
     definition = query.row.definition
     axes = (*definition.by, *definition.measure.axes)
-    combined = combine([member], own, axes, (*query.by, *(axis.name for axis in definition.measure.axes)))
+    combined = combine((), own, axes, (*query.by, *(axis.name for axis in definition.measure.axes)))
     if not combined.has_numbers:
         return None
     headline = combined.block(definition.measure.headline)
@@ -145,7 +153,7 @@ def _part(query: Query, member: Contributor, inputs: Sequence[WindowInput]) -> _
         for window, totals in zip(combined.windows, combined.totals, strict=True)
         if totals
     )
-    return _Part(member, combined, headline, series)
+    return _Part(member, own, combined, headline, series)
 
 
 def _whole(query: Query, block: BlockSum) -> Estimate:
@@ -220,13 +228,13 @@ def _influence(
     return rows, alarms
 
 
-def _own(part: _Part, inputs: Sequence[WindowInput], write: _Writer) -> tuple[Json, list[Json]]:
+def _own(part: _Part, write: _Writer) -> tuple[Json, list[Json]]:
     """How a member stands to its own past, and its alarms."""
     member = part.member
     who: dict[str, Json] = {"organisation": member.organisation, "names": [member.name], "nodes": [member.node.hex()]}
     state: State
     state, change = ("not_tested", None) if part.combined.is_discovering else change_point([n for _, n in part.series])
-    still = stillness(inputs, member.node)
+    still = stillness(part.own, member.node)
     alarms: list[Json] = []
     if change is not None:
         alarms.append(

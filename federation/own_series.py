@@ -27,13 +27,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
-from math import comb, lcm
+from math import comb, isqrt, lcm
 from statistics import median
 from typing import Final, Literal
 
 from federation.combine import CountedRelease, WindowInput
 from privacy.estimates import Estimate
-from privacy.layout import Block
 
 State = Literal["quiet", "alarm", "not_tested"]
 
@@ -99,11 +98,14 @@ def change_point(numbers: Sequence[Estimate]) -> tuple[State, Change | None]:
 
 
 def stillness(inputs: Sequence[WindowInput], node: bytes) -> Stillness:
-    """How a member's cells differ from window to window."""
+    """How a member's cells differ from release to release: those of the newest pairs, in vector order."""
     small = cells = 0
-    for difference, least in islice(_differences(inputs, node), MOST_CELLS):
-        cells += 1
-        small += abs(difference) <= least
+    for d, now, before in _pairs(inputs, node):
+        looked_at = min(len(now), MOST_CELLS - cells)
+        cells += looked_at
+        small += sum(-d <= one - other <= d for one, other in islice(zip(now, before, strict=True), looked_at))
+        if cells == MOST_CELLS:
+            break
     return Stillness(small, cells)
 
 
@@ -122,18 +124,18 @@ def rare_from(cells: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def still_within(block: Block) -> int | None:
-    """d: how far apart two draws of the block's noise are with probability at most 1/4; None where it is too little."""
-    if block.scale is not None:
-        most = block.scale / (1 + 1 / (4 * block.scale**2))
+def still_within(sigma_squared: Fraction, scale: Fraction | None = None) -> int | None:
+    """d: how far apart two draws of a noise are with probability at most 1/4; None where the noise is too little.
+
+    Args:
+        sigma_squared: Of Gaussian noise, in cells squared.
+        scale: b of discrete Laplace noise, in cells; None for Gaussian.
+    """
+    if scale is not None:
+        most = scale / (1 + 1 / (4 * scale**2))
         return (int(most) - 1) // 2 if most >= 1 else None
-    most = _QUARTER_OF_GAUSSIAN * block.sigma_squared
-    if most < 1:
-        return None
-    d = 0
-    while (2 * d + 3) ** 2 <= most:
-        d += 1
-    return d
+    square = _QUARTER_OF_GAUSSIAN * sigma_squared
+    return (isqrt(int(square)) - 1) // 2 if square >= 1 else None
 
 
 def _splits(values: Sequence[Fraction]) -> Iterator[tuple[Fraction, int]]:
@@ -183,8 +185,8 @@ def _law(one: Estimate) -> object:
     return one.variance, one.laplace
 
 
-def _differences(inputs: Sequence[WindowInput], node: bytes) -> Iterator[tuple[int, int]]:
-    """(difference, d) of each cell of each pair, newest pair first."""
+def _pairs(inputs: Sequence[WindowInput], node: bytes) -> Iterator[tuple[int, Sequence[int], Sequence[int]]]:
+    """(d, cells now, cells before) of each block of each pair, newest pair first."""
     spoken: list[tuple[WindowInput, CountedRelease]] = [
         (one, release)
         for one in sorted(inputs, key=lambda one: one.window, reverse=True)
@@ -193,14 +195,14 @@ def _differences(inputs: Sequence[WindowInput], node: bytes) -> Iterator[tuple[i
     ]
     # Each with the next, none in two pairs: so the noise of all differences is independent.
     for (one, now), (other, before) in zip(spoken[::2], spoken[1::2], strict=False):
+        start = since = 0
         for block, earlier in zip(one.layout.blocks, other.layout.blocks, strict=False):
-            d = still_within(block)
-            if d is None or (block.cells, block.sigma_squared, block.scale) != (
-                earlier.cells,
+            cells, cells_before = block.cells, earlier.cells
+            d = still_within(block.sigma_squared, block.scale)
+            if d is not None and (cells, block.sigma_squared, block.scale) == (
+                cells_before,
                 earlier.sigma_squared,
                 earlier.scale,
             ):
-                continue
-            start, since = one.layout.offset(block), other.layout.offset(earlier)
-            for at in range(block.cells):
-                yield now.cells[start + at] - before.cells[since + at], d
+                yield d, now.cells[start : start + cells], before.cells[since : since + cells]
+            start, since = start + cells, since + cells_before

@@ -12,12 +12,10 @@ from federation import own_series
 from federation.own_series import FEWEST_WINDOWS, change_point, rare_from, still_within, stillness
 from privacy.definition import parse_definition
 from privacy.estimates import Estimate
-from privacy.layout import Block, compile_layout
 from privacy.sampling import draw_gaussian, draw_laplace
-from tests.unit.federation.flock import EIGHT, FIRST, NODES, PEOPLE, inputs_of, noised
+from tests.unit.federation.flock import EIGHT, NODES, PEOPLE, inputs_of, noised
 
 FLAT = [500, 200, 40, 0, 0, 0]
-LAYOUT = compile_layout(parse_definition(PEOPLE), FIRST)
 
 
 def numbers(values: list[int], variance: int = 1200) -> list[Estimate]:
@@ -27,11 +25,6 @@ def numbers(values: list[int], variance: int = 1200) -> list[Estimate]:
 def noisy(levels: list[float], seed: int, deviation: float = 35.0) -> list[Estimate]:
     random = Random(seed)
     return numbers([round(random.gauss(level, deviation)) for level in levels])
-
-
-def block(sigma_squared: Fraction, scale: Fraction | None = None) -> Block:
-    kind = "gaussian" if scale is None else "laplace"
-    return Block("count", (), 1, 1, 1, 1, Fraction(1, 400), sigma_squared, kind, scale=scale)
 
 
 # ── change points ────────────────────────────────────────────────────────────────────────────────────────
@@ -127,7 +120,7 @@ def test_nine_cells_cannot_be_too_exact() -> None:
 @pytest.mark.parametrize("sigma_squared", [2, 5, 20, 200])
 def test_gaussian_draws_stay_together_in_at_most_a_quarter(sigma_squared: int) -> None:
     """The exact law of the difference of two draws, from their weights; and the bound is not loose."""
-    d = still_within(block(Fraction(sigma_squared)))
+    d = still_within(Fraction(sigma_squared))
     assert d is not None
     reach = 12 * sigma_squared
     from math import exp
@@ -143,7 +136,7 @@ def test_gaussian_draws_stay_together_in_at_most_a_quarter(sigma_squared: int) -
 
 @pytest.mark.parametrize("scale", [2, 5, 20, 100])
 def test_laplace_draws_stay_together_in_at_most_a_quarter(scale: int) -> None:
-    d = still_within(block(Fraction(2 * scale * scale), Fraction(scale)))
+    d = still_within(Fraction(2 * scale * scale), Fraction(scale))
     assert d is not None
     noise = draw_laplace(Fraction(scale), 20_000, Random(3).randbytes)
     apart = abs(noise[::2] - noise[1::2])
@@ -152,8 +145,8 @@ def test_laplace_draws_stay_together_in_at_most_a_quarter(scale: int) -> None:
 
 
 def test_too_little_noise_is_not_tested() -> None:
-    assert still_within(block(Fraction(1))) is None
-    assert still_within(block(Fraction(1, 2), Fraction(1, 2))) is None
+    assert still_within(Fraction(1)) is None
+    assert still_within(Fraction(1, 2), Fraction(1, 2)) is None
 
 
 def test_un_noised_numbers_are_too_exact_and_noised_ones_are_not() -> None:
@@ -187,6 +180,16 @@ def test_cells_that_change_do_not_hide_those_that_stand_still() -> None:
     }
     found = stillness(inputs_of(parse_definition(PEOPLE), table), NODES[EIGHT[0]])
     assert (found.small, found.cells, found.state) == (45, 90, "alarm")
+
+
+def test_no_more_than_the_stated_cells_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest pairs first: with a limit of 9 a whole pair and half of the one before."""
+    monkeypatch.setattr(own_series, "MOST_CELLS", 9)
+    table = noised(lambda day, name: FLAT, 8, 8)
+    found = stillness(inputs_of(parse_definition(PEOPLE), table), NODES[EIGHT[0]])
+    newest = [vectors[EIGHT[0]] for vectors in table.values()][::-1]
+    gaps = [one - other for at in (0, 2) for one, other in zip(newest[at], newest[at + 1], strict=True)][:9]
+    assert (found.small, found.cells) == (sum(abs(gap) <= 5 for gap in gaps), 9)
 
 
 def test_no_release_is_in_two_pairs() -> None:
