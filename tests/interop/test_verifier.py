@@ -18,6 +18,7 @@ LISTS = ("accepted", "refused", "refused_by_the_key_rule", "order")
 UNCHECKED = (
     "admission.json",
     "answers.json",
+    "badges.json",
     "evidence.json",
     "judgement.json",
     "key_chains.json",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from federation.answers import CharterView, answer, canonical_json
+from federation.badges import badges
 from federation.batch import Batch
 from federation.combine import Absence, BlockNoise, Contributor, CountedRelease, Refusal, WindowInput
 from federation.comparison import compared, previous_query
@@ -111,14 +112,14 @@ SCENE = _scene()
 
 def vectors() -> Json:
     logs = _logs()
-    table = {_label(entry): entry for log in logs for entry in log.line}
+    table = {label(entry): entry for log in logs for entry in log.line}
     finch = logs[2].line[1]
     removed = SCENE.after(
         SCENE.first, members=SCENE.member_with(FINCH, cut=Cut(0, finch.header.seq, finch.id))
     )  # created one day after the first hour
     charters = {"first": SCENE.first, "finch removed": removed}
     chains = {"all": ["first"], "finch removed": ["first", "finch removed"]}
-    known = {name: Known([charters[one] for one in chain], table.values()) for name, chain in chains.items()}
+    known = {name: Known(SCENE, [charters[one] for one in chain], table.values()) for name, chain in chains.items()}
     return {
         "about": "Answers, byte for byte (specs/answers.md): the README says how to read them.",
         "nodes": {one.name: one.id.hex() for one in NODES},
@@ -126,8 +127,8 @@ def vectors() -> Json:
         "chains": chains,
         "definitions": {name: body.hex() for name, body in SCENE.definitions.items()},
         "entries": {label: entry.entry.encode().hex() for label, entry in table.items()},
-        "accepted": [_accepted(known[chain], chain, metric, asked) for chain, metric, asked in _asked()],
-        "refused": [_refused(known["all"], *case) for case in _refusals()],
+        "accepted": [accepted(known[chain], chain, metric, asked) for chain, metric, asked in _asked()],
+        "refused": [refused(known["all"], *case) for case in _refusals()],
     }
 
 
@@ -200,7 +201,7 @@ def _retained(cohort: int, age: int) -> int:
     return (60 - 8 * cohort, 25 - cohort, 12)[age] if age < 7 - cohort else cohort - age
 
 
-def _label(entry: ParsedEntry) -> str:
+def label(entry: ParsedEntry) -> str:
     header = entry.header
     who = next(one.name for one in NODES if one.id == header.author)
     return f"{who} {header.generation}.{header.seq} {header.kind} {entry.id.hex()[:8]}"
@@ -322,9 +323,9 @@ def _refusals() -> list[tuple[str, str, Asked, str]]:
 class Known:
     """Judged logs, and what an answer is made of."""
 
-    def __init__(self, charters: Sequence[Charter], entries: Iterable[ParsedEntry]) -> None:
-        chain = verify_chain([SCENE.signed(one) for one in charters])
-        parsed = {_hash(body): parse_definition_bytes(body) for body in SCENE.definitions.values()}
+    def __init__(self, scene: Scene, charters: Sequence[Charter], entries: Iterable[ParsedEntry]) -> None:
+        chain = verify_chain([scene.signed(one) for one in charters])
+        parsed = {_hash(body): parse_definition_bytes(body) for body in scene.definitions.values()}
         self.entries = {entry.id: entry for entry in entries}
         self.rules = Rules(chain, parsed)
         self.logs = Logs(self.rules, self)
@@ -332,14 +333,14 @@ class Known:
             self.logs.offer(parse_entry(entry.entry.encode()), Batch())
         self.rules = Rules(chain, parsed, suspended_hours(self.logs, chain))
         self.logs.follow(self.rules, Batch())
-        self.charter = CharterView(chain.charter.version, chain.tip.hash)
+        self.charter = CharterView(chain.charter.version, chain.tip.hash, chain.charter.min_organisations)
 
     def load_entries(self, ids: Sequence[EntryId], max_bytes: int) -> list[Entry]:
         return [self.entries[one].entry for one in ids]
 
     def ask(self, metric: str, asked: Asked) -> dict[str, Value]:
         """The answer to what these parameters ask."""
-        plain = {name: text for name, text in asked.items() if name not in ("where", "nodes", "compare")}
+        plain = {name: text for name, text in asked.items() if name not in ("where", "nodes", "compare", "badges")}
         rows = self._rows(metric)
         query = parse_query(metric, rows, plain, self._newest(rows))
         members = self._members()
@@ -356,6 +357,8 @@ class Known:
             data["where"] = {name: list(labels) for name, labels in query.where}
         if query.nodes:
             data["nodes"] = list(query.nodes)
+        if asked.get("badges") == "1":
+            data["badges"] = badges(narrowed, chosen, inputs, self.charter, data)
         if "compare" in asked:
             spoken = set(found.combined.windows)  # a span that counts back begins with the first word
             narrowed = replace(narrowed, windows=tuple(pair for pair in narrowed.windows if pair[0] in spoken))
@@ -423,7 +426,7 @@ def _release(entry: ParsedEntry, window: Window) -> CountedRelease:
     )
 
 
-def _accepted(known: Known, chain: str, metric: str, asked: Asked) -> Json:
+def accepted(known: Known, chain: str, metric: str, asked: Asked) -> Json:
     data = known.ask(metric, asked)
     text = canonical_json(data)
     named = " ".join([metric, *(f"{name}={value}" for name, value in asked.items())])
@@ -437,7 +440,7 @@ def _accepted(known: Known, chain: str, metric: str, asked: Asked) -> Json:
     }
 
 
-def _refused(known: Known, name: str, metric: str, asked: Asked, code: str) -> Json:
+def refused(known: Known, name: str, metric: str, asked: Asked, code: str) -> Json:
     try:
         known.ask(metric, asked)
     except QueryRefused as error:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE.parents[2]))
 from specs.vectors.v1 import (  # noqa: E402
     admitting,
     answering,
+    badging,
     chains,
     charters,
     encoding,
@@ -55,6 +56,7 @@ FILES: dict[str, Callable[[], object]] = {
     "lines.json": lines.vectors,
     "evidence.json": proofs_of_forks.vectors,
     "answers.json": answering.vectors,
+    "badges.json": badging.vectors,
     "proofs.json": proving.vectors,
     "key_chains.json": chains.vectors,
     "keys_in_place.json": keyplaces.vectors,
