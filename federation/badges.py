@@ -47,6 +47,10 @@ RULES: Final[dict[str, Json]] = {
 }
 
 
+_Key = tuple[tuple[str, Json], ...]
+"""(axis, label), by axis."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """What one member released, combined by itself."""
@@ -177,31 +181,29 @@ def _sums(values: Sequence[Fraction], write: _Writer) -> Json:
     }
 
 
-def _keys_of(cells: Json) -> set[tuple[tuple[str, Json], ...]]:
-    """The keys of an answer's cells, hashable."""
+def _keys_of(cells: Json) -> list[_Key]:
+    """The keys of an answer's cells, in its order."""
     assert isinstance(cells, list), "an answer lists its cells"
-    return {tuple(sorted(cell["key"].items())) for cell in cells}  # type: ignore[index, call-overload, union-attr]  # Json
+    return [tuple(sorted(cell["key"].items())) for cell in cells]  # type: ignore[index, call-overload, union-attr]  # Json
 
 
-def _cells(
-    by_organisation: Mapping[str, Sequence[_Part]], shown: set[tuple[tuple[str, Json], ...]], write: _Writer
-) -> list[Json]:
-    """Of each shown cell that `LEAST` organisations released."""
-    found: dict[tuple[str, ...], dict[str, Fraction]] = {}
-    names: list[str] = []
+def _cells(by_organisation: Mapping[str, Sequence[_Part]], shown: Sequence[_Key], write: _Writer) -> list[Json]:
+    """Of each shown cell that `LEAST` organisations released, in the answer's order."""
+    found: dict[_Key, dict[str, Fraction]] = {key: {} for key in shown}
     for name, theirs in by_organisation.items():
         for part in theirs:
             names = [axis.name for axis in part.headline.axes]
             labels = product(*(axis.labels for axis in part.headline.axes))
             for key, cell in zip(labels, part.headline.cells, strict=True):
-                of_key = found.setdefault(key, {})
-                of_key[name] = of_key.get(name, Fraction(0)) + cell.value * part.headline.quantum
+                of_key = found.get(tuple(sorted(zip(names, key, strict=True))))
+                if of_key is not None:
+                    of_key[name] = of_key.get(name, Fraction(0)) + cell.value * part.headline.quantum
     rows: list[Json] = []
-    for key, values in found.items():
-        labelled: dict[str, Json] = dict(zip(names, key, strict=True))
-        sums = robust(list(values.values())) if tuple(sorted(labelled.items())) in shown else None
+    for labelled, values in found.items():
+        sums = robust(list(values.values()))
         if sums is not None:
-            rows.append({"key": labelled, "capped": write.value(sums.capped), "trimmed": write.value(sums.trimmed)})
+            capped, trimmed = write.value(sums.capped), write.value(sums.trimmed)
+            rows.append({"key": dict(labelled), "capped": capped, "trimmed": trimmed})
     return rows
 
 

@@ -75,7 +75,7 @@ def driver(contributions: Mapping[str, Estimate]) -> str | None:
     """The organisation that the sum is driven by, if one is, beyond noise; there is at most one above `LEAST`."""
     if len(contributions) < LEAST:
         return None
-    largest = max(contributions, key=lambda name: (abs(contributions[name].value), name))
+    largest = min(contributions, key=lambda name: (-abs(contributions[name].value), name))
     others = total(_sized(one).times(SHARE) for name, one in contributions.items() if name != largest)
     gap = _sized(contributions[largest]).times(1 - SHARE) - others
     return largest if is_above(gap, LOG_ERROR) else None
