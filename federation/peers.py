@@ -162,6 +162,8 @@ class Peer:
         self.last_success_ms = self.word_ms = now_ms
         self.backoff.reset()
         self.digest = digest
+        if digest == own_digest:
+            self.missing_here = self.missing_there = 0
         if digest == own_digest or self.settled == (own_digest, digest):
             self.unequal_since_ms = None
         elif self.unequal_since_ms is None:
@@ -177,6 +179,7 @@ class Peer:
         """Our heads moved, perhaps to where the peer's are. That they moved away says nothing: it may follow."""
         if self.digest == own_digest:
             self.unequal_since_ms = None
+            self.missing_here = self.missing_there = 0
             self.held = own_position
 
     def failed(self, now_ms: int, reason: str) -> None:

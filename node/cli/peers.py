@@ -52,7 +52,7 @@ def _row(peer: dict[str, Any], now_ms: float) -> tuple[str, ...]:
         "yes" if peer["in_step"] else "no",
         "never" if heard is None else f"{max(0, round((now_ms - heard) / 1000))} s ago",
         str(peer["missing_here"]),
-        "-" if skew is None else f"{skew / 1000:.1f}",
+        "-" if skew is None else f"{round(skew / 1000, 1) or 0.0:.1f}",
         _majors(peer["protocols"]),
         "-" if peer["charter_version"] is None else str(peer["charter_version"]),
         str(round(peer["bytes_in"] / 1000)),

@@ -400,6 +400,9 @@ def test_a_federation_above_the_limit_compares_by_spans() -> None:
     asked = sum(world.traffic[op] - before[op] for op in ("hello", "heads", "range", "push", "docs"))
     assert world.traffic["heads"] > before["heads"]
     assert (world.traffic["bytes"] - before["bytes"]) / asked < 400
+    shown = [status for node in world.nodes for status in core_of(node).peers() if status.in_step]
+    assert {(status.missing_here, status.missing_there) for status in shown} == {(0, 0)}, "in step, and behind?"
+    assert {(status.protocols, status.charter_version, status.quarantine) for status in shown} == {((1, 1), 1, None)}
     check_converged(world)
 
 
