@@ -70,14 +70,29 @@ def _codes(tree: ast.Module) -> Iterator[tuple[str, str]]:
             code = _class_code(node)
             if code:
                 yield code, (ast.get_docstring(node) or node.name).split("\n")[0].rstrip(".") + "."
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "_HTTP_CODES":
+            yield from _of_http(node.value)
         elif isinstance(node, ast.Call):
             given = {keyword.arg: keyword.value for keyword in node.keywords}
+            if isinstance(node.func, ast.Name) and node.func.id == "_document" and len(node.args) >= 5:
+                given = dict(zip(("status", "code", "what", "why", "fix"), node.args, strict=False))
+            if isinstance(node.func, ast.Name) and node.func.id == "StatementRefused":
+                given = dict(zip(("code", "why", "fix"), node.args, strict=False))
             code = _text(given.get("code"))
             if code and "…" not in code:
                 sentences = [_text(given.get(part)) for part in ("what", "why", "fix")]
                 what, why, fix = (sentence.rstrip(".") for sentence in sentences)
-                if what:
-                    yield code, f"{what}{f': {why}' if why else ''}.{f' {fix}.' if fix else ''}"
+                if what or why:  # the class of an error may say what happened
+                    said = ": ".join(part for part in (what, why) if part)
+                    yield code, f"{said[0].upper()}{said[1:]}.{f' {fix}.' if fix else ''}"
+
+
+def _of_http(table: ast.expr | None) -> Iterator[tuple[str, str]]:
+    """What stands in the table of the HTTP library's own refusals: status to (code, what to do)."""
+    assert isinstance(table, ast.Dict)
+    for status, row in zip(table.keys, table.values, strict=True):
+        if isinstance(status, ast.Constant) and isinstance(row, ast.Tuple):
+            yield _text(row.elts[0]), f"The request is refused with HTTP {status.value}. {_text(row.elts[1])}."
 
 
 def _class_code(node: ast.ClassDef) -> str:

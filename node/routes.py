@@ -80,7 +80,7 @@ def _public_pages(node: Node, dashboard: Dashboard) -> list[web.RouteDef]:
     config = node.config
     together = config.listen.public == config.listen.research
     disclosed = Disclosed(config.name, lambda: node.plan, config.plan, config.epoch, node.commons, together)
-    files = [] if together else dashboard.file_routes()
+    files = [] if together else [*dashboard.file_routes(), *docs_routes()]  # errors name a page of the docs
     return [*privacy_routes(disclosed), *dashboard.public_routes(), *files]
 
 

@@ -1,7 +1,7 @@
 """Every error of the REST surface as one shape: an RFC 9457 problem document.
 
     {"type": "urn:murmur:problem:bad_window", "title": what happened, "status": 400,
-     "code": "bad_window", "detail": why, "hint": what to do}
+     "code": "bad_window", "detail": why, "hint": what to do, "docs": "/docs/errors#bad_window"}
 
 Rules:
 
@@ -151,6 +151,7 @@ def _document(
         "code": code,
         "detail": _sentence(why),
         "hint": _sentence(fix),
+        "docs": f"/docs/errors#{code}",
         **(members or {}),
     }
     return web.Response(
