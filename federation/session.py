@@ -134,7 +134,8 @@ class Session:
             session.steps.append(AskCharters(means.charters.book.chain.charter.version))
         if is_removed:
             return session
-        missing = (*means.logs.rules.missing_definitions(), *means.charters.council.wanted())[:MAX_DOCUMENTS]
+        wanted = (*means.logs.rules.missing_definitions(), *means.charters.council.wanted(), *_proposed(means))
+        missing = wanted[:MAX_DOCUMENTS]
         if missing:
             session.steps.append(Fetch(missing))
         session.steps.append(session._comparison())
@@ -284,6 +285,10 @@ class Session:
                 self.means.logs.rules.learn(found, read_definition(document.body))
                 batch.documents.append(StoreDefinition(found, document.body))
                 self.means.logs.definition_learnt(found, batch)
+        # Who proposes a charter has its definitions: what is to be collected can be read before anybody signs.
+        unread = [hash_ for hash_ in _proposed(self.means) if hash_ not in step.hashes][:MAX_DOCUMENTS]
+        if unread:
+            self.steps.appendleft(Fetch(tuple(unread)))
 
     def _got_charters(self, step: AskCharters, payload: bytes, batch: Batch) -> None:
         """Charters in order; where they do not follow what is known here, the peer's chain parts lower down."""
@@ -463,3 +468,10 @@ class Session:
         if author not in self.dug and high >= 0:
             self.dug.add(author)
             self.steps.appendleft(Dig(author, 0, high))
+
+
+def _proposed(means: Means) -> list[bytes]:
+    """Definitions of open proposals whose bodies are not here."""
+    rules, proposals = means.logs.rules, means.charters.council.proposals()
+    named = (row.definition for item in proposals for row in item.charter.catalogue)
+    return [hash_ for hash_ in dict.fromkeys(named) if not rules.knows(hash_)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from federation.definitions import definition_bytes
+from node.cli.kit.ballot import load_ballot
 from node.cli.kit.metric_words import metric_difference, yaml_text
 from node.yaml import load_strings
 from privacy.definition import parse_definition
@@ -113,6 +115,24 @@ async def test_what_is_dearer_than_the_cap_is_said_and_wrong_days_are_refused(sh
         assert "--until" in await typed("metrics", "add", dear, "--from", "2026-12-01", "--until", "2026-12-01", code=2)
         dear.write_text("metric: no\n  definition: here\n")
         assert await typed("metrics", "add", dear, "--from", "2026-12-01", code=78)
+
+
+async def test_nobody_signs_what_cannot_be_read_yet(shop: Shop, typed: Typed) -> None:
+    """A proposal whose new definition is not here: shown as that, refused, and the file is as before."""
+    ballot, key = shop.folder / "a.ballot", ("--governance-key", shop.folder / "governance.key")
+    async with shop.run(HandClock()) as (node, _):
+        await until(lambda: node.holds_back() is None)
+        await typed("metrics", "add", shop.folder / "buyers.yaml", "--from", "2026-12-01", "--out", ballot)
+    whole = load_ballot(ballot)
+    known = {row.definition for row in whole.parents()[0].catalogue}
+    bodies = tuple(body for body in whole.definitions if definition_hash(body) in known)
+    ballot.write_bytes(replace(whole, definitions=bodies).encode())
+    before = ballot.read_bytes()
+    bare = Typed(shop, typed.capsys, has_config=False)
+    refused = await bare.json("charter", "sign", "--offline", ballot, *key, "--yes", code=75)
+    assert refused["code"] == "definition_not_here"
+    assert ballot.read_bytes() == before
+    assert "a definition that is not here" in await bare("charter", "diff", ballot)
 
 
 async def test_the_federation_is_shown_as_the_running_node_knows_it(shop: Shop, typed: Typed) -> None:

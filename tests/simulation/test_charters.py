@@ -10,14 +10,16 @@ import pytest
 
 from federation.charter_book import CharterBook
 from federation.charters import Charters
+from federation.definitions import definition_bytes
 from federation.settings import Settings
 from federation.verdicts import COUNTED, OPAQUE, Void
 from protocol.charter import CatalogueRow
 from protocol.charter_chain import CharterChain, TrustedCharter, extend_chain
 from protocol.charter_document import CharterDocument, sign_charter
 from protocol.errors import ProtocolError
+from protocol.objects import definition_hash
 from tests.simulation.author import day
-from tests.simulation.founding import FIRST_HOUR, found, identity, key_of
+from tests.simulation.founding import FIRST_HOUR, TREES, found, identity, key_of
 from tests.simulation.governing import DAY_S, Governing, cut_at, organisation_of, voice, with_cut, with_newcomer
 from tests.simulation.play import view
 from tests.simulation.storm import weather
@@ -82,6 +84,25 @@ def test_too_few_approvals_change_nothing_and_bad_ones_do_not_stand_in_the_way()
     world.settle()
     assert versions(world) == {2}
     agree(world)
+
+
+def test_what_a_proposal_would_collect_can_be_read_everywhere_before_anybody_signs() -> None:
+    """A new definition travels with the proposal, not only once the charter is trusted."""
+    world = World(4, 6, settings=Settings(sync_interval_ms=3_600_000))
+    world.settle()
+    people, first = Governing(world), world.nodes[0]
+    before = people.trusted(first)
+    body = definition_bytes({**TREES[0], "metric": "newcomers"})
+    assert first.core is not None
+    world._do(first, first.core.learn_definition(body))
+    row = CatalogueRow("newcomers", definition_hash(body), FIRST_HOUR + 240, None)
+    people.propose(first, people.after(before, catalogue=(*before.charter.catalogue, row)))
+    world.run(5_000)
+    for node in world.nodes:
+        assert node.core is not None
+        assert node.core.documents.definition(definition_hash(body)) == body
+        assert node.disk.definitions[definition_hash(body)] == body
+    assert versions(world) == {1}
 
 
 def test_charters_that_follow_each_other_quickly_are_fetched_at_once() -> None:

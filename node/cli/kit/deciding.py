@@ -70,6 +70,12 @@ def diff(proposal: str | None, find_data: Callable[[], Path], output: str) -> No
 @click.option("--threshold", type=click.IntRange(1), metavar="N", help="How many organisations decide.")
 @click.option("--suspend-threshold", type=click.IntRange(1), metavar="N", help="How many suspend a member.")
 @click.option(
+    "--min-organisations",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Show sums of at least so many organisations only.",
+)
+@click.option(
     "--expires-days",
     type=click.IntRange(1, 3660),
     default=400,
@@ -388,6 +394,14 @@ def _signed(
             why="two charters have a quorum for one vote, and this proposal follows only one of them",
             fix="Propose one that follows both: murmur charter propose --heal",
         )  # fmt: skip
+    held = {row.definition for one in ballot.parents() for row in one.catalogue}
+    unread = {row.definition for row in charter.catalogue} - held - ballot.bodies.keys()
+    if unread:
+        raise CommandRefused(
+            exits.TRY_AGAIN, code="definition_not_here", what="Nothing was signed",
+            why=f"what the definition {min(unread).hex()[:16]} would collect is not known here yet",
+            fix="Try again in a moment: the node fetches it from other members",
+        )  # fmt: skip
     signed = ballot.sign(_governance(governance_key))
     lines = _change_lines(ballot, notes)
     if change.is_dry_run:
@@ -496,6 +510,7 @@ def _wishes(asked: dict[str, Any], now: Asked) -> Wishes:
         expires_days=asked["expires_days"],
         threshold=asked["threshold"],
         suspend_threshold=asked["suspend_threshold"],
+        min_organisations=asked["min_organisations"],
         attempt=asked["attempt"] or _next_attempt(now),
         add=[(one.request, counts) for one in load_requests(asked["added"])],
         remove={name: _cut(now, name) for name in asked["removed"]},
