@@ -9,9 +9,10 @@ import math
 import random
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation import spans
@@ -27,6 +28,7 @@ MARK_BYTES = 40  # of a mark at most: array, position, tag, frozen position
 SPAN_BYTES = 20
 
 
+@cache
 def head(place: int, version: int = 0) -> Head:
     """Some head of the author at that place."""
     if version % 7 == 6:
@@ -68,6 +70,7 @@ class Exchange:
         return self
 
 
+@settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 1_200), data=st.data(), seed=st.integers(0, 1 << 32))
 def test_any_two_vectors_are_told_apart_in_few_exchanges(size: int, data: st.DataObject, seed: int) -> None:
     """Every author whose heads differ is found; levels grow as the logarithm, bytes with what differs."""
@@ -163,6 +166,7 @@ def test_a_vector_may_be_asked_for_by_either_version() -> None:
         ops.parse_heads_request(canonical.encode({"spans": [], "v": 3}))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_an_answer_or_refused(data: bytes) -> None:
     for parse in (ops.parse_heads_request, ops.parse_spans_reply):
