@@ -11,10 +11,12 @@ import pytest
 from federation.definitions import definition_bytes
 from node.charter_diff import difference, late
 from node.cli.kit.ballot import make_ballot, parse_ballot
+from node.cli.kit.charter_words import charter_lines
 from node.cli.kit.failures import CommandRefused
 from node.cli.kit.founding import FoundingMetric
 from node.cli.kit.proposing import Wishes, next_charter
 from privacy.definition import parse_definition
+from protocol.bundle import Bundle
 from protocol.charter import Charter, Cut
 from protocol.charter_chain import NOTICE_S, verify_successor
 from protocol.charter_document import CharterDocument
@@ -48,6 +50,19 @@ def test_a_renewal_changes_nothing_else() -> None:
     charter = made()
     assert lines(charter) == []
     assert (charter.version, charter.expires - charter.created) == (2, 400 * DAY_S)
+
+
+def test_organisations_of_a_sum_are_proposed_told_and_shown() -> None:
+    """From the wish to the charter's words; a later charter keeps the number."""
+    charter = made(min_organisations=3)
+    assert lines(charter) == ["shows an answer from 3 organisations on, instead of 1"]
+    kept = next_charter([(FIRST.hash, charter)], Wishes(), NOW_S)
+    assert kept.min_organisations == 3
+    shown = charter_lines(Bundle(CharterDocument(charter.encode()), (), ()))
+    assert "  shows        sums of 3 organisations or more" in shown
+    assert not any(
+        line.startswith("  shows") for line in charter_lines(Bundle(CharterDocument(made().encode()), (), ()))
+    )
 
 
 def test_a_cap_is_told_in_epsilon_and_with_its_first_day() -> None:

@@ -36,6 +36,11 @@ def charter_lines(bundle: Bundle, federation: FederationId | None = None) -> lis
         f"  decides      {charter.threshold} of {voices} organisations together; {charter.suspend_threshold} suspend",
         f"  lost keys    {_spare(charter.threshold, voices)}",
         *([f"  refounds     {fingerprint(charter.succeeds)}"] if charter.succeeds is not None else []),
+        *(
+            [f"  shows        sums of {charter.min_organisations} organisations or more"]
+            if charter.min_organisations > 1
+            else []
+        ),
         f"  addresses    {'private ones are allowed' if charter.allow_private else 'public https only'}",
         "",
         "Organisations",
@@ -78,6 +83,7 @@ def charter_fields(bundle: Bundle, federation: FederationId | None = None) -> di
         "expires": _day(charter.expires),
         "threshold": charter.threshold,
         "suspend_threshold": charter.suspend_threshold,
+        "min_organisations": charter.min_organisations,
         "allow_private": charter.allow_private,
         "succeeds": None if charter.succeeds is None else charter.succeeds.hex(),
         "organisations": [

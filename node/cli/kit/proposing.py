@@ -38,6 +38,7 @@ class Wishes:
     expires_days: int = 400
     threshold: int | None = None
     suspend_threshold: int | None = None
+    min_organisations: int | None = None
     attempt: int = 1
     add: Sequence[tuple[JoinRequest, int]] = ()
     remove: Mapping[str, Cut] = field(default_factory=dict)
@@ -95,6 +96,7 @@ def next_charter(parents: Sequence[tuple[CharterHash, Charter]], wishes: Wishes,
         organisations=tuple(organisations),
         threshold=threshold,
         suspend_threshold=suspend,
+        min_organisations=wishes.min_organisations or before.min_organisations,
         members=tuple(members),
         catalogue=_catalogue(before, wishes),
         caps={**before.caps, **wishes.caps},
@@ -132,6 +134,7 @@ def _together(charters: Sequence[Charter]) -> Charter:
             members=tuple(members.values()),
             organisations=tuple(voices.values()),
             catalogue=tuple(rows.values()),
+            min_organisations=max(first.min_organisations, other.min_organisations),
             min_suite=max(first.min_suite, other.min_suite),
             min_protocol=max(first.min_protocol, other.min_protocol),
         )
