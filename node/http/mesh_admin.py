@@ -93,6 +93,7 @@ class MeshView:
         frozen = [self._name(author) for author in core.rules.authors if self._is_frozen(author)]
         refused = [f"{self._name(p.node)}: {p.refused.code}" for p in peers if p.refused is not None]
 
+        missing = sum(1 for _ in core.logs.missing_bodies())
         quiet = f"; silent: {', '.join(silent)}" if silent else ""
 
         def found(names: list[str], good: str) -> str:
@@ -123,6 +124,12 @@ class MeshView:
                 "warn" if frozen else "pass",
                 found(frozen, "none"),
                 "Their operators rotate or recover their keys; see murmur mesh evidence" if frozen else "",
+            ),
+            (
+                "bodies",
+                "warn" if missing else "pass",
+                f"{missing} entries wait for data that nobody asked so far has" if missing else "none is missing",
+                "Wait for their authors to be in touch; answers leave these entries out meanwhile" if missing else "",
             ),
             (
                 "refused",
