@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from random import Random
 
 from protocol.charter import Charter, Cut, Member, Organisation
 from protocol.charter_chain import TrustedCharter
@@ -120,24 +121,15 @@ def organisation_of(node: SimNode) -> int:
     return int(node.author.who.name.removeprefix("node"))
 
 
-def govern_in_storm(world: World, for_ms: int, acts: int = 12) -> None:
-    """At random times somebody proposes on top of what its node trusts, and others approve what theirs show."""
-    people = Governing(world)
-
-    def act(node: SimNode) -> None:
-        core = node.core
-        own = None if core is None else core.logs.log(node.id)
-        if core is None or own is None or own.height != len(node.author.entries):
-            return  # down, or a liar that forked its own log
-        open_ones = core.charters.council.proposals()
-        if not open_ones or world.random.randrange(4) == 0:
-            attempt = world.random.randrange(1, 3)
-            name = f"by {node.place} at {world.now_ms}"
-            people.propose(node, people.after(people.trusted(node), name=name, attempt=attempt))
-            return
-        document = world.random.choice(open_ones).document
-        people.approve(node, document, organisation_of(node))
-
-    for _ in range(acts):
-        node = world.random.choice(world.nodes)
-        world.at(world.random.randrange(for_ms), lambda node=node: act(node))  # type: ignore[misc]
+def vote(people: Governing, node: SimNode, draw: Random) -> None:
+    """Somebody proposes on top of what its node trusts, or approves what it shows; now and then two of one version."""
+    core = node.core
+    own = None if core is None else core.logs.log(node.id)
+    if core is None or own is None or own.ids != [parsed.id for parsed in node.author.entries]:
+        return  # down, rolled back, or forked
+    open_ones = core.charters.council.proposals()
+    if not open_ones or draw.randrange(4) == 0:
+        name = f"by {node.place} at {people.world.now_ms}"
+        people.propose(node, people.after(people.trusted(node), name=name, attempt=draw.randrange(1, 3)))
+        return
+    people.approve(node, draw.choice(open_ones).document, organisation_of(node))

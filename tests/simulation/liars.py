@@ -92,6 +92,17 @@ class Liar:
         for target in self.world.nodes:
             self.push(target, [forged])
 
+    def flood(self) -> None:
+        """Very many requests: entries of a far future, entries sent already, and bytes that mean nothing."""
+        author, calls = self.node.author, self.world.founding.named("calls")
+        data = AbstainData(calls, day(FAR + 97), "paused").encode()
+        for number in range(12):
+            target = self.world.random.choice(self.world.nodes)
+            far = [author.sign(ABSTAIN, data, seq=len(author.entries) + 2 + number * 20 + one) for one in range(8)]
+            self.push(target, far)
+            self.push(target, author.entries[-8:])
+            self.world.deliver(target, self.world.rng(200))
+
     def replay(self) -> None:
         """Everything sent before, once more, to everybody."""
         for message in list(self.sent):

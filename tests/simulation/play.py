@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from random import Random
 from typing import Final
 
 from federation.slots import SlotKey
@@ -15,13 +16,15 @@ from protocol.entries import INCEPTION, RECOVER, ROTATE, SUMMARY, verify_entry
 from protocol.identity import parse_inception
 from protocol.ids import EntryId, NodeId, ReleaseId
 from protocol.key_chain import advance_chain, start_chain
-from protocol.summaries import SummaryData, parse_summary
+from protocol.summaries import SummaryData, parse_summary, read_cells
 from protocol.windows import parse_window
+from tests.simulation.answering import agreed
 from tests.simulation.author import day
 from tests.simulation.liars import Liar
-from tests.simulation.world import Faults, SimNode, World
+from tests.simulation.world import SimNode, World
 
 METRICS: Final = ("calls", "visits", "tips")
+_DAYS_ASKED: Final = 80  # honest releases and those that lie about a slot of their own
 
 
 class Play:
@@ -30,18 +33,19 @@ class Play:
     def __init__(self, world: World, liars: Sequence[int] = ()) -> None:
         self.world = world
         self.liars = {place: Liar(world, world.nodes[place]) for place in liars}
+        self.clones: tuple[int, ...] = ()
         self._marker = 0
         self._next_day: Counter[tuple[int, str]] = Counter()
 
-    def publish(self, node: SimNode) -> None:
+    def publish(self, node: SimNode, random: Random) -> None:
         """The node's next window of some metric: mostly a release, sometimes an abstain, both, or a release again."""
-        if node.core is None or node.place in self.liars:
+        if node.core is None or node.place in self.liars or not self._may_sign(node):
             return
-        random, author = self.world.random, node.author
+        author = node.author
         if random.randrange(6) == 0:
             self.world.commit(node, author.rotate())
         elif random.randrange(12) == 0 and len(author.entries) > 2:
-            self._recover(node)
+            self._recover(node, random)
         metric = random.choice(METRICS)
         definition = self.world.founding.named(metric)
         number = self._next_day[node.place, metric]
@@ -56,43 +60,35 @@ class Play:
         if choice == 9:
             self.world.commit(node, author.again(parse_summary(parsed.entry.data, node.id).release))
 
-    def _recover(self, node: SimNode) -> None:
+    def _may_sign(self, node: SimNode) -> bool:
+        """Whether its log is where its owner left it: not after a rollback, and not once its clone went on."""
+        assert node.core is not None
+        own = node.core.logs.log(node.id)
+        return own is not None and own.ids == [parsed.id for parsed in node.author.entries]
+
+    def clone(self, node: SimNode) -> None:
+        """A second process of one member; from here on its log may fork."""
+        self.clones = (node.place, self.world.copy_of(node).place)
+
+    def forget_what_nobody_has(self) -> None:
+        """Entries that stood on a lost disk alone are gone: whoever rolled back goes on from what its peers hold."""
+        for node in self.world.nodes:
+            assert node.core is not None
+            own = node.core.logs.log(node.id)
+            if own is not None and own.ids == [parsed.id for parsed in node.author.entries[: own.height]]:
+                node.author.lost += node.author.entries[own.height :]
+                del node.author.entries[own.height :]
+
+    @property
+    def dishonest(self) -> set[int]:
+        """Places whose logs may be forked or void: liars, and a member with its clone."""
+        return {*self.liars, *self.clones}
+
+    def _recover(self, node: SimNode, random: Random) -> None:
         """The owner takes the last entries of its log back, and tells them anew: slots and totals as they were."""
         author = node.author
-        last = len(author.entries) - 1 - self.world.random.randrange(2)
+        last = len(author.entries) - 1 - random.randrange(2)
         self.world.commit(node, author.recover(max(last, 1)))
-
-    def storm(self, for_ms: int = 20_000, publications: int = 14) -> None:
-        """A bad time: faults, partitions and crashes drawn from the seed, while members publish."""
-        world, random = self.world, self.world.random
-        world.faults = Faults(
-            loss=random.choice((0, 10, 30)),
-            duplicate=random.choice((0, 20)),
-            flip=random.choice((0, 0, 5)),
-            delay_ms=(1, random.choice((10, 300))),
-            crash_before_save=random.choice((0, 0, 10)),
-            crash_after_save=random.choice((0, 0, 10)),
-        )
-        for _ in range(publications):
-            node = random.choice(world.nodes)
-            world.at(random.randrange(for_ms), lambda node=node: self.publish(node))
-        if random.randrange(2):
-            places = list(range(len(world.nodes)))
-            random.shuffle(places)
-            split = random.randrange(1, len(places))
-            world.at(random.randrange(for_ms), lambda: world.cut([places[:split], places[split:]]))
-        elif random.randrange(2):
-            source, target = random.sample(range(len(world.nodes)), 2)
-            world.at(random.randrange(for_ms), lambda: world.cut_one_way(source, target))
-        for _ in range(random.randrange(3)):
-            node = random.choice(world.nodes)
-            world.at(random.randrange(for_ms), lambda node=node: world.crash(node, 3_000))
-        for liar in self.liars.values():
-            liar.commit(liar.node.author.abstain(world.founding.named("calls"), day(0)))
-            lies = (liar.noise_twice, liar.overspend, liar.fork, liar.forge, liar.skip_back, liar.replay)
-            for lie in random.sample(lies, 2) * 2:
-                world.at(random.randrange(for_ms), lie)
-        world.run(for_ms)
 
 
 def check_converged(world: World, liars: Collection[int] = ()) -> None:
@@ -104,6 +100,7 @@ def check_converged(world: World, liars: Collection[int] = ()) -> None:
             _nothing_lost(world, node)
     _nothing_twice(world)
     _nothing_overspent(world)
+    _answers_are_sums(world)
 
 
 def view(node: SimNode) -> dict[NodeId, tuple[list[Verdict], dict[SlotKey, tuple[object, object]]]]:
@@ -199,6 +196,23 @@ def _nothing_overspent(world: World) -> None:
         for summary in _summaries(world.nodes[0], author, counted):
             spent.update({charge.epoch: charge.rho_nano for charge in summary.charges})
         assert max(spent.values(), default=0) <= cap.rho_nano, "more was counted than the cap allows"
+
+
+def _answers_are_sums(world: World) -> None:
+    """All nodes answer in the same bytes, and the number is the sum of each release that counts, once."""
+    node = world.nodes[0]
+    assert node.core is not None
+    calls, windows = world.founding.named("calls"), {day(number) for number in range(_DAYS_ASKED)}
+    total = 0
+    for author in node.core.rules.authors:
+        slots = node.core.logs.judged(author).slots()
+        for entry in [outcome.released.entry for slot, outcome in slots if slot[0] == calls and outcome.released]:
+            parsed = node.disk.by_id[entry]
+            summary = parse_summary(parsed.entry.data, author)
+            if summary.window in windows:
+                total += sum(read_cells(summary, parsed.entry.cells))
+    answer = agreed(world, "calls", from_=day(0)[:10], to=day(_DAYS_ASKED)[:10], by="total", raw="1")
+    assert sum(cell["estimate"] for cell in answer["cells"]) == total, "an answer is not the sum of what counts"
 
 
 def _summaries(node: SimNode, author: NodeId, only: set[EntryId] | None = None) -> Iterator[SummaryData]:

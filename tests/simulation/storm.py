@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from typing import Final
 
-from tests.simulation.governing import govern_in_storm
-from tests.simulation.play import Play, check_converged
-from tests.simulation.world import QUICK, World
+from federation.errors import PeerError
+from protocol.errors import ProtocolError
+from tests.simulation.acts import perform
+from tests.simulation.operations import Run, draw_run
+from tests.simulation.play import check_converged
+from tests.simulation.world import World
+
+FEW: Final = (3, 4, 5, 6)
+HEALING_MS: Final = 120_000
 
 
-def weather(seed: int, *, with_votes: bool = False) -> World:
-    """Three to six nodes; in two runs of three one of them lies. `with_votes`: charters change meanwhile.
+def weather(seed: int, *, sizes: Sequence[int] = FEW, with_votes: bool = False) -> World:
+    """The run of a seed, done and checked."""
+    return survive(draw_run(seed, sizes, with_votes=with_votes))
 
-    Every other run compares heads by spans, as large federations do.
+
+def survive(run: Run) -> World:
+    """Do a run, heal, and check what must hold.
+
+    Raises:
+        AssertionError: something does not.
     """
-    size = 3 + seed % 4
-    liars = [seed % size] if seed % 3 else []
-    world = World(size, seed, settings=replace(QUICK, spans_above=0) if seed % 2 else QUICK)
-    if with_votes:
-        govern_in_storm(world, 20_000)
-    Play(world, liars).storm()
+    world, play = perform(run)
     world.heal()
-    world.settle()
-    check_converged(world, liars)
+    world.settle(HEALING_MS)
+    play.forget_what_nobody_has()
+    check_converged(world, play.dishonest)
     return world
+
+
+def fault_of(run: Run) -> Exception | None:
+    """What fails in a run; None where all holds."""
+    try:
+        survive(run)
+    except (AssertionError, ValueError, LookupError, ProtocolError, PeerError) as fault:
+        return fault
+    return None

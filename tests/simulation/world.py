@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import copy
 import heapq
 import random
 from collections import Counter
@@ -171,6 +172,7 @@ class World:
         self.founding = founding or found(size)
         self.traffic: Counter[str] = Counter()
         self.skew_ms: Counter[int] = Counter()
+        self.stalled: set[int] = set()  # places that take requests and do not answer
         self.carried: Callable[[bytes], bytes] = self._flipped
         self._make_core = make_core
         self._cut: set[tuple[int, int]] = set()
@@ -221,6 +223,23 @@ class World:
             self.traffic["crash"] += 1
             self.at(down_ms, lambda: self.boot(node) if node.core is None else None)
 
+    def roll_back(self, node: SimNode, share: float) -> None:
+        """An old disk is put back: of all that came to it, in its order, so large a share; at least its birth."""
+        node.core = None
+        self.traffic["crash"] += 1
+        old, whole = node.disk, list(node.disk.by_id.values())
+        node.disk = Disk(definitions=dict(self.founding.definitions))
+        node.disk.append(whole[: max(1, int(len(whole) * share))])
+        node.disk.charters = {hash_: kept for hash_, kept in old.charters.items() if not kept.is_proposal}
+        self.boot(node)
+
+    def copy_of(self, node: SimNode) -> SimNode:
+        """A second process with the same keys and a copy of the disk; messages to the member reach either."""
+        twin = SimNode(len(self.nodes), node.author.copy(), copy.deepcopy(node.disk))
+        self.nodes.append(twin)
+        self.boot(twin)
+        return twin
+
     def commit(self, node: SimNode, parsed: ParsedEntry) -> None:
         """The node's own transaction stored an entry; the core hears of it, unless the node died in between."""
         node.disk.append([parsed])
@@ -251,10 +270,15 @@ class World:
         """Requests from source to target are lost; the other direction works."""
         self._cut.add((source, target))
 
+    def mend(self) -> None:
+        """Every node reaches every other again."""
+        self._cut.clear()
+
     def heal(self) -> None:
         """From now on every message arrives, quickly and once; nobody crashes."""
         self.faults = Faults()
-        self._cut.clear()
+        self.stalled.clear()
+        self.mend()
 
     # -- time
 
@@ -358,10 +382,11 @@ class World:
     def _post(self, sender: SimNode, sent: SendRequest) -> None:
         """Carry a request to its peer and the answer back, with whatever the network does to them."""
         core = sender.core
-        target = next((node for node in self.nodes if node.id == sent.peer), None)
-        if target is None:  # admitted, and not started yet
+        at_home = [node for node in self.nodes if node.id == sent.peer]
+        if not at_home:  # admitted, and not started yet
             self.at(self._delay(), lambda: self._answer_nothing(sender, core, sent.token))
             return
+        target = at_home[0] if len(at_home) == 1 else self.random.choice(at_home)
         self.traffic[sent.op] += 1
         self.traffic["bytes"] += len(sent.body)
         is_lost = (sender.place, target.place) in self._cut or self._happens(self.faults.loss)
@@ -374,7 +399,9 @@ class World:
             body = self.deliver(target, self.carried(sent.body))
             if is_copy:
                 return
-            if body is None or self._happens(self.faults.loss):
+            if target.place in self.stalled:
+                self.at(self.settings.request_timeout_ms, lambda: answered(Failed("no answer in time")))
+            elif body is None or self._happens(self.faults.loss):
                 self.at(self._delay(), lambda: answered(Failed("unreachable")))
             else:
                 self.at(self._delay(), lambda: answered(self.carried(body)))
