@@ -15,8 +15,8 @@ from tests.node_kit import DAY_S, HandClock, Shop, found_shop, until
 from tests.simulation.founding import found
 
 ROWS = {
-    "clock", "ingest", "own log", "peers", "in step", "clocks", "frozen logs", "bodies", "refused", "charter", "signing key",
-    "key files", "committed key", "root key", "a lost key", "a lost governance key", "anchor", "disk", "API keys",
+    "clock", "ingest", "own log", "peers", "in step", "clocks", "frozen logs", "bodies", "refused", "charter",
+    "signing key", "key files", "committed key", "root key", "a lost key", "a lost governance key", "anchor", "disk", "API keys",
     "audit log", "backup", "decisions",
 }  # fmt: skip
 
