@@ -35,6 +35,18 @@ PAGES: Final[dict[str, str]] = {
 PUBLIC_PAGES: Final[dict[str, str]] = {"/privacy": "Privacy"}
 OPERATOR_PAGES: Final[dict[str, str]] = {"/ingest": "Ingest", "/admin": "Admin"}
 STATIC: Final = "/static/"
+_SHARED: Final = (
+    "access",
+    "api",
+    "dom",
+    "format",
+    "live",
+    "narrow",
+    "panel",
+    "peers",
+    "state",
+    "take",
+)  # by every page
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -92,9 +104,9 @@ class Dashboard:
     def __init__(self) -> None:
         self._files = load_files()
         frame = self._files[SHELL].body.decode()
-        self._pages = {path: _page(frame, title, "") for path, title in {**PAGES, **PUBLIC_PAGES}.items()}
+        self._pages = {path: _page(frame, path, title, "") for path, title in {**PAGES, **PUBLIC_PAGES}.items()}
         self._operator_pages = {
-            path: _page(frame, title, "operator") for path, title in {**PAGES, **OPERATOR_PAGES}.items()
+            path: _page(frame, path, title, "operator") for path, title in {**PAGES, **OPERATOR_PAGES}.items()
         }
 
     def routes(self) -> list[web.RouteDef]:
@@ -125,9 +137,12 @@ class Dashboard:
         return _served(request, found)
 
 
-def _page(frame: str, title: str, plane: str) -> StaticFile:
-    """The frame with a title and the plane it is served on; nothing else differs between pages."""
-    return _file(frame.replace("{title}", html.escape(title)).replace("{plane}", plane).encode(), "text/html")
+def _page(frame: str, path: str, title: str, plane: str) -> StaticFile:
+    """The frame with a title, the plane it is served on, and the modules it asks for at once instead of one by one."""
+    modules = [*_SHARED, f"pages/{path.strip('/') or 'overview'}"]
+    preloads = "\n".join(f'<link rel="modulepreload" href="{STATIC}{name}.js">' for name in modules)
+    text = frame.replace("{title}", html.escape(title)).replace("{plane}", plane).replace("{preloads}", preloads)
+    return _file(text.encode(), "text/html")
 
 
 def _file(body: bytes, content_type: str) -> StaticFile:

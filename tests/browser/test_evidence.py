@@ -472,3 +472,18 @@ def test_each_chart_has_a_sentence_and_a_table(watched: Callable[..., Watched]) 
             assert sentences == 1, (path, name)
             assert tables >= 1 or name == "planner", (path, name)
     assert drawn > 10
+
+
+def test_what_a_bound_took_off_is_said_beside_the_noise(watched: Callable[..., Watched]) -> None:
+    one = watched()
+
+    def clipped(route: Any) -> None:
+        document = route.fetch().json()
+        document["data"]["clipped"] = {"estimate": 40, "lower": 30, "upper": 50, "sigma": "5"}
+        route.fulfill(json=document)
+
+    page = one.open("/explore?metric=bought")
+    assert page.locator("#clipped").count() == 0
+    one.page.route(re.compile("/v1/insights/bought"), clipped)
+    page = one.open("/explore?metric=bought")
+    page.wait_for_selector("#clipped >> text=40 ± 10 people did more than a bound lets through")

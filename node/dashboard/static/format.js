@@ -129,6 +129,9 @@ const NOTES = {
 };
 export const notes = (codes) => codes.map((code) => NOTES[code] ?? code.replaceAll("_", " "));
 
+/** What the bounds on one person took off; it lies outside the privacy interval, which is of the noise alone. */
+export const clipping = ({ clipped }) => (clipped ? `${number(Math.max(0, clipped.estimate))} ${plusMinus(clipped)} people did more than a bound lets through: totals are low by design, and the interval does not hold that.` : null);
+
 const REASONS = {
   no_release: "no release yet",
   not_in_plan: "does not track this",

@@ -117,6 +117,7 @@ function pressed(event) {
 
 /** "3 of 4 nodes" by what this node hears of the others, and how fresh the numbers are. */
 function tell(reply, newest) {
+  delete document.body.dataset.state;
   const members = reply.data.members;
   const names = silent(reply).map((member) => member.name);
   const up = members.length - names.length;
@@ -130,6 +131,7 @@ function tell(reply, newest) {
 }
 
 function tellError(error) {
+  document.body.dataset.state = "stopped";
   if (error.status === 401 || error.status === 403) return askForKey(error);
   find("#status").replaceChildren(tag("bad", "no answer"), h("span", {}, error.message));
   return null;

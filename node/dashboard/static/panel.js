@@ -1,7 +1,7 @@
 // A panel: a heading, one sentence, a drawing, the same numbers as a table, and ways to take them along.
 
 import { h } from "./dom.js";
-import { between, label, notes, number, percent, span, title, wide } from "./format.js";
+import { between, clipping, label, notes, number, percent, span, title, wide } from "./format.js";
 import { answerTools, pathTools } from "./take.js";
 
 const MOST_ROWS = 500; // more would keep a person waiting; the exports have them all
@@ -45,7 +45,7 @@ export function answerTable(answer, extra = {}) {
     [`${percent(answer.level)} privacy interval`, between, "number"],
     ["Sigma", (row) => number(row.sigma), "number"], ["", (row) => wide(row) ?? ""]];
   const caption = [`${answer.question} ${answer.counts}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
-    ...notes(answer.notes).map((note) => `Note: ${note}.`)].join(" ");
+    ...notes(answer.notes).map((note) => `Note: ${note}.`), clipping(answer)].filter(Boolean).join(" ");
   return table(caption, columns, rows, { rowClass: (row) => (row.kind === "hidden" ? "suppressed" : null), left: answer.cells.length - first.length, ...extra });
 }
 

@@ -2,7 +2,7 @@
 
 import { budget, catalogue, insight } from "../api.js";
 import { choice, find, h, swap, tag } from "../dom.js";
-import { counted, differs, estimate, figureName, figureText, label, number, percent, ratio, reason, shareText, span, title, windowText } from "../format.js";
+import { clipping, counted, differs, estimate, figureName, figureText, label, number, percent, ratio, reason, shareText, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars } from "../marks.js";
 import { narrowed, picks } from "../narrow.js";
@@ -106,7 +106,7 @@ function result(answer, parameters, tab) {
   };
   const summary = h("span", {}, `${answer.question} `, answer.total ? [estimate(answer.total), ` ${answer.counts}`] : "Nothing released",
     `, ${span(answer.windows)}, ${answer.reporting} nodes, ${percent(answer.level)} interval.`);
-  return panel({ id: "result", size: "two-thirds", heading: title(answer.metric), summary, body: views[tab](), twin: tab === "chart" ? answerTable(answer) : null, answer, parameters });
+  return panel({ id: "result", size: "two-thirds", heading: title(answer.metric), summary, body: [clipping(answer) ? h("p", { class: "notice calm", id: "clipped" }, clipping(answer)) : null, views[tab]()], twin: tab === "chart" ? answerTable(answer) : null, answer, parameters });
 }
 
 function chart(answer) {
