@@ -21,7 +21,6 @@ UNCHECKED = (
     "badges.json",
     "evidence.json",
     "judgement.json",
-    "key_chains.json",
     "keys_in_place.json",
     "lines.json",
     "proofs.json",

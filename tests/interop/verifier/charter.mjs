@@ -113,7 +113,7 @@ export function parseDocument(bytes, type, maxBytes, maxBodyBytes) {
   demand(Array.isArray(outer) && outer.length >= 1, `${type}: no array`);
   demandVersion(outer[0]);
   const [, , body, approvals] = tuple(
-    (value) => value, oneOf(type), blob(maxBodyBytes), list(tuple(bin(32), signature), 0, Infinity),
+    (value) => value, oneOf(type), blob(maxBodyBytes), list(tuple(bin(32), signature), 0, 1_000),
   )(outer, type);
   demandAscending(approvals, ([left], [right]) => Buffer.compare(left, right), "approvals");
   return { body, approvals };

@@ -12,6 +12,7 @@ import { verifyJoinRequest } from "./joinrequests.mjs";
 import {
   canNodeImport, commitment, demandKey, demandSignature, isGoodForNode, isSignature, isSignatureByHand,
 } from "./keys.mjs";
+import { keyChains, keysInPlace } from "./keychecks.mjs";
 import { refuse } from "./refused.mjs";
 import { OPS, REFUSAL, STATUSES, verifyRequest, verifyResponse } from "./requests.mjs";
 import { trustedOf, verifyChain, verifySuspension } from "./successions.mjs";
@@ -317,8 +318,10 @@ const CHECKS = {
   "entries.json": entries,
   "identity.json": identity,
   "ids.json": ids,
+  "key_chains.json": keyChains,
   "keyed.json": keyed,
   "keys.json": keys,
+  "keys_in_place.json": keysInPlace,
   "requests.json": requests,
   "signatures.json": signatures,
 };

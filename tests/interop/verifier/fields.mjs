@@ -81,14 +81,14 @@ export function blob(most, least = 0) {
   };
 }
 
-/** 3.2: a key that enters. Not 32 bytes is `bad-key`, not bin is `malformed`. */
+/** 3.2: a key that enters. A field that is not 32 bytes is `malformed`. */
 export function publicKey(value, name) {
-  demand(isBytes(value), `${name}: no bin`);
-  return demandKey(value);
+  return demandKey(bin(32)(value, name));
 }
 
 /** 1.5 */
 export function name(value, field) {
+  demand(typeof value !== "string" || value.length <= 64, `${field}: above 64 characters`, "too-large");
   demand(typeof value === "string" && NAME.test(value), `${field}: no name`);
   return value;
 }
@@ -101,7 +101,7 @@ export function oneOf(...texts) {
 }
 
 /** 1.2: text that people wrote, as its string. */
-export function humanText(most, least = 0) {
+export function humanText(most, least = 1) {
   const check = blob(most, least);
   return (value, field) => {
     const text = utf8(check(value, field), field);

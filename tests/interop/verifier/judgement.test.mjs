@@ -65,17 +65,18 @@ test("a key chain follows the rotation and the recovery of the vectors, and no o
   const { accepted } = JSON.parse(readFileSync(new URL("../../../specs/vectors/v1/entries.json", import.meta.url)));
   const entry = (name) => parseEntry(fromHex(accepted.find((one) => one.name === name).wire));
   const inception = verifyInception(entry("inception").data);
-  const chain = new KeyChain(inception);
+  const { federation } = entry("inception").header;
+  const chain = new KeyChain(inception, federation);
   chain.follow(entry("rotate"));
   assert.deepEqual(chain.keyAt({ generation: 0, seq: 1 }), inception.signingKey);
   assert.notDeepEqual(chain.keyAt({ generation: 0, seq: 2 }), inception.signingKey);
   assert.throws(() => chain.follow(entry("rotate")), { code: "malformed" });
   chain.follow(entry("recover"));
   assert.throws(() => chain.follow(entry("recover")), { code: "malformed" });
-  assert.throws(() => new KeyChain({ ...inception, rootKey: inception.signingKey }).follow(entry("recover")), {
+  assert.throws(() => new KeyChain({ ...inception, rootKey: inception.signingKey }, federation).follow(entry("recover")), {
     code: "bad-signature",
   });
-  const uncommitted = new KeyChain({ ...inception, nextDigest: Buffer.alloc(32) });
+  const uncommitted = new KeyChain({ ...inception, nextDigest: Buffer.alloc(32) }, federation);
   assert.throws(() => uncommitted.follow(entry("rotate")), { code: "bad-key" });
 });
 

@@ -2,48 +2,61 @@
 import { isEqual } from "./bytes.mjs";
 import { demandSigned, parseData } from "./entries.mjs";
 import { isCommitted } from "./keys.mjs";
-import { demand } from "./refused.mjs";
+import { Refused, demand, refuse } from "./refused.mjs";
 
 /** Positions order by (generation, seq). */
 export const comparePositions = (left, right) => left.generation - right.generation || left.seq - right.seq;
 
-/** `roots`: the inception's and each one a charter named. `changes`: parsed entries, in the order of the log. */
+/** `roots`: those that charters named, oldest first. `follow` takes parsed entries, in the order of the log. */
 export class KeyChain {
-  constructor(inception, roots = []) {
+  constructor(inception, federation, roots = []) {
     this.node = inception.node;
+    this.federation = federation;
     this.roots = [inception.rootKey, ...roots];
     const { signingKey, nextDigest } = inception;
-    this.links = [{ generation: 0, seq: 0, signingKey, nextDigest }];
+    this.links = [{ generation: 0, seq: 0, signingKey, nextDigest, rank: 0 }];
+  }
+
+  /** Another chain that goes on from the last link of this one. */
+  branch() {
+    return Object.assign(Object.create(KeyChain.prototype), { ...this, links: [...this.links] });
   }
 
   follow(entry) {
     const { header } = entry;
     demand(["rotate", "recover"].includes(header.kind), "a link of another kind");
+    demand(isEqual(header.federation, this.federation), "a link of another federation");
     demand(isEqual(header.author, this.node), "a link of another node");
     const { signing_key: signingKey, next_digest: nextDigest } = parseData(header.kind, entry.data, header.author);
     const last = this.links.at(-1);
-    if (header.kind === "rotate") this.demandRotation(entry, last, signingKey);
-    else this.demandRecovery(entry, last);
-    this.links.push({ generation: header.generation, seq: header.seq, signingKey, nextDigest, id: entry.id });
+    const rank = header.kind === "rotate" ? this.rotated(entry, last, signingKey) : this.recovered(entry, last);
+    const { generation, seq } = header;
+    this.links.push({ generation, seq, signingKey, nextDigest, rank, id: entry.id });
   }
 
-  demandRotation(entry, last, signingKey) {
+  /** M-KEY-7. A rotation leaves the rank of the root as it is. */
+  rotated(entry, last, signingKey) {
     const { generation, seq } = entry.header;
     demand(generation === last.generation && seq > last.seq, "a rotation lies later in the same generation");
     demand(isCommitted(signingKey, last.nextDigest), "not the key that was committed to", "bad-key");
     demandSigned(entry, [last.signingKey, signingKey]);
+    return last.rank;
   }
 
-  /** By the newest root that verifies; charters may have named several (charter.md 3.8). */
-  demandRecovery(entry, last) {
-    demand(entry.header.generation > last.generation, "a recovery opens a later generation");
-    const failures = this.roots.map((root) => failureOf(() => demandSigned(entry, [root])));
-    if (failures.every((failure) => failure !== null)) throw failures.at(-1);
+  /** M-KEY-8: the rank of the newest root that fits, not older than that of the recovery before. */
+  recovered(entry, last) {
+    const { generation, seq } = entry.header;
+    demand(generation > last.generation && seq >= 1, "a recovery opens a later generation");
+    for (let rank = this.roots.length - 1; rank >= last.rank; rank--) {
+      if (failureOf(() => demandSigned(entry, [this.roots[rank]])) === null) return rank;
+    }
+    return refuse("bad-signature", "by no root of the node that may still recover it");
   }
 
-  /** The key that signs what stands after the links before this position. */
+  /** The key in force after the last change of a lower seq, whose generation is this one (proofs.md 2.1); else null. */
   keyAt({ generation, seq }) {
-    return this.links.filter((link) => link.generation <= generation && link.seq < seq).at(-1)?.signingKey ?? null;
+    const last = this.links.filter((link) => link.seq < seq).at(-1);
+    return last?.generation === generation ? last.signingKey : null;
   }
 }
 
@@ -52,6 +65,7 @@ function failureOf(check) {
     check();
     return null;
   } catch (error) {
+    if (!(error instanceof Refused)) throw error;
     return error;
   }
 }

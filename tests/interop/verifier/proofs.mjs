@@ -63,7 +63,7 @@ function foundedBy({ charters, federation }) {
 }
 
 function chainOf({ changes, federation }, inception, member) {
-  const chain = new KeyChain(inception, member.root === undefined ? [] : [member.root]);
+  const chain = new KeyChain(inception, federation, member.root === undefined ? [] : [member.root]);
   for (const change of changes.map(parseEntry)) {
     demand(isEqual(change.header.federation, federation), "of another federation");
     chain.follow(change);

@@ -11,6 +11,7 @@ import { hourText, parseHour } from "./windows.mjs";
 
 const NOTICE_S = 48 * 3600;
 const MAX_SUSPENSION_BYTES = 1_024;
+const MAX_SUSPENSION_DOCUMENT_BYTES = 105_088;
 const MAX_SUSPENDED_HOURS = 336;
 const succeeds = (holds, why) => demand(holds, why, "bad-succession");
 
@@ -129,7 +130,7 @@ const SUSPENSION = { charter: hash, member: hash, from: hourText, until: hourTex
 
 /** 3.6; `charter` is the one whose keys decide, `federation` its federation's id. */
 export function verifySuspension(bytes, charter, federation) {
-  const document = parseDocument(bytes, "suspension", undefined, MAX_SUSPENSION_BYTES);
+  const document = parseDocument(bytes, "suspension", MAX_SUSPENSION_DOCUMENT_BYTES, MAX_SUSPENSION_BYTES);
   const fields = record(decode(document.body, MAX_SUSPENSION_BYTES), SUSPENSION, [1]);
   const hours = (parseHour(fields.until) - parseHour(fields.from)) / 3600;
   demand(hours >= 1 && hours <= MAX_SUSPENDED_HOURS, "1 to 336 hours");
