@@ -153,6 +153,9 @@ class Gate:
             raise BadSignature(what="request refused", why="no key known of its sender signed it")
         verify_request(asked, other)
         peer.retired_key = retired
+        refused = peer.refused
+        if retired is None and refused is not None and (refused.what, refused.code) == ("request", BadSignature.code):
+            peer.refused = None  # it had rotated: what it said meanwhile was signed with the key that it shows now
 
     def _admit(self, peer: Peer, asked: ParsedRequest, now_ms: int, rng: Rng) -> Question | Turned:
         request = asked.request

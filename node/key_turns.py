@@ -35,6 +35,7 @@ from node.state.ledger import LedgerStore
 from node.state.log import LogStore
 from protocol.entries import ABSTAIN, SUMMARY, ParsedEntry, data_hash
 from protocol.errors import BadSignature, ProtocolError
+from protocol.ids import DefinitionHash
 from protocol.key_chain import KeyState, advance_chain
 from protocol.keys import SigningKey, key_digest, verify
 from protocol.kind_data import RecoverData, RotateData, parse_abstain
@@ -259,14 +260,21 @@ class KeyTurns:
         seq = good.header.seq
         void = [parsed for entry in own.ids[seq + 1 :] if (parsed := self._logs.read(entry)) is not None]
         answered = {(definition.hex(), window) for definition, window in self._publisher.answered()}
-        answers = _answers_of(void)
+        answers, known = _answers_of(void), self._core.rules.definitions
         return {
             "root_key": keys.root_key.hex(),
             "generation": self._next_generation(),
             "kept": good.id.hex(),
             "kept_at": good.header.at,
             "void_entries": own.height - seq - 1,
-            "void_answers": [{**one, "is_own": (one["definition"], one["window"]) in answered} for one in answers],
+            "void_answers": [
+                {
+                    **one,
+                    "metric": None if (found := known.get(_hash(one["definition"]))) is None else found.metric,
+                    "is_own": (one["definition"], one["window"]) in answered,
+                }
+                for one in answers
+            ],
         }
 
     def _next_generation(self) -> int:
@@ -304,6 +312,10 @@ def _answers_of(entries: Sequence[ParsedEntry]) -> list[dict[str, str]]:
                 abstain = parse_abstain(parsed.entry.data)
                 found.append({"definition": abstain.definition.hex(), "window": abstain.window, "was": "abstained"})
     return found
+
+
+def _hash(text: str) -> DefinitionHash:
+    return DefinitionHash(bytes.fromhex(text))
 
 
 def _refused(code: str, why: str, fix: str) -> RejectedInput:

@@ -391,7 +391,8 @@ def _recovery_lines(plan: Mapping[str, Any], events_too: bool) -> list[str]:
     ]
     answers = plan["void_answers"]
     lines += [
-        f"  {one['window']}  {one['was']}  definition {one['definition'][:16]}" for one in answers[:_SHOWN_ANSWERS]
+        f"  {one['metric'] or one['definition'][:16]}  {one['window']}  {one['was']}"
+        for one in answers[:_SHOWN_ANSWERS]
     ]
     if len(answers) > _SHOWN_ANSWERS:
         lines.append(f"  … and {len(answers) - _SHOWN_ANSWERS} more")
@@ -399,13 +400,12 @@ def _recovery_lines(plan: Mapping[str, Any], events_too: bool) -> list[str]:
         lines.append("Answers that used these say from then on that this node's number is not counted, and why.")
     foreign = sum(one["was"] == "released" and not one["is_own"] for one in answers)
     if foreign and events_too:
-        lines.append(
-            f"{foreign} of them were released elsewhere, with this node's events: charged, and never released."
-        )
+        lines.append(f"{foreign} of them did not come from here: they stay charged, and are never released here.")
     elif foreign:
         lines.append(
-            f"{foreign} of them this node did not release, and may later. Did others have its events: --events-too"
+            f"{foreign} of them did not come from here: this node may still release its own. Who had its events,"
         )
+        lines.append("too (a clone ran, the disk was copied), adds --events-too, so that nothing is released twice.")
     return lines
 
 

@@ -303,6 +303,23 @@ def test_who_holds_one_rotated_branch_learns_that_the_other_rotated_too() -> Non
         assert (log.is_frozen, log.height) == (True, 2)
 
 
+def test_an_honest_rotation_leaves_nothing_refused_in_sight() -> None:
+    """Requests signed with the new key overtake the rotation: that is over once the key is known, and no alarm."""
+    world = World(3, 75)
+    world.settle()
+    owner = world.nodes[0]
+    overtaken = 0
+    for number in range(6):
+        world.commit(owner, owner.author.rotate())
+        commit(world, owner, number)
+        world.run(300)
+        overtaken += sum(bool(node.refusals) for node in world.nodes)
+        world.settle()
+        for node in world.nodes:
+            assert [status.refused for status in core_of(node).peers()] == [None, None]
+    assert overtaken, "nothing overtook a rotation, so nothing was shown"
+
+
 def test_quick_settings_are_the_worlds() -> None:
     assert World(2, 1).settings is QUICK
 
