@@ -13,10 +13,15 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 NO_SHARED_DATA = "the real event logs are not on this machine"
 Measure = Callable[[str, str, str, bool], None]
+
+# A busy machine draws and runs examples slowly; that is no fault of the code. A test may still set its own.
+settings.register_profile("murmur", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("murmur")
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from tests.simulation.founding import found
 
 ROWS = {
     "clock", "ingest", "own log", "peers", "in step", "clocks", "frozen logs", "bodies", "refused", "charter",
-    "signing key", "key files", "committed key", "root key", "a lost key", "a lost governance key", "anchor", "disk", "API keys",
-    "audit log", "backup", "decisions",
+    "signing key", "key files", "committed key", "root key", "a lost key", "a lost governance key", "anchor", "disk",
+    "API keys", "audit log", "backup", "decisions",
 }  # fmt: skip
 
 
