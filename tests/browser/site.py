@@ -86,6 +86,11 @@ class Site(Federation):
             document: dict[str, Any] = json.load(reply)
         return document
 
+    def released(self, name: str) -> int:
+        """How many releases this node counts."""
+        total: int = self.get(name, "/v1/releases?limit=1")["metadata"]["total"]
+        return total
+
     def newest(self, name: str, metric: str) -> dict[str, Any]:
         data: dict[str, Any] = self.get(name, f"/v1/insights/{metric}?last=7d")["data"]
         return data
