@@ -10,7 +10,7 @@ from federation.answers import answer
 from federation.badges import badges
 from federation.comparison import compared, previous_query
 from federation.figure_rows import Json
-from federation.query import BadParameter, Query, parse_query
+from federation.query import PARAMETERS, BadParameter, Query, parse_query
 from federation.selection import parse_nodes, parse_where, select
 from node.commons import Commons
 
@@ -46,6 +46,9 @@ def ask(commons: Commons, metric: str, parameters: Mapping[str, str]) -> Insight
     """
     narrowing = {name: text for name in NARROWING if (text := parameters.get(name, ""))}
     plain = {name: text for name, text in parameters.items() if name not in NARROWING}
+    if unknown := sorted(plain.keys() - PARAMETERS):
+        known = ", ".join(sorted({*PARAMETERS, *NARROWING}))
+        raise BadParameter(why=f"there is no parameter {unknown[0][:40]!a}", fix=f"Use only: {known}")
     rows = [row for row in commons.rows() if row.name == metric]
     query = parse_query(metric, rows, plain, commons.newest_window(metric))
     view = commons.federation()

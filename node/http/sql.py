@@ -42,7 +42,11 @@ class SqlEndpoint:
         """Run the statement of the body."""
         self._gate(request)
         form = form_accepted(request)
-        statement = _parsed(await request.read())
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            raise _too_long() from error
+        statement = _parsed(body)
         answer = await self._researcher.ask(statement.sql, statement.parameters, form, statement.max_rows)
         headers = {
             "Cache-Control": "no-store",
@@ -63,9 +67,17 @@ class SqlEndpoint:
         return web.Response(body=body, content_type=CONTENT_TYPES[form], headers=headers)
 
 
+def _too_long() -> SqlRefused:
+    return SqlRefused(
+        code="sql_too_long",
+        why=f"the body is larger than {MAX_BODY_BYTES >> 10} KiB",
+        fix="Shorten the statement, or what is given as parameters",
+    )
+
+
 def _parsed(body: bytes) -> _Statement:
     if len(body) > MAX_BODY_BYTES:
-        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+        raise _too_long()
     try:
         statement = msgspec.json.decode(body, type=_Statement)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

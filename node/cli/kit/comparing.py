@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from node.cli.kit.answer import _number
 from node.cli.kit.table import Column, render_table
 from node.harmless import harmless
 
@@ -40,6 +41,8 @@ def compare_lines(data: Mapping[str, Any], width: int) -> list[str]:
 
 
 def _figures(row: Mapping[str, Any]) -> list[str]:
-    gap = row["difference"]
-    signed = str(gap) if str(gap).startswith("-") or str(gap) == "0" else f"+{gap}"
-    return [str(row["before"]), signed, f"{row['lower']} – {row['upper']}", _VERDICTS[row["verdict"]]]
+    gap = _number(row["difference"])
+    signed = gap if gap.startswith("-") or gap == "0" else f"+{gap}"
+    low, high = ("open" if row[end] is None else _number(row[end]) for end in ("lower", "upper"))
+    interval = f"{low} – {high}"
+    return [_number(row["before"]), signed, interval, _VERDICTS[row["verdict"]]]
