@@ -184,7 +184,9 @@ def test_the_opt_out_needs_no_login_and_holds_in_the_script(watched: Callable[..
     assert one.context.cookies() == []
 
 
-def test_what_this_request_would_leave_is_said_without_looking_anybody_up(watched: Callable[..., Watched]) -> None:
+def test_what_this_request_would_leave_is_said_without_looking_anybody_up(
+    watched: Callable[..., Watched], site: Site
+) -> None:
     """Before and after for each part of the request, values from the browser itself; a signal drops all of it."""
     page = watched(user_agent="Marker/1.0").open("/privacy")
     rows = page.locator("#request-rows tbody tr").all_text_contents()
@@ -193,6 +195,9 @@ def test_what_this_request_would_leave_is_said_without_looking_anybody_up(watche
     assert agent.endswith("dropped, unread")
     assert any(row.startswith("Your IP address") and "dropped" in row for row in rows)
     assert "no signal sent" in page.text_content("#request")
+    told = page.text_content("#risk table")
+    for spans in site.get("amber", "/privacy.json")["guarantees"]["at_the_cap"].values():
+        assert all(f"{float(span['epsilon']):.2f}" in told for span in spans)
     signalled = watched(extra_http_headers={"Sec-GPC": "1"}).open("/privacy")
     assert "Global Privacy Control is on" in signalled.text_content("#request")
     assert "dropped whole" in signalled.text_content("#request")

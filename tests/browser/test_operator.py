@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -82,6 +83,30 @@ def test_the_operators_pages_want_an_admin_key_and_stand_nowhere_else(site: Week
             assert too_wide(page) <= 0, path
             if SHOTS:
                 page.screenshot(path=f"{SHOTS}/{path.strip('/')}-{scheme}-{width}.png", full_page=True)
+
+
+def test_what_came_in_and_why_some_was_dropped_shows_as_it_happens(site: Week, operator: Callable[..., Any]) -> None:
+    """Receipts by reason, exact because only the operator sees them; a new request is there without a reload."""
+    page = operator("/ingest")
+    wish = {"kind": "write", "scopes": ["events"], "label": "live"}
+    token = site.amber.admin.post("/v1/admin/tokens", wish)["token"]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    good = {
+        "app": "amber", "action": "buy", "timestamp": datetime.now(UTC).isoformat(), "user_id": "u", "event_id": "e-1",
+        "attributes": {"kind": "book"}, "consent": ["analytics"],
+    }  # fmt: skip
+    body = json.dumps(
+        [good, {**good, "event_id": "e-2", "consent": []}, {**good, "event_id": "e-3", "app": 7}]
+    ).encode()
+    request = urllib.request.Request(f"{site.amber.url}/v1/events", body, headers)
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        receipt = json.load(reply)
+    assert (receipt["accepted"], receipt["filtered"], len(receipt["rejected"])) == (1, {"no_consent": 1}, 1), receipt
+    page.wait_for_selector("#reasons >> text=filtered: no consent")
+    page.wait_for_selector("#reasons .tag >> text=rejected")
+    kept = sum(one["accepted"] or 0 for one in site.amber.admin.get("/v1/ingest/recent")["requests"])
+    assert f"{kept:,} " in page.text_content("#receipts .figure")
+    assert "1 kept, 1 no consent, 1 rejected" in page.text_content("#requests tbody tr")
 
 
 def test_a_tried_event_is_shown_before_and_after_and_is_never_stored(site: Week, operator: Callable[..., Any]) -> None:

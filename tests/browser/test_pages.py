@@ -107,6 +107,45 @@ def test_each_number_on_screen_is_the_apis(watched: Callable[..., Watched], site
     one.assert_quiet()
 
 
+def test_the_hours_on_screen_are_the_apis_and_the_map_can_show_uncertainty(
+    watched: Callable[..., Watched], site: Site
+) -> None:
+    """Every square of Rhythm says its number, or that it is below the threshold; the map's other colours are shares."""
+    page = watched().open("/rhythm?last=1")
+    page.wait_for_selector(".heat button")
+    cells = {
+        cell["key"]["hour"]: cell["estimate"]
+        for cell in site.get("amber", "/v1/insights/people_by_hour?last=1")["data"]["cells"]
+    }
+    squares = page.eval_on_selector_all(".heat button", "(all) => all.map((one) => [one.ariaLabel, one.className])")
+    assert len(squares) == 24
+    for hour, (told, marks) in enumerate(squares):
+        if str(hour) in cells:
+            assert f"{hour:02}:00: {cells[str(hour)]:,}, " in told
+        else:
+            assert told.endswith("below threshold")
+            assert marks == "cx"
+    page = watched().open("/map")
+    page.click("#show-noise")
+    page.wait_for_selector(".legend >> text=±")
+    assert "show=noise" in page.url
+
+
+def test_paper_and_walls_get_a_page_of_their_own(watched: Callable[..., Watched]) -> None:
+    """2560 px: larger type, nothing too wide. Print: no rail, no controls, the legend and the caveats stay."""
+    page = watched(width=2560).open("/map")
+    page.wait_for_selector(".map path")
+    assert too_wide(page) <= 0
+    assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "20px"
+    page.emulate_media(media="print")
+    hidden = page.eval_on_selector_all(
+        ".rail, #controls, .tools, details:not([open])", "(all) => all.every((one) => one.offsetParent === null)"
+    )
+    assert hidden
+    for kept in (".legend", "#footer", "#world .summary", "#list .bars"):
+        assert page.locator(kept).first.is_visible(), kept
+
+
 def test_what_is_suppressed_is_hatched_and_said_never_zero_or_blank(
     watched: Callable[..., Watched], site: Site
 ) -> None:
