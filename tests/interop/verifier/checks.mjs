@@ -13,6 +13,7 @@ import {
   canNodeImport, commitment, demandKey, demandSignature, isGoodForNode, isSignature, isSignatureByHand,
 } from "./keys.mjs";
 import { keyChains, keysInPlace } from "./keychecks.mjs";
+import { admission, evidence, judgement } from "./logchecks.mjs";
 import { refuse } from "./refused.mjs";
 import { OPS, REFUSAL, STATUSES, verifyRequest, verifyResponse } from "./requests.mjs";
 import { trustedOf, verifyChain, verifySuspension } from "./successions.mjs";
@@ -311,17 +312,21 @@ const chartersLater = {
 };
 
 const CHECKS = {
+  "admission.json": admission,
   "cells.json": cells,
   "charter.json": charter,
   "charters_later.json": chartersLater,
   "encoding.json": encoding,
   "entries.json": entries,
+  "evidence.json": evidence,
   "identity.json": identity,
   "ids.json": ids,
+  "judgement.json": judgement,
   "key_chains.json": keyChains,
   "keyed.json": keyed,
   "keys.json": keys,
   "keys_in_place.json": keysInPlace,
+  "lines.json": judgement,
   "requests.json": requests,
   "signatures.json": signatures,
 };

@@ -106,15 +106,22 @@ const SCHEMAS = {
 };
 const PROPOSALS = [
   { document: hash, version: integer(2) },
-  { document: hash, suspension: blob(1_024) },
+  { document: hash, suspension: blob(1_024, 1) },
 ];
 
 /** The data of a kind specified here; null of any other kind (it is opaque). `inception` is read by its own module. */
 export function parseData(kind, data, author) {
   if (kind === "summary") return parseSummary(data, author);
   const map = () => decode(data, MAX_DATA_BYTES);
-  if (kind === "propose") return record(map(), PROPOSALS[map() instanceof Map && map().has("suspension") ? 1 : 0], [1]);
+  if (kind === "propose") return parseProposal(map());
   return kind in SCHEMAS ? record(map(), SCHEMAS[kind], [1]) : null;
+}
+
+function parseProposal(map) {
+  const fields = record(map, PROPOSALS[map instanceof Map && map.has("suspension") ? 1 : 0], [1]);
+  const isIts = fields.suspension === undefined || isEqual(fields.document, idOf("suspension", fields.suspension));
+  demand(isIts, "a suspension under another hash");
+  return fields;
 }
 
 export function entryBytes({ headerBytes, signatures, data, cells }) {

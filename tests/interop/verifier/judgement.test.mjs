@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fromHex } from "./bytes.mjs";
+import { Decided } from "./chains.mjs";
 import { parseEntry } from "./entries.mjs";
 import { verifyInception } from "./inception.mjs";
 import { judgeSummary } from "./judgement.mjs";
+import { Ledger } from "./ledger.mjs";
 import { KeyChain } from "./keychain.mjs";
 import { verifyProof } from "./proofs.mjs";
 import { compare, fromWire, ratioOf, whole } from "./ratios.mjs";
@@ -20,7 +22,14 @@ const firstBlock = (change) => ({
   summary: { ...summary, blocks: summary.blocks.map((block, at) => (at === 0 ? { ...block, ...change } : block)) },
 });
 
-test("the bundle as it came counts", () => judgeSummary(given));
+/** Charges folded as 8.6 says, then judged. */
+function judge({ before: others, ...one }) {
+  const ledger = new Ledger((epoch) => new Decided({ chain: [one.charter] }).capOf(epoch));
+  for (const other of others) ledger.add(other);
+  return judgeSummary({ ...one, charged: ledger.add(one.summary) });
+}
+
+test("the bundle as it came counts", () => assert.equal(judge(given), "counted"));
 
 const WRONG = {
   not_in_catalogue: { charter: { ...charter, catalogue: [] } },
@@ -42,13 +51,13 @@ const WRONG = {
 };
 
 for (const [reason, change] of Object.entries(WRONG)) {
-  test(`void: ${reason}`, () => assert.throws(() => judgeSummary({ ...given, ...change }), { code: reason }));
+  test(`void: ${reason}`, () => assert.throws(() => judge({ ...given, ...change }), { code: reason }));
 }
 
 test("a release charges once, a smaller total never explains the log", () => {
-  judgeSummary({ ...given, before: [...before, before[0], before[0]] });
+  judge({ ...given, before: [...before, before[0], before[0]] });
   const twice = [...before, { ...before[0], release: Buffer.alloc(32, 7) }];
-  assert.throws(() => judgeSummary({ ...given, before: twice }), { code: "total_mismatch" });
+  assert.throws(() => judge({ ...given, before: twice }), { code: "total_mismatch" });
 });
 
 test("τ of privacy.md 2.7: the least integer with a tail of at most δ/C", () => {

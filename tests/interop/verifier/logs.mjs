@@ -1,19 +1,27 @@
 // Which line of a log stands: mesh.md 8.3. Entries are known, admitted one by one, and given as
 // {id, prev, generation, seq, kind, root}; `root` of a recover: 0 the inception's, then each one a charter named, in order.
 //
-// No vector covers this: it is the text's word alone. Left out: which branches are shown as proof, and what `range` serves.
+// Left out: which branches are shown as proof, and what `range` serves.
 
 /** {line, frozenAt, voids}: the entries that stand, [generation, seq] or null, and the reason of each entry that does not. */
 export function lineOf(entries, federation, cut = null) {
   const log = new Log(entries, federation);
+  const { line, frozenAt } = log.within(cut);
   const voids = new Map();
-  const isBeyondCut = cut === null ? () => false : log.cutAt(cut);
-  const open = entries.filter((entry) => !isBeyondCut(entry));
-  for (const entry of entries.filter(isBeyondCut)) voids.set(entry.id, "cut");
-  const { line, frozenAt } = new Log(open, federation).walk(cut, voids);
-  const isLeft = (entry) => !line.includes(entry) && !voids.has(entry.id); // a recover by an older root, on the line's end
-  for (const entry of open.filter(isLeft)) voids.set(entry.id, "recovered");
+  const standing = new Set(line);
+  const lastRecover = line.filter(({ kind }) => kind === "recover").at(-1)?.seq ?? -1;
+  for (const entry of entries.filter((one) => !standing.has(one))) {
+    const leaves = log.wayTo(entry).find((one) => !standing.has(one)).seq;
+    voids.set(entry.id, reasonOf(leaves, cut, lastRecover, frozenAt));
+  }
   return { line, frozenAt, voids };
+}
+
+/** M-LINE-7: from the seq at which a branch leaves what stands. */
+function reasonOf(leaves, cut, lastRecover, frozenAt) {
+  if (cut !== null && leaves <= cut.seq + 1) return "cut";
+  if (leaves <= lastRecover) return "recovered";
+  return frozenAt !== null && leaves >= frozenAt[1] ? "forked" : "superseded";
 }
 
 class Log {
@@ -35,20 +43,23 @@ class Log {
     return way;
   }
 
-  /** Rule 1: what is neither on the way to the cut nor on a recover of a later generation that stands on it. */
-  cutAt({ id, generation }) {
-    const last = this.byId.get(id);
-    const isReopening = (entry) => entry.kind === "recover" && entry.prev === id && entry.generation > generation;
-    const way = new Set(last === undefined ? [] : this.wayTo(last));
-    return (entry) => !way.has(entry) && !this.wayTo(entry).some(isReopening);
+  below(entry) {
+    return [entry, ...this.children(entry).flatMap((one) => this.below(one))];
   }
 
-  walk(cut, voids) {
+  /** Rule 1, and the others inside it. */
+  within(cut) {
+    if (cut === null) return this.walk();
+    const last = this.byId.get(cut.id);
+    if (last === undefined) return cutShort(this.walk(), cut.seq);
+    const isReopening = (entry) => entry.kind === "recover" && entry.generation > last.generation;
+    const beyond = this.children(last).filter(isReopening).flatMap((one) => this.below(one));
+    return new Log([...this.wayTo(last), ...beyond], this.federation).walk();
+  }
+
+  walk() {
     const { way, frozenAt } = this.wayOfRecovers();
-    const line = [...way];
-    this.voidOthers(line, voids, frozenAt === null ? "recovered" : "forked");
-    if (frozenAt !== null) return { line, frozenAt };
-    return this.goOn(line, cut, voids);
+    return frozenAt === null ? this.goOn([...way]) : { line: way, frozenAt };
   }
 
   /** Rule 2: by the newest root, then the highest generation; two such freeze where the ways to them part. */
@@ -63,47 +74,26 @@ class Log {
     return { way: ways[0].slice(0, parts), frozenAt: [best[0].generation, parts] }; // seq is the place in the line
   }
 
-  /** Entries off the way are void; those that go on from its end are not judged yet. */
-  voidOthers(way, voids, reason) {
-    const [standing, end] = [new Set(way), way.at(-1)];
-    for (const entry of this.byId.values()) {
-      const goesOn = end !== undefined && this.wayTo(entry).includes(end);
-      if (!standing.has(entry) && way.length > 0 && !(goesOn && reason === "recovered")) voids.set(entry.id, reason);
-    }
-  }
-
   /** Rules 3 and 4, from the end of the way, within one generation. */
-  goOn(line, cut, voids) {
+  goOn(line) {
     for (;;) {
       const end = line.at(-1) ?? null;
       const generation = end?.generation ?? 0;
-      if (end !== null && end.id === cut?.id) return { line, frozenAt: null };
       const next = this.children(end).filter((entry) => entry.generation === generation);
       if (next.length === 0) return { line, frozenAt: null };
-      const [standing, others] = this.choose(next);
-      this.voidFrom(others, voids, standing === null ? "forked" : "superseded");
-      if (standing === null) return { line, frozenAt: [generation, next[0].seq] };
-      line.push(standing);
+      const rotating = next.length === 1 ? next : next.filter((entry) => this.isOrGoesOnToRotate(entry));
+      if (rotating.length !== 1) return { line, frozenAt: [generation, next[0].seq] };
+      line.push(rotating[0]);
     }
-  }
-
-  /** The one that stands and the rest; none where the author is frozen. */
-  choose(next) {
-    if (next.length === 1) return [next[0], []];
-    const rotating = next.filter((entry) => this.isOrGoesOnToRotate(entry));
-    if (rotating.length !== 1) return [null, next];
-    return [rotating[0], next.filter((entry) => entry !== rotating[0])];
   }
 
   isOrGoesOnToRotate(entry) {
     return this.below(entry).some(({ kind, generation }) => kind === "rotate" && generation === entry.generation);
   }
+}
 
-  below(entry) {
-    return [...this.byId.values()].filter((other) => this.wayTo(other).includes(entry));
-  }
-
-  voidFrom(entries, voids, reason) {
-    for (const other of entries.flatMap((entry) => this.below(entry))) voids.set(other.id, reason);
-  }
+/** What stands below a cut whose entry is not known. */
+function cutShort({ line, frozenAt }, seq) {
+  const isFrozen = frozenAt !== null && frozenAt[1] < seq;
+  return { line: line.filter((entry) => entry.seq < seq), frozenAt: isFrozen ? frozenAt : null };
 }

@@ -128,12 +128,18 @@ function bestByVersion(chain) {
 
 const SUSPENSION = { charter: hash, member: hash, from: hourText, until: hourText, reason: humanText(500) };
 
+/** The body alone: {charter, member, from, until, reason}. */
+export function parseSuspension(body) {
+  const fields = record(decode(body, MAX_SUSPENSION_BYTES), SUSPENSION, [1]);
+  const hours = (parseHour(fields.until) - parseHour(fields.from)) / 3600;
+  demand(hours >= 1 && hours <= MAX_SUSPENDED_HOURS, "1 to 336 hours");
+  return fields;
+}
+
 /** 3.6; `charter` is the one whose keys decide, `federation` its federation's id. */
 export function verifySuspension(bytes, charter, federation) {
   const document = parseDocument(bytes, "suspension", MAX_SUSPENSION_DOCUMENT_BYTES, MAX_SUSPENSION_BYTES);
-  const fields = record(decode(document.body, MAX_SUSPENSION_BYTES), SUSPENSION, [1]);
-  const hours = (parseHour(fields.until) - parseHour(fields.from)) / 3600;
-  demand(hours >= 1 && hours <= MAX_SUSPENDED_HOURS, "1 to 336 hours");
+  const fields = parseSuspension(document.body);
   demand(isEqual(fields.charter, charter.hash), "under another charter");
   demand(isMember(charter, fields.member), "of no member");
   const signed = demandApprovals(document, "suspension", federation, governanceKeys(charter));

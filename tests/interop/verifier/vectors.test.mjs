@@ -6,7 +6,11 @@ import { checkFile } from "./checks.mjs";
 import { Laxness } from "./laxness.mjs";
 
 const LISTS = {
+  "admission.json": ["cases"],
+  "evidence.json": ["cases"],
+  "judgement.json": ["cases"],
   "keys_in_place.json": ["refused", "signatures_refused"],
+  "lines.json": ["cases"],
 };
 const read = (file) => JSON.parse(readFileSync(new URL(`../../../specs/vectors/v1/${file}`, import.meta.url)));
 
@@ -25,3 +29,24 @@ test("another code is named", () => {
   const tally = checkFile("keys_in_place.json", vectors, new Laxness());
   assert.equal(tally.disagreements.length, tally.cases);
 });
+
+/** Of each file one expectation is another: that case alone is named. */
+const CHANGES = {
+  "admission.json": (one) => ({ ...one, decision: one.decision === "extends" ? "beside" : "extends" }),
+  "evidence.json": (one) => ({ ...one, verdict: one.verdict === "ok" ? "behind" : "ok" }),
+  "judgement.json": (one) => ({ ...one, states: turned(one.states) }),
+  "lines.json": (one) => ({ ...one, states: turned(one.states) }),
+};
+const turned = (states) => {
+  const [label, state] = Object.entries(states).at(-1);
+  return { ...states, [label]: state === "counted" ? "opaque" : "counted" };
+};
+
+for (const [file, change] of Object.entries(CHANGES)) {
+  test(`${file}: another expectation is named`, () => {
+    const vectors = read(file);
+    const cases = vectors.cases.filter((_, at) => at % 7 === 0).map(change);
+    const tally = checkFile(file, { ...vectors, cases }, new Laxness());
+    assert.equal(tally.disagreements.length, cases.length);
+  });
+}
