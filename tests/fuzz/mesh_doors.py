@@ -35,7 +35,7 @@ from protocol.bundle import parse_bundle  # noqa: E402
 from protocol.cells import decode_cells  # noqa: E402
 from protocol.charter import parse_charter  # noqa: E402
 from protocol.charter_document import parse_charter_document  # noqa: E402
-from protocol.entries import parse_entry, parse_header  # noqa: E402
+from protocol.entries import parse_carried, parse_entry, parse_header  # noqa: E402
 from protocol.errors import ProtocolError  # noqa: E402
 from protocol.identity import parse_inception  # noqa: E402
 from protocol.join_request import parse_join_request  # noqa: E402
@@ -65,6 +65,7 @@ DECODERS: Final[dict[str, Door]] = {
     "canonical": canonical.decode,
     "cells": lambda data: decode_cells(data, 7),
     "entry": parse_entry,
+    "entry_without_its_body": parse_carried,
     "header": parse_header,
     "inception": parse_inception,
     "charter": parse_charter,
@@ -89,9 +90,12 @@ DECODERS: Final[dict[str, Door]] = {
     "revoke_token": parse_revoke_token,
     "hello": ops.parse_hello,
     "heads": ops.parse_heads,
+    "heads_by_spans": ops.parse_heads_request,
+    "spans": ops.parse_spans_reply,
     "range": ops.parse_range_request,
     "range_reply": ops.parse_range_reply,
     "push": ops.parse_push_request,
+    "push_of_evidence": ops.parse_push,
     "push_reply": ops.parse_push_reply,
     "announce": ops.parse_announce,
     "docs": ops.parse_docs_request,

@@ -17,7 +17,7 @@ from protocol.attestation import AttestData, parse_attest
 from protocol.bundle import parse_bundle, verify_bundle
 from protocol.charter import parse_charter
 from protocol.charter_document import CharterDocument, parse_charter_document, verify_founding
-from protocol.entries import parse_entry, parse_header, verify_entry
+from protocol.entries import parse_carried, parse_entry, parse_header, verify_entry
 from protocol.errors import ProtocolError
 from protocol.identity import parse_inception
 from protocol.ids import ReleaseId
@@ -84,6 +84,13 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "key chain": (lambda data: verify_chain(data, [], FEDERATION), TOOLS.signed_inception.encode()),
     "hello": (ops.parse_hello, ops.Hello(TOOLS.signed_inception.encode(), (b"link",), 0, 1).encode()),
     "heads": (ops.parse_heads, ops.Heads((ops.HeadMark(0, 3, bytes(8), (0, 4)),)).encode()),
+    "heads by spans": (ops.parse_heads_request, ops.SpansRequest((ops.Span(3, 4, bytes(8)),)).encode()),
+    "spans": (
+        ops.parse_spans_reply,
+        ops.SpansReply((ops.Span(3, 4, bytes(8)),), (ops.Stretch(9, (ops.HeadMark(0, 3, bytes(8)),)),)).encode(),
+    ),
+    "push of evidence": (ops.parse_push, ops.EvidencePush((b"evidence",)).encode()),
+    "entry without its body": (parse_carried, samples.entry().without_body().encode()),
     "range request": (ops.parse_range_request, ops.RangeRequest(NODE, 0, 0).encode()),
     "range reply": (ops.parse_range_reply, ops.RangeReply((b"entry",)).encode()),
     "push request": (ops.parse_push_request, ops.PushRequest((b"entry",)).encode()),
