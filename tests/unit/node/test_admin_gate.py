@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from node.http.admin import make_admin_app
 from node.http.admin_scopes import admin_gate, scope_of
 from node.state.database import StateDatabase
 from node.state.tokens import TokenBook
+from tests.conftest import ROOT
 
 
 class FakeNode:
@@ -86,6 +88,14 @@ async def test_the_socket_needs_no_key(tokens: TokenBook) -> None:
 def test_a_request_needs_the_scope_of_its_noun(method: str, path: str, scope: str) -> None:
     """What nobody listed needs `admin`."""
     assert scope_of(method, path) == scope
+
+
+def test_every_route_that_changes_something_has_a_scope_of_its_own() -> None:
+    """Of all that the reference lists (tests hold it to the code); only a clock is accepted by `admin` alone."""
+    page = (ROOT / "docs/reference/http.md").read_text(encoding="utf-8")
+    changing = re.findall(r"^### `(POST|PUT|DELETE) (/v1/admin/[^`]+)`", page, re.MULTILINE)
+    assert len(changing) > 15
+    assert [path for method, path in changing if scope_of(method, path) == "admin"] == ["/v1/admin/clock/accept"]
 
 
 async def test_a_key_opens_what_its_scopes_say_and_makes_none_that_opens_more(tokens: TokenBook) -> None:
