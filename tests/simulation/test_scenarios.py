@@ -273,6 +273,33 @@ def test_an_own_entry_from_elsewhere_is_adopted_and_reported() -> None:
 
 
 @pytest.mark.requirement("M-JUD-2", "T-FLT-4")
+@pytest.mark.requirement("T-DISK-2")
+@pytest.mark.parametrize("both", [False, True], ids=["one_writes", "both_write"])
+def test_two_processes_of_one_member_find_out_about_each_other(both: bool) -> None:
+    """Same keys, same data: who hears what the other wrote says so and stops; two branches freeze the log."""
+    world = World(4, 21)
+    first = world.nodes[0]
+    publish(world, first)
+    world.settle()
+    twin = world.copy_of(first)
+    world.settle()
+    world.cut([[0, 1], [2, 3, twin.place]])
+    written = publish(world, twin, 1)
+    if both:
+        publish(world, first, 2)
+    world.run(5_000)
+    world.heal()
+    world.settle()
+    told = [[alarm.code for alarm in node.alarms] for node in (first, twin)]
+    assert "own-entry-from-elsewhere" in told[0]
+    assert ("own-entry-from-elsewhere" in told[1]) is both
+    for node in world.nodes:
+        log = core_of(node).logs.log(first.id)
+        assert log is not None
+        assert (log.is_frozen, log.height) == ((True, 2) if both else (False, 3))
+        assert node.verdicts[written.id] == (Void("forked") if both else COUNTED)
+
+
 def test_a_missing_definition_is_fetched_by_hash() -> None:
     """Its summaries wait, then count; the body is stored."""
 
