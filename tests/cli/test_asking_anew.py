@@ -35,7 +35,7 @@ async def test_a_metric_is_priced_proposed_approved_and_answered(shop: Shop, typ
         await until(lambda: node.holds_back() is None)
         assert (await shop.send([event(number) for number in range(40)]))[0] == 202
         clock.pass_time(2 * DAY_S + HOUR_S)
-        await until(lambda: len(node.commons.releases()) >= 2)
+        await until(lambda: len(node.commons.releases()) >= 2, 60)
         assert (await typed.json("metrics", "proposals"))["proposals"] == []
         ask = ("metrics", "propose", file, "--accuracy", "10", "--people", "500", "--from", "2026-11-10")
         dry = await typed.json(*ask, "--dry-run")
@@ -49,7 +49,7 @@ async def test_a_metric_is_priced_proposed_approved_and_answered(shop: Shop, typ
         assert row["proposers"] == ["shop"]
         assert "0 of 1 have approved" in await typed("metrics", "proposals")
         await typed("charter", "approve", *key, "--yes")
-        await until(lambda: any(one.metric == "buyers" for one in node.commons.releases()))
+        await until(lambda: any(one.metric == "buyers" for one in node.commons.releases()), 60)
         [row] = (await typed.json("metrics", "proposals", "buyers"))["proposals"]
         assert (row["state"], row["charter"]["version"], row["approvals"]["signed"]) == ("adopted", 2, ["shop"])
         [answer] = row["answers"]
@@ -60,7 +60,7 @@ async def test_a_metric_is_priced_proposed_approved_and_answered(shop: Shop, typ
         )
         dear = ("metrics", "propose", shop.folder / "dear.yaml", "--from", "2026-11-10", *key, "--yes")
         assert (await typed.json(*dear))["is_trusted"]
-        await until(lambda: Proposals(node.mesh.core).rows("dear")[0]["answers"][0]["state"] != "silent")
+        await until(lambda: Proposals(node.mesh.core).rows("dear")[0]["answers"][0]["state"] != "silent", 60)
         assert "shop: abstained from 1 window (budget)" in await typed("metrics", "proposals", "dear")
         asked = await asyncio.to_thread(Client(f"http://127.0.0.1:{shop.port}").query, "buyers")
         assert asked.data["windows"]["last"] == "2026-11-10/P1D"
