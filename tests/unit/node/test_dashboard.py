@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -97,22 +98,29 @@ def test_everything_together_is_small_over_the_wire() -> None:
 @pytest.mark.requirement("M-ENT-12")
 @pytest.mark.parametrize("path", OWN_MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_modules_write_text_never_markup(path: Path) -> None:
-    """What the API gives is put in as text nodes; nothing is fetched from elsewhere; only the key is kept."""
+    """What the API gives is put in as text nodes; nothing is fetched from elsewhere; only the key and a no are kept."""
     source = path.read_text()
     for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):
         assert forbidden not in source
-    for forbidden in (
-        "localStorage",
-        "document.cookie",
-        "cookieStore",
-        *([] if path.name == "access.js" else ["sessionStorage"]),
-    ):
-        assert forbidden not in source
+    allowed = {"access.js": ("sessionStorage",), "optout.js": ("sessionStorage", "localStorage")}.get(path.name, ())
+    for forbidden in ("localStorage", "sessionStorage", "document.cookie", "cookieStore"):
+        assert forbidden not in source or forbidden in allowed
     assert set(re.findall(r"http://[^\"]+", source)) <= {"http://www.w3.org/2000/svg"}
     assert all(host.endswith(".example.org") for host in re.findall(r"https://([^\"/<]*)", source))  # as a placeholder
     for imported in re.findall(r'from "([^"]+)"', source):
         assert (path.parent / imported).resolve().is_relative_to(FOLDER.resolve())
         assert (path.parent / imported).is_file()
+
+
+def test_the_opt_out_touches_the_scripts_own_marks_and_keeps_one_of_them() -> None:
+    """What /privacy writes is what client.js reads, and the only mark it adds besides a withdrawal is the no."""
+    source, script = (FOLDER / "optout.js").read_text(), files("node.client_js").joinpath("client.js").read_text()
+    names = dict(re.findall(r'^const ([A-Z]+) = "(murmur:\w+)";$', source, re.M))
+    assert set(names) == {"OFF", "WAITING", "WITHDRAWN", "SESSION"}
+    assert all(f'"{name}"' in script for name in names.values())
+    written = re.findall(r"setItem\(([^,]+),", source)
+    assert sorted(written) == ['"murmur:try"', "OFF", "WITHDRAWN"]
+    assert 'removeItem("murmur:try")' in source
 
 
 @pytest.mark.parametrize(
