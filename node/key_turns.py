@@ -48,6 +48,7 @@ log = structlog.get_logger()
 class _Prepared:
     draft: Draft
     fresh: SigningKey
+    next_digest: bytes
     root_key: bytes
 
 
@@ -182,12 +183,13 @@ class KeyTurns:
             RejectedInput: there is no such entry.
         """
         with self.lock:
+            self._own_log.settle()  # it puts key files in order, and would sweep away those made here
             self._outbox.send()
             own, keys, good = self._good(seq)
             fresh = self._keys.make_fresh()
             data = RecoverData(fresh.public_key, self._keys.make_after())
             draft = self._publisher.draft_recovery(data, good, self._next_generation())
-            self._prepared = _Prepared(draft, fresh, keys.root_key)
+            self._prepared = _Prepared(draft, fresh, data.next_digest, keys.root_key)
             told = {"ticket": draft.id.hex(), "message": draft.message.hex()}
             return {**told, **self._plan(own, keys, good)}
 
@@ -215,6 +217,9 @@ class KeyTurns:
                 raise _refused(
                     "wrong_root_key", "it is not signed by the root key of this node", "Give the key made at init"
                 ) from None
+            if not self._keys.holds(RecoverData(prepared.fresh.public_key, prepared.next_digest)):
+                self._prepared = None
+                raise _refused("not_prepared", "the key files made for it are gone", "Begin again")
             self._outbox.send()
             if had_events:  # before the recovery: a crash in between leaves too much charged, never too little
                 self._ledger.reconcile(self._logs.replay_kept(self._core.me))

@@ -21,6 +21,7 @@ from node.keyfiles import KeyFile, KeyKind, read_key, write_key
 from node.passphrase import Passphrase
 from protocol.key_chain import KeyState
 from protocol.keys import SigningKey, key_digest
+from protocol.kind_data import RecoverData
 
 _FILES: Final[tuple[tuple[str, KeyKind], ...]] = (
     ("signing.key", "signing"), ("next.key", "next"), ("after.key", "next"), ("fresh.key", "signing"),
@@ -111,6 +112,11 @@ class SigningKeys:
     def make_fresh(self) -> SigningKey:
         """Make a recovery's new signing key."""
         return self._make("fresh.key", "signing")
+
+    def holds(self, turn: RecoverData) -> bool:
+        """Whether files hold both keys that a recovery would bring."""
+        found = [key.public for _, key in self._read_all() if key.public is not None]
+        return turn.signing_key in found and turn.next_digest in [key_digest(key) for key in found]
 
     # -- files
 

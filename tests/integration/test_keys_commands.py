@@ -13,6 +13,7 @@ from node.errors import ConfigError
 from node.fingerprint import fingerprint
 from node.keyfiles import read_key
 from protocol.entries import ABSTAIN, RECOVER, ROTATE, data_hash
+from protocol.keys import SigningKey
 from tests.integration.typed import Typed, at_a_terminal
 from tests.node_kit import DAY_S, START_S, HandClock, Shop, event, found_shop, until
 
@@ -115,6 +116,27 @@ async def test_recovery_shows_what_it_keeps_and_what_goes(
         count = node.logs.count()
         assert node.mending.run() == 0
         assert node.logs.count() == count
+
+
+async def test_a_recovery_whose_key_files_are_gone_is_refused_before_anything_is_signed(
+    shop: Shop, typed: Typed
+) -> None:
+    """Else the log would have a key in force that nobody holds. What puts the files in order meanwhile leaves them."""
+    root = SigningKey(read_key(shop.folder / "root.key", "root").secret)
+    async with shop.run(HandClock()) as (node, _):
+        await until(lambda: node.holds_back() is None)
+        await asyncio.to_thread(node.turns.rotate)  # the own log is looked at anew after it, key files too
+        prepared = await asyncio.to_thread(node.turns.prepare_recovery, 0)
+        await until(lambda: node.holds_back() is None)
+        for name in ("fresh.key", "after.key"):
+            assert (shop.data / "keys" / name).exists()
+        (shop.data / "keys/after.key").unlink()
+        signature = root.sign(bytes.fromhex(prepared["message"]))
+        with pytest.raises(Exception, match="key files made for it are gone"):
+            await asyncio.to_thread(node.turns.recover, bytes.fromhex(prepared["ticket"]), signature)
+        assert not list(node.logs.of_kind(node.membership.node, RECOVER))
+        await typed("keys", "recover", "--from", 0, "--root-key", shop.folder / "root.key", "--yes")
+        assert len(list(node.logs.of_kind(node.membership.node, RECOVER))) == 1
 
 
 async def test_a_draft_that_no_longer_follows_is_refused(shop: Shop, typed: Typed) -> None:
