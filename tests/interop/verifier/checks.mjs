@@ -14,6 +14,7 @@ import {
 } from "./keys.mjs";
 import { keyChains, keysInPlace } from "./keychecks.mjs";
 import { admission, evidence, judgement } from "./logchecks.mjs";
+import { proofs } from "./proofchecks.mjs";
 import { refuse } from "./refused.mjs";
 import { OPS, REFUSAL, STATUSES, verifyRequest, verifyResponse } from "./requests.mjs";
 import { trustedOf, verifyChain, verifySuspension } from "./successions.mjs";
@@ -327,6 +328,7 @@ const CHECKS = {
   "keys.json": keys,
   "keys_in_place.json": keysInPlace,
   "lines.json": judgement,
+  "proofs.json": proofs,
   "requests.json": requests,
   "signatures.json": signatures,
 };

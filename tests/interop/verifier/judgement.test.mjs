@@ -36,7 +36,7 @@ const WRONG = {
   outside_catalogue_row: { charter: { ...charter, catalogue: rows({ from: "2026-11-18T01", until: null }) } },
   before_counts_from: { member: { ...member, counts_from: "2026-11-18T01" } },
   not_one_epoch: { summary: { ...summary, charges: [["2026-11-17/P1D", rho, delta]] } },
-  epoch_overlap: { before: [...before, { ...before[0], charges: [["2026-11-16/P1W", 1, 0]] }] },
+  epoch_overlap: { before: [{ ...before[0], charges: [["2026-11-16/P1W", 1, 0]] }] },
   total_mismatch: { summary: { ...summary, total: [[epoch, rho, delta]] } },
   over_cap: { charter: { ...charter, caps: { ...charter.caps, day: [1, 1000] } } },
   bad_cells: { vector: Buffer.concat([Buffer.alloc(1), proof.entry.cells]) },
