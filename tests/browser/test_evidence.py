@@ -134,8 +134,7 @@ def test_a_link_opens_the_same_panel_in_the_same_state(watched: Callable[..., Wa
     page = one.open("/explore?metric=bought&last=2&level=0.99&tab=table")
     page.wait_for_selector("#result")
     before = page.text_content("#result")
-    address = page.locator("#result .tools a >> text=Link").get_attribute("href")
-    other = watched().open(address)
+    other = watched().open(page.locator("#result .tools a >> text=Link").get_attribute("href"))
     other.wait_for_selector("#result")
     assert other.text_content("#result") == before
     assert other.evaluate("location.hash") == "#result"
