@@ -154,6 +154,7 @@ const OPEN = {
   above_last_edge: (row) => `from ${row.lower ?? "the last edge"} on`,
   too_noisy: () => "too noisy to say",
   unbounded: () => "too few to say",
+  empty: () => "too few to say",
 };
 const QUANTILES = { p10: "lowest tenth below", p25: "lowest quarter below", p50: "median", p75: "highest quarter above", p90: "highest tenth above" };
 const share = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
