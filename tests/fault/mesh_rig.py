@@ -151,7 +151,7 @@ class Mesh:
         for metric in METRICS:
             self._until(lambda metric=metric: self._is_whole(metric), f"equal answers to {metric}", timeout_s)  # type: ignore[misc]
             answers[metric] = self._answer(self.members[0], metric)
-        self._until(lambda: len({self._digest(member) for member in self.members}) == 1, "equal heads", timeout_s)
+        self._until(lambda: len({self.digest(member) for member in self.members}) == 1, "equal heads", timeout_s)
         return answers
 
     def stop(self) -> None:
@@ -172,6 +172,10 @@ class Mesh:
     def day(self, number: int) -> date:
         """A day that is played, by its number."""
         return self.first + timedelta(days=number)
+
+    def digest(self, member: Member) -> str:
+        """What the node says of all its heads."""
+        return str(member.admin.get("/v1/admin/status")["mesh"]["heads_digest"])
 
     # -- what is asserted, once all have stopped
 
@@ -262,9 +266,6 @@ class Mesh:
         status, document = self._call(member, "GET", f"/v1/insights/{metric}?{span}&raw=1", None, headers)
         assert status == 200, document
         return json.dumps(document["data"])
-
-    def _digest(self, member: Member) -> str:
-        return str(member.admin.get("/v1/admin/status")["mesh"]["heads_digest"])
 
     def _key(self, member: Member, kind: str, *scopes: str) -> str:
         wanted = {"kind": kind, "scopes": list(scopes), "label": "test"}
