@@ -30,6 +30,7 @@ def survive(run: Run) -> World:
     world, play = perform(run)
     world.heal()
     world.settle(HEALING_MS)
+    world.end_locked_out()
     play.forget_what_nobody_has()
     check_converged(world, play.dishonest)
     return world

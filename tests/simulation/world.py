@@ -175,6 +175,7 @@ class World:
         self.stalled: set[int] = set()  # places that take requests and do not answer
         self.carried: Callable[[bytes], bytes] = self._flipped
         self._make_core = make_core
+        self._doubled: set[int] = set()
         self._cut: set[tuple[int, int]] = set()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
@@ -237,6 +238,7 @@ class World:
         """A second process with the same keys and a copy of the disk; messages to the member reach either."""
         twin = SimNode(len(self.nodes), node.author.copy(), copy.deepcopy(node.disk))
         self.nodes.append(twin)
+        self._doubled |= {node.place, twin.place}
         self.boot(twin)
         return twin
 
@@ -306,8 +308,16 @@ class World:
         assert self.in_step(), f"heads differ {within_ms} ms after healing: {heads}"
 
     def in_step(self) -> bool:
-        digests = {node.core.logs.digest if node.core else None for node in self.nodes}
+        digests = {node.core.logs.digest if node.core else None for node in self.nodes if not self._is_locked_out(node)}
         return len(digests) == 1 and None not in digests
+
+    def end_locked_out(self) -> None:
+        """Processes whose clone rotated their key stop, as they must; their operator sees the alarm."""
+        self.nodes = [node for node in self.nodes if not self._is_locked_out(node)]
+
+    def _is_locked_out(self, node: SimNode) -> bool:
+        own = node.core.logs.log(node.id) if node.core and node.place in self._doubled else None
+        return own is not None and own.keys is not None and own.keys.signing_key != node.author.key.public_key
 
     # -- carrying out effects
 
