@@ -1,5 +1,6 @@
 // What each file of specs/vectors/v1 says, checked case by case. A section without a check is itself a disagreement.
 import { createPrivateKey, createPublicKey, sign } from "node:crypto";
+import { answers } from "./answerchecks.mjs";
 import { fromHex, isBytes, toHex } from "./bytes.mjs";
 import { decode, encode } from "./canonical.mjs";
 import { cellsHash, readCells, writeCells } from "./cells.mjs";
@@ -314,6 +315,7 @@ const chartersLater = {
 
 const CHECKS = {
   "admission.json": admission,
+  "answers.json": answers,
   "cells.json": cells,
   "charter.json": charter,
   "charters_later.json": chartersLater,

@@ -56,7 +56,7 @@ export const admission = {
 };
 
 /** Every entry admitted, as if asked for with `range`, in whatever order it fits; those refused for a cut, or on one, apart. */
-function logsOf(decided, labels, entry) {
+export function logsOf(decided, labels, entry) {
   const logs = new Logs(decided);
   const cut = new Set();
   let waiting = [...labels];

@@ -14,6 +14,18 @@ export function isThreshold(block, delta, maxCells, people) {
   return compare(ratioOf(above, all), allowed) <= 0;
 }
 
+/** τ itself. */
+export function thresholdOf(block, delta, maxCells) {
+  let [low, high] = [0n, 1n];
+  while (!isThreshold(block, delta, maxCells, high)) [low, high] = [high, 2n * high];
+  while (high - low > 1n) {
+    const middle = (low + high) >> 1n;
+    if (isThreshold(block, delta, maxCells, middle)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
+
 /** [P(X ≥ from) rounded up, the normaliser rounded down], both over the same unit. */
 function tails(block, from) {
   const weight = block.mechanism === "gaussian"
