@@ -312,30 +312,39 @@ def passwd(
 @click.option("--root-words", is_flag=True, help="Ask for the root key's 24 words instead.")
 @click.option("--root-words-file", type=_PATH, metavar="FILE", help="The words in a file.")
 @click.option(
-    "--events-too", is_flag=True,
-    help="Who wrote what goes had this node's events, too (a clone, a copied disk): its slots are not released again.",
+    "--events-too/--keys-only", "had_events", default=None,
+    help="What the other side had: this node's events, too (a clone, a copied disk), or its keys only. "
+    "Needed where releases are lost that did not come from here: after --events-too they stay charged and closed.",
 )  # fmt: skip
 @passphrase_option
 @changing
 @output_option("text", "json")
 def recover(
-    data: Path, seq: int, root_key: Path | None, root_words: bool, root_words_file: Path | None, events_too: bool,
-    passphrase: PassphraseSource, change: Change, output: str,
+    data: Path, seq: int, root_key: Path | None, root_words: bool, root_words_file: Path | None,
+    had_events: bool | None, passphrase: PassphraseSource, change: Change, output: str,
 ) -> None:  # fmt: skip
     """Begin again from a good entry with new keys; whatever this node's log holds after it is void everywhere.
 
     The root key is read here and signs here: the node sees its signature only. A slot that this node answered itself is
-    never released again. One that only somebody else answered is, unless that one had the events, too (--events-too).
+    never released again. Whether one that only somebody else answered is, nothing in the log can tell: say it.
     """
     if [root_key is not None, root_words or root_words_file is not None].count(True) != 1:
         raise click.UsageError("give the root key once: --root-key FILE, --root-words or --root-words-file FILE")
     client = client_of(data, timeout_s=600.0)
     plan = client.post("/v1/admin/keys/recover/prepare?dry_run=1", {"seq": seq})
     if change.is_dry_run:
-        would(_recovery_lines(plan, events_too), output, Signs("recover entry", None))
+        would(_recovery_lines(plan, had_events), output, Signs("recover entry", None))
         return
-    for line in _recovery_lines(plan, events_too):
+    for line in _recovery_lines(plan, had_events):
         say(line)
+    if (foreign := _released_elsewhere(plan)) and had_events is None:
+        raise CommandRefused(
+            exits.USAGE, code="events_or_keys", what="The keys were not changed",
+            why=f"{foreign} of the releases that go did not come from here, and nothing in the log tells who had the "
+            "keys from who had the events, too",
+            fix="Say --events-too where a clone ran or the disk was copied (also when in doubt): they stay charged and "
+            "are never released here. Say --keys-only where keys alone were taken: this node may release its own",
+        )  # fmt: skip
     change.confirm("What is after it is void, everywhere and for ever", plan["kept"][:8])
     root = _root_key(root_key, root_words_file, passphrase)
     if root.public_key.hex() != plan["root_key"]:
@@ -350,7 +359,7 @@ def recover(
             why="the log is another one than when you were asked", fix="Run the command again",
         )  # fmt: skip
     signature = root.sign(bytes.fromhex(prepared["message"])).hex()
-    body = {"ticket": prepared["ticket"], "signature": signature, "had_events": events_too}
+    body = {"ticket": prepared["ticket"], "signature": signature, "had_events": bool(had_events)}
     told = client.post("/v1/admin/keys/recover", body)
     if output == "json":
         emit_json(told.pop("schema", "murmur.key-turn/1"), told)
@@ -381,7 +390,12 @@ def rotate_master(data: Path, change: Change, output: str) -> None:
     say("Every epoch key is wrapped with a new master key; the old one is destroyed.")
 
 
-def _recovery_lines(plan: Mapping[str, Any], events_too: bool) -> list[str]:
+def _released_elsewhere(plan: Mapping[str, Any]) -> int:
+    """How many of the releases that go did not come from this node."""
+    return sum(one["was"] == "released" and not one["is_own"] for one in plan["void_answers"])
+
+
+def _recovery_lines(plan: Mapping[str, Any], had_events: bool | None) -> list[str]:
     from datetime import UTC, datetime
 
     when = f"{datetime.fromtimestamp(plan['kept_at'], UTC):%Y-%m-%d %H:%M} UTC"
@@ -398,14 +412,13 @@ def _recovery_lines(plan: Mapping[str, Any], events_too: bool) -> list[str]:
         lines.append(f"  … and {len(answers) - _SHOWN_ANSWERS} more")
     if answers:
         lines.append("Answers that used these say from then on that this node's number is not counted, and why.")
-    foreign = sum(one["was"] == "released" and not one["is_own"] for one in answers)
-    if foreign and events_too:
-        lines.append(f"{foreign} of them did not come from here: they stay charged, and are never released here.")
-    elif foreign:
-        lines.append(
-            f"{foreign} of them did not come from here: this node may still release its own. Who had its events,"
-        )
-        lines.append("too (a clone ran, the disk was copied), adds --events-too, so that nothing is released twice.")
+    if foreign := _released_elsewhere(plan):
+        becomes = {
+            None: "say --events-too or --keys-only, as --help explains.",
+            True: "they stay charged, and are never released here.",
+            False: "this node may still release its own.",
+        }
+        lines.append(f"{foreign} of them did not come from here: {becomes[had_events]}")
     return lines
 
 

@@ -129,7 +129,7 @@ def test_a_thief_publishes_and_a_recovery_voids_exactly_that(federation: Federat
     root = amber.folder / "root.key"
     recover = ("keys", "recover", "--from", kept, "--root-key", root)
     assert "void   2 entries" in murmur(amber, *recover, "--dry-run")
-    murmur(amber, *recover, "--yes")
+    murmur(amber, *recover, "--keys-only", "--yes")
     wait_for("amber signs", lambda: signing(federation, "amber")["held_back"] is None)
     wait_for("peers follow", lambda: in_step(federation, *ALL))
     gone = {parsed.id for parsed in false}

@@ -35,7 +35,7 @@ def typed(shop: Shop, capsys: pytest.CaptureFixture[str]) -> Typed:
     return Typed(shop, capsys)
 
 
-async def rob(shop: Shop, node: Node, typed: Typed, *words: str) -> list[ParsedEntry]:
+async def rob(shop: Shop, node: Node, typed: Typed, words: str = "--keys-only") -> list[ParsedEntry]:
     """A thief's releases reach the node, whose owner recovers from before them."""
     await until(lambda: node.holds_back() is None)
     own = node.mesh.core.logs.log(node.membership.node)
@@ -44,7 +44,7 @@ async def rob(shop: Shop, node: Node, typed: Typed, *words: str) -> list[ParsedE
     thief = Thief(node.membership.node, key_in(shop.data / "keys/signing.key"), (0, 0, own.ids[0]), charter)
     false = [thief.summary("people", window, [77_777], at=1_793_000_000) for window in (*FALSE, FALSE[0], *MADE_UP)]
     node.logs.append(false)
-    await typed("keys", "recover", "--from", 0, "--root-key", shop.folder / "root.key", "--yes", *words)
+    await typed("keys", "recover", "--from", 0, "--root-key", shop.folder / "root.key", "--yes", words)
     return false
 
 
