@@ -22,7 +22,7 @@ from node.passphrase import Passphrase
 from node.state.database import MIGRATIONS
 from privacy.units import Window
 from protocol.entries import ABSTAIN, SUMMARY
-from tests.cli.commands import tree
+from tests.cli.commands import KILLED_AT, tree
 from tests.conftest import ROOT
 from tests.integration.typed import Typed
 from tests.node_kit import DAY_S, START_S, HandClock, Shop, event, found_shop, until
@@ -270,25 +270,6 @@ def test_any_length_is_sealed_and_opened(tmp_path: Path) -> None:
             opened.finish()
 
 
-KILLED = """
-import os, sys
-from node.cli import main
-steps = int(sys.argv[1])
-def guard(name):
-    original = getattr(os, name)
-    def counted(*arguments, **options):
-        global steps
-        steps -= 1
-        if steps < 0:
-            os._exit(99)
-        return original(*arguments, **options)
-    setattr(os, name, counted)
-for name in ("open", "mkdir", "link", "rename", "replace", "unlink", "fsync"):
-    guard(name)
-main(sys.argv[2:])
-"""
-
-
 async def test_killed_at_any_write_a_restore_leaves_nothing_or_all(
     shop: Shop, typed: Typed, secret: Path, tmp_path: Path
 ) -> None:
@@ -303,7 +284,7 @@ async def test_killed_at_any_write_a_restore_leaves_nothing_or_all(
     outcomes = set()
     for steps in (*range(2, 60, 6), 10_000):
         done = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-P", "-c", KILLED, str(steps), *words], capture_output=True,
+            subprocess.run, [sys.executable, "-P", "-c", KILLED_AT, str(steps), *words], capture_output=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
         )  # fmt: skip
         assert done.returncode in (0, 99), done.stderr
@@ -331,7 +312,7 @@ async def test_killed_at_any_write_a_backup_is_whole_or_not_there(
         await until(lambda: node.holds_back() is None)
         for steps in (*range(14), 10_000):
             done = await asyncio.to_thread(
-                subprocess.run, [sys.executable, "-P", "-c", KILLED, str(steps), *words], capture_output=True,
+                subprocess.run, [sys.executable, "-P", "-c", KILLED_AT, str(steps), *words], capture_output=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
             )  # fmt: skip
             assert done.returncode in (0, 99), done.stderr
