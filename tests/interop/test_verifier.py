@@ -17,7 +17,6 @@ VECTORS = Path(__file__).parents[2] / "specs" / "vectors" / "v1"
 LISTS = ("accepted", "refused", "refused_by_the_key_rule", "order")
 UNCHECKED = (
     "admission.json",
-    "badges.json",
     "evidence.json",
     "judgement.json",
     "keys_in_place.json",

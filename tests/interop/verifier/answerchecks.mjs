@@ -30,7 +30,7 @@ const known = new WeakMap(); // of the vectors of a file
 
 function ask({ metric, parameters, chain = "all" }, vectors) {
   if (!known.has(vectors)) known.set(vectors, commonsOf(vectors));
-  return known.get(vectors)(chain).answer(metric, parameters).fields;
+  return known.get(vectors)(chain).answer(metric, parameters);
 }
 
 /** The first place where two values differ, for people. */

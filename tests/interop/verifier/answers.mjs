@@ -1,5 +1,6 @@
 // A question in, bytes out: answers.md.
 import { createHash } from "node:crypto";
+import { badgesOf } from "./badges.mjs";
 import { toHex } from "./bytes.mjs";
 import { byCodeUnit } from "./canonical.mjs";
 import { consistent } from "./consistency.mjs";
@@ -7,6 +8,7 @@ import { figuresOf, isLarge, mediansOf } from "./figures.mjs";
 import { Standings, membersField } from "./members.mjs";
 import { readQuestion, windowsBefore } from "./questions.mjs";
 import { compare, div, minus, mul, plus, ratioOf, whole } from "./ratios.mjs";
+import { demand } from "./refused.mjs";
 import { FINE, isWhole, numberOf, root, rounded, textOf } from "./rounding.mjs";
 import { strays } from "./spread.mjs";
 import { NOTHING, add, addBlocks, keysOf, less, nameOf, product, releaseSums } from "./sums.mjs";
@@ -29,9 +31,13 @@ export class Commons {
   answer(metric, parameters) {
     const rows = this.rowsOf(metric);
     const newestReleased = this.newestReleased(rows);
-    const question = readQuestion(metric, parameters, { tip: this.decided.tip, rows, newestReleased });
+    const { tip } = this.decided;
+    const question = readQuestion(metric, parameters, { tip, rows, newestReleased });
+    demand(question.nodes === null || tip.min_organisations === 1, "members chosen", TOO_FEW);
     const view = this.view(question, question.windows);
-    return { fields: fieldsOf(view, question.isCompared ? this.compared(view, rows) : null), view };
+    const fields = fieldsOf(view, question.isCompared ? this.compared(view, rows) : null);
+    if (question.badges) fields.badges = badgesOf(view, tip.min_organisations > 1);
+    return fields;
   }
 
   rowsOf(metric) {
@@ -51,14 +57,14 @@ export class Commons {
   view(question, windows) {
     const { members } = this.decided.tip;
     const chosen = members.filter(({ node }) => question.nodes === null || question.nodes.includes(toHex(node)));
-    const standing = (among) => chosen.map((member) => ({
+    const rows = chosen.map((member) => ({
       member,
-      standings: among.map((window) => ({ window, ...this.standings.of(member, window) })),
+      standings: windows.map((window) => ({ window, ...this.standings.of(member, window) })),
     }));
-    const rows = standing(windows);
     const first = question.isBack ? windows.findIndex((_, at) => rows.some(({ standings }) => isHeard(standings[at]))) : 0;
     const left = windows.slice(Math.max(first, 0));
-    return new View(question, left, standing(left), this.decided.tip);
+    const cut = rows.map(({ member, standings }) => ({ member, standings: standings.slice(Math.max(first, 0)) }));
+    return new View(question, left, withheld(cut, left, this.decided.tip), this.decided.tip);
   }
 
   /** 6.7. */
@@ -71,6 +77,31 @@ export class Commons {
 /** 2.3: a release, an abstain or a void entry. */
 const isHeard = ({ standing }) => ["included", "abstained", "void"].includes(standing);
 
+const TOO_FEW = "too_few_organisations";
+
+/** metrics.md 9.9: windows in which too few organisations have a release. */
+function withheld(rows, windows, { min_organisations: least }) {
+  const isFew = windows.map((_, at) => {
+    const homes = rows.filter(({ standings }) => standings[at].standing === "included").map(({ member }) => member.organisation);
+    return new Set(homes).size < least;
+  });
+  const stand = (one, at) => (one.standing === "included" && isFew[at]
+    ? { window: one.window, standing: "withheld", reason: TOO_FEW } : one);
+  return rows.map(({ member, standings }) => ({ member, standings: standings.map(stand) }));
+}
+
+/** The same of a discovered key in a window that too few organisations name. */
+function withoutFewKeys(releases, { min_organisations: least }) {
+  const homes = (window, key) => new Set(releases.filter((one) => one.window === window && one.keys.includes(key))
+    .map(({ member }) => member.organisation));
+  return releases.map((one) => {
+    const keys = one.keys.filter((key) => homes(one.window, key).size >= least);
+    const isLeft = ([labels]) => JSON.parse(labels).length === 0 || keys.includes(JSON.parse(labels)[0]);
+    const blocks = new Map([...one.blocks].map(([name, cells]) => [name, new Map([...cells].filter(isLeft))]));
+    return { ...one, keys, blocks };
+  });
+}
+
 /** The sums of some windows and members. */
 export class View {
   constructor(question, windows, rows, tip) {
@@ -80,6 +111,7 @@ export class View {
       const { window, standing, release } = standings[at];
       return standing === "included" ? [{ member, window, release, ...releaseSums(release, window, question) }] : [];
     }));
+    if (this.layout.isDiscovering && tip.min_organisations > 1) this.releases = withoutFewKeys(this.releases, tip);
     this.blocks = addBlocks(this.releases);
     this.keys = keysOf(this.releases);
     this.axes = this.axesLeft();
@@ -90,13 +122,14 @@ export class View {
     this.unit = unit;
   }
 
-  /** Of the headline block: those of `by` that are kept, then its own. */
-  axesLeft() {
+  /** Of a block: those of `by` that are kept, then its own. */
+  axesLeft(block = this.layout.headline) {
     const { by, where } = this.question;
+    if (block === "whole" || block === "clipped_people") return [];
     const kept = this.layout.by.filter(({ name }) => by.includes(name)).map(({ name, labels }) => ({
       name, labels: labels === null ? this.keys : labels.filter((label) => where?.get(name)?.includes(label) ?? true),
     }));
-    return this.layout.headline === this.layout.kind ? [...kept, ...this.layout.own] : kept;
+    return block === this.layout.kind ? [...kept, ...this.layout.own] : kept;
   }
 
   sum(block, labels) {
@@ -131,6 +164,10 @@ export class View {
       sigma: textOf(root(noise.variance, FINEST), 6),
       wide: compare(mul(whole(2), minus(upper, lower)), size) > 0,
     };
+  }
+
+  keyOf(labels) {
+    return keyOf(this.axes, labels);
   }
 
   shown(value) {
@@ -214,7 +251,13 @@ function fieldsOf(view, compare_) {
   if (where !== null) fields.where = whereField(where);
   if (nodes !== null) fields.nodes = nodes;
   if (compare_ !== null) fields.compare = compare_;
+  if (tip.min_organisations > 1) fields.withheld = withheldField(view);
   return fields;
+}
+
+function withheldField({ rows, windows, tip }) {
+  const isFew = (_, at) => rows.some(({ standings }) => standings[at].standing === "withheld");
+  return { code: TOO_FEW, organisations: BigInt(tip.min_organisations), windows: windows.filter(isFew).map(({ text }) => text) };
 }
 
 const sorted = (texts) => [...new Set(texts)].sort(byCodeUnit);
@@ -342,8 +385,22 @@ function identityOf(view) {
     ...(where && { where: whereField(where) }), ...(nodes && { nodes }),
   };
   const releases = view.releases.map(({ release }) => toHex(release.data.release)).sort(byCodeUnit);
-  return sha256(`murmur answer identity 1\n${jsonOf([toHex(view.tip.hash), asked, releases])}`);
+  const made = view.tip.min_organisations > 1 ? [blocksTold(view), standingsTold(view)] : releases;
+  return sha256(`murmur answer identity 1\n${jsonOf([toHex(view.tip.hash), asked, made])}`);
 }
+
+/** metrics.md 9.9, in the place of release ids: sums and standings. */
+function blocksTold(view) {
+  if (view.releases.length === 0) return [];
+  return view.layout.blocks.map(({ name }) => {
+    const axes = view.axesLeft(name);
+    const sums = product(axes.map(({ labels }) => labels)).map((labels) => view.sum(name, labels).value);
+    return [name, axes.map((axis) => [axis.name, ...axis.labels]), sums.map(ratioText)];
+  });
+}
+
+const ratioText = ({ top, bottom }) => (bottom === 1n ? `${top}` : `${top}/${bottom}`);
+const standingsTold = ({ rows }) => rows.map(({ member, standings }) => [toHex(member.node), standings.map(({ standing }) => standing)]);
 
 export const sha256 = (text) => createHash("sha256").update(text, "ascii").digest("hex");
 

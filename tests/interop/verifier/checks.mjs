@@ -316,6 +316,7 @@ const chartersLater = {
 const CHECKS = {
   "admission.json": admission,
   "answers.json": answers,
+  "badges.json": answers,
   "cells.json": cells,
   "charter.json": charter,
   "charters_later.json": chartersLater,

@@ -52,8 +52,8 @@ export class Standings {
 
 const touches = (spans, { start, end }) => spans.some(({ from, until }) => start < until && from < end);
 
-const STATES = ["missing", "void", "included", "excluded", "abstained"];
-const EXPECTED = ["included", "partial", "missing", "void"];
+const STATES = ["withheld", "missing", "void", "included", "excluded", "abstained"];
+const EXPECTED = ["included", "partial", "withheld", "missing", "void"];
 
 /** `rows`: of each member asked, {member, standings: [{window, standing, reason, release}]}. */
 export function membersField(rows) {
