@@ -131,6 +131,7 @@ function governed(windows, rows, kind, isLenient = true) {
 
 /** 6.7: as many before the first. */
 export function windowsBefore({ windows, kind }, rows) {
+  windowed(windows.length > 0, "nothing to compare with");
   const earlier = [];
   let { start } = windows[0];
   for (let left = windows.length; left > 0; left--) {
