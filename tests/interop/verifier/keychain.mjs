@@ -4,9 +4,6 @@ import { demandSigned, parseData } from "./entries.mjs";
 import { isCommitted } from "./keys.mjs";
 import { Refused, demand, refuse } from "./refused.mjs";
 
-/** Positions order by (generation, seq). */
-export const comparePositions = (left, right) => left.generation - right.generation || left.seq - right.seq;
-
 /** `roots`: those that charters named, oldest first. `follow` takes parsed entries, in the order of the log. */
 export class KeyChain {
   constructor(inception, federation, roots = []) {
