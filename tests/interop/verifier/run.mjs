@@ -1,5 +1,4 @@
 // node run.mjs [FOLDER]       checks every vector of specs/vectors/v1, or of FOLDER
-// node run.mjs --all [FOLDER]                 the same, also those that test_verifier.py does not count yet
 // node run.mjs --bundle FILE [FEDERATION]     verifies a proof bundle (specs/proofs.md)
 // node run.mjs --noise [FOLDER]               checks specs/vectors/noise (specs/privacy.md 3)
 // node run.mjs --definitions FILE             says what definitions compile to, a line of JSON each
@@ -14,19 +13,12 @@ import { describe, verifyProof } from "./proofs.mjs";
 import { checkNoiseFile } from "./noisechecks.mjs";
 import { Refused } from "./refused.mjs";
 
-// Files of specs/vectors/v1 whose cases test_verifier.py cannot count yet: said aloud, and no agreement. `--all` checks
-// them, and vectors.test.mjs holds them. Empty it.
-const UNCHECKED = new Set([
-  "admission.json", "evidence.json", "judgement.json", "keys_in_place.json", "lines.json",
-]);
 const VECTORS = fileURLToPath(new URL("../../../specs/vectors/v1", import.meta.url));
 const NOISE = fileURLToPath(new URL("../../../specs/vectors/noise", import.meta.url));
 
-function runVectors(folder, unchecked = UNCHECKED) {
+function runVectors(folder) {
   const laxness = new Laxness();
-  const found = readdirSync(folder).filter((name) => name.endsWith(".json")).sort();
-  for (const file of found.filter((name) => unchecked.has(name))) console.log(`${file} NOT CHECKED`);
-  const files = found.filter((name) => !unchecked.has(name));
+  const files = readdirSync(folder).filter((name) => name.endsWith(".json")).sort();
   const tallies = files.map((file) => {
     const tally = checkFile(file, JSON.parse(readFileSync(join(folder, file), "utf8")), laxness);
     const agreed = tally.cases - tally.disagreements.length;
@@ -71,7 +63,6 @@ function runDefinitions(file) {
 
 const [first, file, federation] = process.argv.slice(2);
 const RUNS = {
-  "--all": () => runVectors(file ?? VECTORS, new Set()),
   "--bundle": () => runProof(file, federation),
   "--definitions": () => runDefinitions(file),
   "--noise": () => runNoise(file ?? NOISE),
