@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,6 +32,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(NO_SHARED_DATA)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _answers_are_held_to_their_rules() -> Iterator[None]:
+    """Whatever a test is about: an answer that it makes in its own process agrees with itself."""
+    from federation import answers
+    from tests.answer_rules import hold
+
+    def made(data: Any, *rest: Any) -> Any:
+        hold(data)
+        return whole(data, *rest)
+
+    whole = answers.Answer
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(answers, "Answer", made)
+        yield
 
 
 @pytest.fixture
