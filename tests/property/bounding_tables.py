@@ -258,6 +258,17 @@ def cases(draw: st.DrawFn, word: str | None = None, *, is_dense: bool = False) -
     return Case(definition, compile_layout(definition, window), plans, tuple(rows), salt)
 
 
+def one_session(source: random.Random) -> Case:
+    """A funnel by session and country, and rows of one person's one session: steps again and again, here and there."""
+    asked = [one for one in QUESTIONS if isinstance(one[1], dict) and one[1].get("per") == "session"]
+    question, measure = source.choice(asked)
+    definition = parse_definition(definition_tree(question, measure, ["country"], 4, 3, "day"))
+    plans = {1: PLANS[0]}
+    rows = [row_of(source.getrandbits(62), plans, WINDOW, is_dense=True) for _ in range(24)]
+    rows = [(PERSONS[0], row[1], 3, 100 + index, *row[4:]) for index, row in enumerate(rows)]
+    return Case(definition, compile_layout(definition, WINDOW), plans, tuple(rows), bytes(32))
+
+
 def _has_parts(measure: object, tree: Mapping[str, object]) -> bool:
     """Whether a definition may ask for the whole of its cells."""
     word = measure if isinstance(measure, str) else next(w for w in MEASURES if w in measure)  # type: ignore[operator]
