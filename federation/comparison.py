@@ -15,7 +15,7 @@ from federation.answers import CharterView, identity, screen_quantum
 from federation.combine import BlockSum, Combined, Contributor, WindowInput, combine
 from federation.figure_rows import Json
 from federation.organisations import enough_organisations
-from federation.query import BadWindow, MetricRow, Query, governing_row
+from federation.query import BadWindow, MetricRow, Query, governing_row, hold_readable
 from privacy.estimates import Estimate, total
 from privacy.estimates.differences import difference
 from privacy.quantiles import decimal_text, round_half_even
@@ -29,6 +29,7 @@ def previous_query(query: Query, rows: Sequence[MetricRow]) -> Query:
 
     Raises:
         BadWindow: the metric was not in the catalogue then.
+        DefinitionChanged: it counted then what its present definition has no cells for.
     """
     windows: list[tuple[Window, MetricRow]] = []
     if query.windows:
@@ -43,6 +44,7 @@ def previous_query(query: Query, rows: Sequence[MetricRow]) -> Query:
                     why="the metric was not in the catalogue in the span before", fix="Ask for a later or shorter span"
                 )
             windows.append((window, row))
+        hold_readable(windows, query.row)
     return replace(query, windows=tuple(reversed(windows)), is_relative=False)
 
 

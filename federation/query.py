@@ -16,7 +16,7 @@ changes. Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -158,6 +158,7 @@ def parse_query(metric: str, rows: Sequence[MetricRow], parameters: Mapping[str,
     given = {name: text for name, text in parameters.items() if text != ""}
     row = max(rows, key=lambda one: (one.from_hour, one.definition_hash))
     windows = _governed(_windows(given, row.definition, newest), rows)
+    hold_readable(windows, row)
     return Query(
         metric=metric,
         windows=windows,
@@ -186,6 +187,27 @@ def count_the_same(one: Definition, other: Definition) -> bool:
         other.by,
         other.window,
     )
+
+
+def hold_readable(windows: Iterable[tuple[Window, MetricRow]], row: MetricRow) -> None:
+    """Nothing, where the newest row's cells hold those of every window's definition.
+
+    Raises:
+        DefinitionChanged: a window's definition measures otherwise, or has a label that the newest row lacks.
+    """
+    labels = {axis.name: frozenset(axis.labels) for axis in row.definition.by}
+    for window, governing in windows:
+        definition = governing.definition
+        lacking = (
+            axis.name
+            for axis in definition.by
+            if not labels.get(axis.name, frozenset(axis.labels)).issuperset(axis.labels)
+        )
+        if definition.measure != row.definition.measure or next(lacking, None) is not None:
+            raise DefinitionChanged(
+                why=f"in {window.text} the metric counted what its present definition has no cells for",
+                fix="Ask for later windows; GET /v1/releases has the earlier numbers as they were released",
+            )
 
 
 def _governed(windows: Sequence[Window], rows: Sequence[MetricRow]) -> tuple[tuple[Window, MetricRow], ...]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.comparison import previous_query
 from federation.query import (
     MAX_WINDOWS,
     BadParameter,
@@ -144,6 +145,22 @@ def test_a_changed_meaning_is_not_added_up() -> None:
     wider = row(COUNTRIES, "2026-10-15/P1D", by={"country": ["DE", "FR", "PT"]})
     with pytest.raises(DefinitionChanged, match="2026-10-15"):
         asked([wider, *ROWS], from_="2026-10-14", to="2026-10-16")
+
+
+def test_what_the_present_definition_has_no_cells_for_is_refused() -> None:
+    """A label or a measure that only the earlier definition has; in a span before, too. A label more is no harm."""
+    narrower = row(COUNTRIES, "2026-10-15/P1D", by={"country": ["DE"]})
+    other = row(
+        COUNTRIES, "2026-10-15/P1D", measure="count", privacy={"max_cells": "1", "max_per_cell": "1", "rho": "1/200"}
+    )
+    wider = row(COUNTRIES, "2026-10-15/P1D", by={"country": ["DE", "FR", "PT"]})
+    for later in (narrower, other):
+        with pytest.raises(DefinitionChanged, match="2026-10-10"):
+            asked([later, *ROWS], from_="2026-10-10", to="2026-10-12")
+        now = asked([later, *ROWS], from_="2026-10-15", to="2026-10-17")
+        with pytest.raises(DefinitionChanged, match=r"2026-10-1[34]"):
+            previous_query(now, [later, *ROWS])
+    assert len(asked([wider, *ROWS], from_="2026-10-10", to="2026-10-12").windows) == 2
 
 
 def test_hour_metrics_take_a_day() -> None:
