@@ -140,10 +140,11 @@ class Mesh:
                 self.start([victim])
             time.sleep(self._random.uniform(0, pause_s))
         self.wires.heal()
+        assert not self._failures, self._failures
         for writer in writers:
             writer.join(START_S * 4)
+            assert not self._failures, self._failures
             assert not writer.is_alive(), "a writer got no answer"
-        assert not self._failures, self._failures
 
     def agree(self, timeout_s: float = 120) -> dict[str, str]:
         """The answer to each metric, once all nodes give the same bytes and every member's every day is in it."""
