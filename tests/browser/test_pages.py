@@ -302,6 +302,11 @@ PRESS = """async (id) => {
 }"""
 
 
+def _is_calm() -> bool:
+    """Whether nothing else runs here: no other test worker, and next to no load."""
+    return "PYTEST_XDIST_WORKER" not in os.environ and os.getloadavg()[0] < 1.5
+
+
 def test_a_hundred_thousand_cells_answer_the_hand_at_once(watched: Callable[..., Watched]) -> None:
     """From a press to the painted change, median of six, by the browser's clock: 100 ms where nothing else runs."""
     one, count = watched(), 100_000
@@ -323,7 +328,7 @@ def test_a_hundred_thousand_cells_answer_the_hand_at_once(watched: Callable[...,
     page = one.open("/explore?metric=people_by_country&last=1")
     page.wait_for_selector("#result")
     took = sorted(page.evaluate(PRESS, f"tab-{tab}") for tab in ("table", "chart", "code") * 2)
-    assert took[3] < (100 if os.getloadavg()[0] < 1.5 else 600), took
+    assert took[3] < (100 if _is_calm() else 600), took
     one.assert_quiet()
 
 
@@ -333,7 +338,7 @@ def test_first_content_is_quick_and_little_goes_over_the_wire(watched: Callable[
     page = one.open("/map")
     page.wait_for_selector(".map path")
     first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    assert first < (500 if os.getloadavg()[0] < 1.5 else 3000)
+    assert first < (500 if _is_calm() else 3000)
     sizes = page.evaluate(
         "performance.getEntriesByType('resource').filter((r) => r.name.includes('/static/')).map((r) => r.transferSize)"
     )
