@@ -18,6 +18,7 @@ import signal
 import sqlite3
 import ssl
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -133,7 +134,7 @@ async def _serve(config: NodeConfig, until_eof: bool) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         if until_eof:
-            loop.add_reader(sys.stdin.fileno(), _at_eof, sys.stdin.fileno(), stopped)
+            threading.Thread(target=_wait_for_eof, args=(loop, stopped), name="eof", daemon=True).start()
         gc.freeze()  # what the start made stays: no collection looks through it again, and the loop never waits for one
         print("ready " + json.dumps(node.readiness()), flush=True)  # noqa: T201 - the readiness line is the interface
         await stopped.wait()
@@ -142,11 +143,13 @@ async def _serve(config: NodeConfig, until_eof: bool) -> int:
     return 0 if node.failure is None else 1
 
 
-def _at_eof(descriptor: int, stopped: asyncio.Event) -> None:
-    """Set the event once nothing more can come; what comes before is not looked at."""
-    if not os.read(descriptor, 4096):
-        asyncio.get_running_loop().remove_reader(descriptor)
-        stopped.set()
+def _wait_for_eof(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    """Set the event once standard input ends, whatever it is: a pipe, a terminal, a file, nothing at all."""
+    with contextlib.suppress(OSError):  # closed or unreadable: it has ended
+        while os.read(0, 4096):
+            pass  # what comes before is not looked at
+    with contextlib.suppress(RuntimeError):  # the node ended by itself meanwhile
+        loop.call_soon_threadsafe(stopped.set)
 
 
 @asynccontextmanager

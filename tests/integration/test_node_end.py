@@ -53,3 +53,13 @@ def test_until_eof_a_node_ends_with_whoever_holds_its_input(tmp_path: Path) -> N
         assert shop.admin.get("/v1/admin/status")["name"] == "shop"
         said = process.communicate(timeout=60)[1]  # closes its input first
     assert process.returncode == 0, said
+
+
+def test_until_eof_without_any_input_a_node_starts_and_ends(tmp_path: Path) -> None:
+    """Input that is no pipe and has ended already: ready is said, and the end is a good one."""
+    shop = found_shop(tmp_path / "shop")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "node", "run", "--until-eof", "--config", str(shop.config)],
+        stdin=subprocess.DEVNULL, capture_output=True, cwd=ROOT, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout[:6]) == (0, "ready "), done.stderr
