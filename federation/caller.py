@@ -11,7 +11,6 @@ for a while, twice as long each time; its first authentic word ends that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from federation.batch import Batch
@@ -21,6 +20,7 @@ from federation.errors import BadPayload, PeerError
 from federation.logs import Logs
 from federation.peers import Peer, RefusedItem
 from federation.ports import Rng
+from federation.roster import Roster
 from federation.rules import CharterStamp
 from federation.session import Means, Session
 from federation.watch import watch_charter, watch_clock
@@ -79,7 +79,7 @@ class Caller:
         envelopes: Signs requests.
     """
 
-    def __init__(self, means: Means, peers: Mapping[NodeId, Peer], envelopes: Envelopes) -> None:
+    def __init__(self, means: Means, peers: Roster, envelopes: Envelopes) -> None:
         self.means = means
         self.compared_with: set[NodeId] = set()
         self._settings = means.settings
@@ -202,7 +202,7 @@ class Caller:
             self._failed(sent, response.status, now_ms, batch)
             peer.backoff.until_ms = max(peer.backoff.until_ms, now_ms + _asked_to_wait(response.payload))
         else:
-            peer.spoke(now_ms, response.heads_digest, self._logs.digest)
+            peer.spoke(now_ms, response.heads_digest, self._logs.digest, self._logs.position(self.means.me))
             watch_clock(peer, self._settings, batch)
             self._go_on(sent, response.payload, now_ms, rng, batch)
 
@@ -322,21 +322,23 @@ class Caller:
     # -- sessions
 
     def _due(self) -> list[tuple[int, Peer]]:
-        """(time, peer) of the sessions wanted, earliest first; one probe at a time."""
+        """(time, peer) of the sessions wanted that may begin; one probe at a time."""
         may_probe = not any(session.is_probe for session in self._sessions.values())
-        wanted = [
+        return [
             (due, peer)
-            for peer in self._peers.values()
+            for peer in self._peers.stirred()
             if peer.node not in self._sessions
             and (due := peer.wants_sync_at(self._settings, may_probe=may_probe)) is not None
             and self.endpoint_of(peer) is not None
         ]
-        return sorted(wanted, key=lambda item: item[0])
 
     def _start_sessions(self, now_ms: int, rng: Rng, batch: Batch) -> None:
+        if len(self._sessions) >= self._settings.sessions_at_once:
+            return
         is_probing = any(session.is_probe for session in self._sessions.values())
-        for due, peer in self._due():
-            if due > now_ms or len(self._sessions) >= self._settings.sessions_at_once:
+        due_now = [(due, peer) for due, peer in self._due() if due <= now_ms]
+        for _, peer in sorted(due_now, key=lambda item: (item[0], item[1].place)):
+            if len(self._sessions) >= self._settings.sessions_at_once:
                 return
             # After a burst every peer's last word is an old one: one of them is asked, and tells for all (`_ask`).
             is_wanted = peer.sync_due_ms is not None and peer.sync_due_ms <= now_ms
@@ -373,7 +375,7 @@ class Caller:
         else:
             peer.settle(self._logs.digest)
         if session.is_probe and peer.digest == self._logs.digest:
-            for other in self._peers.values():
+            for other in self._peers.stirred():
                 if other.word_ms <= session.started_ms:
                     other.unequal_since_ms = None
 

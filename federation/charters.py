@@ -6,15 +6,12 @@ whether a better chain is known, and whether it may be followed without asking (
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import MutableMapping
-
 from federation.batch import Batch
 from federation.charter_book import CharterBook
 from federation.council import Council
 from federation.effects import CharterTrusted, StoreCharter
 from federation.logs import Logs
-from federation.peers import Peer
+from federation.roster import Roster
 from federation.rules import Rules, Span
 from federation.settings import Settings
 from federation.suspensions import suspended_hours
@@ -36,8 +33,7 @@ class Charters:
     """
 
     def __init__(
-        self, me: NodeId, book: CharterBook, council: Council, logs: Logs, peers: MutableMapping[NodeId, Peer],
-        settings: Settings,
+        self, me: NodeId, book: CharterBook, council: Council, logs: Logs, peers: Roster
     ) -> None:  # fmt: skip
         self.book = book
         self.council = council
@@ -45,7 +41,6 @@ class Charters:
         self._me = me
         self._logs = logs
         self._peers = peers
-        self._settings = settings
         self._confirmed: set[CharterHash] = set()
         self._alarmed: set[tuple[str, bytes]] = set()
         self._asked: set[bytes] = set()
@@ -155,10 +150,7 @@ class Charters:
         self._judge_by(chain, suspended_hours(self._logs, chain), batch)
         for node in chain.authors:
             if node != self._me:
-                peer = self._peers.setdefault(node, Peer.new(node, self._settings))
-                peer.is_removed = chain.is_removed(node)
-        with contextlib.suppress(KeyError):
-            del self._peers[self._me]
+                self._peers.admit(node).is_removed = chain.is_removed(node)
 
     def _judge_by(self, chain: CharterChain, suspended: dict[NodeId, tuple[Span, ...]], batch: Batch) -> None:
         self._logs.follow(Rules(chain, self._logs.rules.definitions, suspended), batch)
@@ -185,9 +177,9 @@ class Charters:
             batch.alarm(code, **fields)
 
 
-def peers_of(chain: CharterChain, me: NodeId, settings: Settings) -> dict[NodeId, Peer]:
+def peers_of(chain: CharterChain, me: NodeId, settings: Settings) -> Roster:
     """A peer for everybody else any charter named."""
-    peers = {node: Peer.new(node, settings) for node in chain.authors if node != me}
+    peers = Roster((node for node in chain.authors if node != me), settings)
     for node, peer in peers.items():
         peer.is_removed = chain.is_removed(node)
     return peers

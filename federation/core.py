@@ -102,7 +102,7 @@ class Core:
         self.logs.evidence.restore(evidence)
         self._peers = peers_of(book.chain, me, self.settings)
         council = Council(book, self.logs, proposals)
-        self.charters = Charters(me, book, council, self.logs, self._peers, self.settings)
+        self.charters = Charters(me, book, council, self.logs, self._peers)
         documents = Documents(book, council, definitions)
         early = Early(self._peers, self.settings.early_per_peer)
         self._service = Service(me, inceptions[me], self.logs, source, documents, early)
@@ -112,6 +112,7 @@ class Core:
         means = Means(me, self.logs, source, self._service, documents, self.charters, self.settings, {})
         self._caller = Caller(means, self._peers, self._envelopes)
         self.documents = documents
+        self._compared: bytes | None = None  # our digest when all peers' last words were held against it
 
     @property
     def rules(self) -> Rules:
@@ -295,7 +296,7 @@ class Core:
             reply = self._envelopes.refusal(asked, "malformed", Refusal(error.code), now_ms)
         else:
             reply = self._envelopes.answer(asked, payload, now_ms)
-        peer.spoke(now_ms, asked.request.heads_digest, self.logs.digest)
+        peer.spoke(now_ms, asked.request.heads_digest, self.logs.digest, self.logs.position(self.me))
         watch_clock(peer, self.settings, batch)
         return reply
 
@@ -316,6 +317,9 @@ class Core:
             self._caller.announce({parsed.header.author for parsed in batch.entries}, now_ms)
 
     def _compare_all(self) -> None:
-        digest, own = self.logs.digest, self.logs.log(self.me)
+        digest = self.logs.digest
+        if digest == self._compared:
+            return
+        self._compared, position = digest, self.logs.position(self.me)
         for peer in self._peers.values():
-            peer.caught_up(digest, (0, -1) if own is None else own.position)
+            peer.caught_up(digest, position)

@@ -68,6 +68,7 @@ class Logs:
         self._judged = {author: JudgedLog() for author in rules.authors}
         self._parked: dict[NodeId, tuple[AuthorLog, JudgedLog]] = {}  # of authors that the trusted chain lost
         self._digest: bytes | None = None
+        self._heads: dict[NodeId, Head] = {}  # of the logs that did not move since they were asked for
         self.evidence = EvidenceBook()
         self.has_votes = True  # proposals or approvals changed since somebody set this to False
 
@@ -85,6 +86,11 @@ class Logs:
         log = self._logs.get(author)
         return None if log is None else log.key
 
+    def position(self, author: NodeId) -> tuple[int, int]:
+        """Position of an author's last entry that stands; (0, -1) for none."""
+        log = self._logs.get(author)
+        return (0, -1) if log is None else log.position
+
     def endpoints_of(self, author: NodeId) -> tuple[Endpoint, ...]:
         """Where a member answers: what its log says last, else what the charter says first."""
         said = self._judged[author].endpoints
@@ -93,7 +99,7 @@ class Logs:
 
     def heads(self) -> list[Head]:
         """One head per author, in the charter's order."""
-        return [self._logs[author].head for author in self.rules.authors]
+        return [self._heads.get(author) or self._head(author) for author in self.rules.authors]
 
     @property
     def digest(self) -> bytes:
@@ -128,7 +134,7 @@ class Logs:
         if isinstance(decision, Admitted):
             log.inception = decision.inception or log.inception
             log.append(parsed.id, decision.stub)
-            self._digest = None
+            self._moved(log.author)
             self.has_votes = self.has_votes or parsed.header.kind in (PROPOSE, APPROVE)
             changes = self._judged[log.author].fold(parsed, self.rules)
             self._store(parsed, batch, is_opaque=isinstance(changes[0][1], Opaque))
@@ -149,6 +155,7 @@ class Logs:
         """
         old, self.rules = self.rules, rules
         self._digest = None
+        self._heads.clear()
         for author in set(self._logs) - set(rules.authors):  # a rival charter's newcomers
             self._parked[author] = self._logs.pop(author), self._judged.pop(author)
         for author in rules.authors:
@@ -191,6 +198,7 @@ class Logs:
         for author in split:
             self._judge_anew(self._logs[author], batch)
         self._digest = None
+        self._heads.clear()
         return batch
 
     def learn_inception(self, record: bytes, author: NodeId) -> None:
@@ -282,6 +290,15 @@ class Logs:
 
     # -- helpers
 
+    def _moved(self, author: NodeId) -> None:
+        """The author's line is another one."""
+        self._digest = None
+        self._heads.pop(author, None)
+
+    def _head(self, author: NodeId) -> Head:
+        head = self._heads[author] = self._logs[author].head
+        return head
+
     def _store(self, parsed: ParsedEntry, batch: Batch, *, is_opaque: bool) -> None:
         """Have an entry stored, perhaps without its body; `is_opaque`: perhaps it cannot be read here."""
         if not parsed.has_body:
@@ -314,7 +331,7 @@ class Logs:
         if log.matters(stub):
             line = tuple(log.ids)
             log.settle()
-            self._digest = None
+            self._moved(log.author)
             if tuple(log.ids) != line:
                 self._judge_anew(log, batch)
         if stub.id in log.sides:

@@ -76,16 +76,17 @@ class PeerStatus:
     quarantine: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Peer:
     """The working state of one peer.
 
     Args:
         node: Node id.
+        place: Which peer it is, in the order in which they became known.
         nonces: Nonces of its requests.
         backoff: How long to leave it alone.
         budget: What it may push to us.
-        announced: Authors of whom it announced entries that are not here.
+        announced: Authors of whom it announced entries that are not here; `announce` adds one.
         bodies_asked: Entries without their bodies that it was asked for lately, and had not.
         greeted: True once hello was answered and its keys are known.
         asked_ms: When it last sent us an authentic request; at the start, the start.
@@ -93,9 +94,7 @@ class Peer:
         is_owed: True after a push to it failed or was left out: a session sends it what we wrote.
         digest: Heads digest of its last word.
         word_ms: When that was.
-        unequal_since_ms: Since when its words carry heads that call for a session; None for not.
         settled: (our digest, its digest) after a session that could do no more; such words call for none.
-        sync_due_ms: A session is wanted from then on; None for not.
         stamp: The charter its last word names.
         is_removed: True when the trusted charter ended its log: it is not asked, and told nothing but charters.
         charter_due: True when its charter is not known here and may be the better one.
@@ -106,21 +105,24 @@ class Peer:
         push_queue: Entries that wait for the push in flight.
         pushing: True while a push is in flight.
         held: Position of our own log that it showed to hold; None before.
+        stirred: Peers that may call for a session; it puts itself there whenever it does.
     """
 
     node: NodeId
+    place: int
     nonces: NonceMemory
     backoff: Backoff
     budget: PushBudget
+    stirred: dict[NodeId, Peer]
     greeted: bool = False
     fetches: int = 0
     is_owed: bool = False
     asked_ms: int | None = None
     digest: bytes | None = None
     word_ms: int = 0
-    unequal_since_ms: int | None = None
+    _unequal_since_ms: int | None = None
     settled: tuple[bytes, bytes] | None = None
-    sync_due_ms: int | None = None
+    _sync_due_ms: int | None = None
     challenge: bytes | None = None
     push_queue: list[bytes] = field(default_factory=list)
     pushing: bool = False
@@ -147,23 +149,59 @@ class Peer:
     refused: RefusedItem | None = None
 
     @classmethod
-    def new(cls, node: NodeId, settings: Settings) -> Peer:
+    def new(cls, node: NodeId, place: int, settings: Settings, stirred: dict[NodeId, Peer]) -> Peer:
         """A peer never heard of; a session with it is due at once."""
-        return cls(
+        peer = cls(
             node,
+            place,
             NonceMemory(settings.nonce_memory_ms, settings.nonces_per_peer),
             Backoff(settings.backoff_first_ms, settings.backoff_most_ms),
             PushBudget(settings.pushed_bytes, settings.pushed_requests, settings.pushed_entries),
-            sync_due_ms=0,
+            stirred,
         )
+        peer.sync_due_ms = 0
+        return peer
 
-    def spoke(self, now_ms: int, digest: bytes, own_digest: bytes) -> None:
+    @property
+    def sync_due_ms(self) -> int | None:
+        """A session is wanted from then on; None for not."""
+        return self._sync_due_ms
+
+    @sync_due_ms.setter
+    def sync_due_ms(self, due: int | None) -> None:
+        self._sync_due_ms = due
+        if due is not None:
+            self.stirred[self.node] = self
+
+    @property
+    def unequal_since_ms(self) -> int | None:
+        """Since when its words carry heads that call for a session; None for not."""
+        return self._unequal_since_ms
+
+    @unequal_since_ms.setter
+    def unequal_since_ms(self, since: int | None) -> None:
+        self._unequal_since_ms = since
+        if since is not None:
+            self.stirred[self.node] = self
+
+    def announce(self, author: NodeId) -> None:
+        """It holds an entry of this author that is not here."""
+        self.announced.add(author)
+        self.stirred[self.node] = self
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing of it calls for a session, now or later."""
+        return self._sync_due_ms is None and self._unequal_since_ms is None and not self.announced
+
+    def spoke(self, now_ms: int, digest: bytes, own_digest: bytes, own_position: tuple[int, int]) -> None:
         """An authentic word came, carrying this digest."""
         self.last_success_ms = self.word_ms = now_ms
         self.backoff.reset()
         self.digest = digest
         if digest == own_digest:
             self.missing_here = self.missing_there = 0
+            self.held = own_position
         if digest == own_digest or self.settled == (own_digest, digest):
             self.unequal_since_ms = None
         elif self.unequal_since_ms is None:

@@ -200,7 +200,7 @@ class Service:
         for author, _, seq, entry in announced.heads:
             log = self._logs.log(author)
             if log is not None and not log.holds(entry, seq):
-                asked.peer.announced.add(author)
+                asked.peer.announce(author)
         return b""
 
     def _docs(self, asked: Asked) -> bytes:

@@ -54,6 +54,13 @@ def encode(value: Encodable) -> bytes:
     return bytes(writer.out)
 
 
+def array_of(items: Sequence[bytes]) -> bytes:
+    """The canonical bytes of an array of encoded values, whose depth and number the caller bounds."""
+    writer = _Writer()
+    writer.head(len(items), 0x90, 16, 0, 0xDC, 0xDD)
+    return b"".join((writer.out, *items))
+
+
 def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Value:
     """The value whose canonical encoding `data` is.
 
@@ -91,7 +98,7 @@ class _Writer:
         if kind is int:
             self._integer(value)  # type: ignore[arg-type]  # kind is int
         elif kind is bytes:
-            self._head(len(value), 0, 0, 0xC4, 0xC5, 0xC6)  # type: ignore[arg-type]
+            self.head(len(value), 0, 0, 0xC4, 0xC5, 0xC6)  # type: ignore[arg-type]
             self.out += value  # type: ignore[arg-type]
         elif kind is str:
             self._text(value)  # type: ignore[arg-type]
@@ -136,12 +143,12 @@ class _Writer:
     def _text(self, text: str) -> None:
         if not is_text(text):
             _no_form("text with characters beyond printable ASCII (use bytes of UTF-8)")
-        self._head(len(text), 0xA0, 32, 0xD9, 0xDA, 0xDB)
+        self.head(len(text), 0xA0, 32, 0xD9, 0xDA, 0xDB)
         self.out += text.encode("ascii")
 
     def _array(self, items: Sequence[object], depth: int) -> None:
         _check_depth(depth, MAX_DEPTH)
-        self._head(len(items), 0x90, 16, 0, 0xDC, 0xDD)
+        self.head(len(items), 0x90, 16, 0, 0xDC, 0xDD)
         for item in items:
             self.write(item, depth)
 
@@ -149,12 +156,12 @@ class _Writer:
         _check_depth(depth, MAX_DEPTH)
         if any(type(key) is not str for key in items):
             _no_form("a map key that is not text")
-        self._head(len(items), 0x80, 16, 0, 0xDE, 0xDF)
+        self.head(len(items), 0x80, 16, 0, 0xDE, 0xDF)
         for key in sorted(items):  # type: ignore[type-var]  # all str; ASCII order is byte order
             self.write(key, depth)
             self.write(items[key], depth)
 
-    def _head(self, size: int, fix: int, fix_limit: int, one: int, two: int, four: int) -> None:
+    def head(self, size: int, fix: int, fix_limit: int, one: int, two: int, four: int) -> None:
         if size < fix_limit:
             self.out.append(fix | size)
         elif one and size <= 0xFF:

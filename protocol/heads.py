@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from protocol import canonical
-from protocol.canonical import Encodable
 from protocol.ids import CharterHash, EntryId
 from protocol.objects import HEADS, object_id
 
@@ -32,6 +31,17 @@ class Head:
     seq: int = -1
     id: EntryId | None = None
     frozen_at: tuple[int, int] | None = None
+    _line: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def line(self) -> bytes:
+        """Its canonical bytes in a vector, made once: a large federation's vector is digested after every entry."""
+        line = self._line
+        if line is None:
+            frozen_at = None if self.frozen_at is None else list(self.frozen_at)
+            line = canonical.encode([self.generation, self.seq, self.id, frozen_at])
+            object.__setattr__(self, "_line", line)
+        return line
 
 
 def heads_digest(charter_version: int, attempt: int, charter_hash: CharterHash, heads: Sequence[Head]) -> bytes:
@@ -39,12 +49,13 @@ def heads_digest(charter_version: int, attempt: int, charter_hash: CharterHash, 
 
     `heads`: one for every author, in order of first appearance in the charter chain.
     """
-    return object_id(HEADS, canonical.encode([charter_version, attempt, charter_hash, _lines(heads)]))
+    stamp = [canonical.encode(item) for item in (charter_version, attempt, charter_hash)]
+    return object_id(HEADS, canonical.array_of([*stamp, _vector(heads)]))
 
 
 def span_fingerprint(nonce: bytes, heads: Sequence[Head]) -> bytes:
     """The short name of some consecutive heads within one request: 8 bytes of SHA-256(request nonce ‖ their lines)."""
-    return hashlib.sha256(nonce + canonical.encode(_lines(heads))).digest()[:TAG_BYTES]
+    return hashlib.sha256(nonce + _vector(heads)).digest()[:TAG_BYTES]
 
 
 def head_tag(nonce: bytes, entry: EntryId) -> bytes:
@@ -52,7 +63,5 @@ def head_tag(nonce: bytes, entry: EntryId) -> bytes:
     return hashlib.sha256(nonce + entry).digest()[:TAG_BYTES]
 
 
-def _lines(heads: Sequence[Head]) -> list[Encodable]:
-    return [
-        [head.generation, head.seq, head.id, None if head.frozen_at is None else list(head.frozen_at)] for head in heads
-    ]
+def _vector(heads: Sequence[Head]) -> bytes:
+    return canonical.array_of([head.line for head in heads])

@@ -88,3 +88,8 @@ def test_any_bytes_as_cells_round_trip_or_are_refused(data: bytes, count: int) -
     except ProtocolError:
         return
     assert encode_cells(cells) == data
+
+
+@given(st.lists(VALUES.filter(lambda value: depth(value) < canonical.MAX_DEPTH), max_size=70))
+def test_an_array_of_encoded_values_is_the_encoding_of_the_array(values: list[canonical.Value]) -> None:
+    assert canonical.array_of([canonical.encode(value) for value in values]) == canonical.encode(values)
