@@ -45,6 +45,7 @@ _SHARED: Final = (
     "panel",
     "peers",
     "state",
+    "table",
     "take",
 )  # by every page
 

@@ -5,6 +5,7 @@ Debian's Chromium, nothing fetched. An answer is altered on its way only where a
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -21,7 +22,7 @@ import pytest
 from node.client import Client, Unavailable
 from node.dashboard import PAGES, PUBLIC_PAGES
 from tests.browser.site import Site, make_site
-from tests.browser.watching import Watched, chromium, needs_chromium, until
+from tests.browser.watching import HOSTILE, Watched, needs_chromium, not_taken_along, until
 from tests.integration.small_federation import DAYS
 
 pytestmark = needs_chromium
@@ -37,25 +38,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture(scope="module")
-def browser(site: Site) -> Iterator[Any]:
-    with chromium() as launched:
-        yield launched
-
-
-@pytest.fixture
-def watched(browser: Any, site: Site) -> Iterator[Callable[..., Watched]]:
-    opened: list[Watched] = []
-
-    def make(**options: Any) -> Watched:
-        opened.append(Watched(browser, site.url("amber"), **options))
-        return opened[-1]
-
-    yield make
-    for one in opened:
-        one.context.close()
 
 
 def test_what_is_taken_along_is_what_is_on_screen(watched: Callable[..., Watched], site: Site, tmp_path: Path) -> None:
@@ -109,15 +91,13 @@ def test_every_panel_can_be_taken_along_and_its_table_is_what_is_saved(watched: 
     """On every page: each panel with a table offers files, code, a link and how to cite; the CSV is that table."""
     one = watched()
     page = one.open("/")
-    for path in ("/", "/map", "/platforms", "/journeys", "/rhythm", "/mesh", "/budget", "/releases"):
+    seen = 0
+    for path in (*PUBLIC_PAGES, *PAGES):  # the releases last
         page.goto(one.origin + path)
         page.wait_for_selector("main > .panel, main > .empty")
-        told = page.eval_on_selector_all(
-            "main > .panel:has(table)",
-            "(all) => all.map((one) => [one.id, one.querySelector('.tools')?.textContent ?? ''])",
-        )
-        for name, words in told:
-            assert all(item in words for item in ("CSV", "JSON", "Link", "Code", "Cite")), (path, name, words)
+        assert not_taken_along(page) == [], path
+        seen += page.locator("main > .panel:has(table)").count()
+    assert seen > 20
     with page.expect_download() as download:
         page.click("#list .tools >> text=CSV")
     lines = Path(download.value.path()).read_text().splitlines()
@@ -127,6 +107,52 @@ def test_every_panel_can_be_taken_along_and_its_table_is_what_is_saved(watched: 
     ]
     page.click("#list-cite summary")
     assert "/v1/releases" in page.text_content("#list-cite pre")
+
+
+def test_every_table_is_a_parquet_file_too(watched: Callable[..., Watched], tmp_path: Path) -> None:
+    """Written in the page where the API has none, and read by another library: names, texts, numbers, nothing."""
+    one = watched()
+
+    def saved(panel: str) -> pyarrow.Table:
+        with page.expect_download() as download:
+            page.click(f"{panel} .tools >> text=Parquet")
+        download.value.save_as(tmp_path / "saved.parquet")
+        return pyarrow.parquet.read_table(tmp_path / "saved.parquet")
+
+    page = one.open("/budget")
+    page.wait_for_selector("#guarantees")
+    found = saved("#guarantees")
+    assert str(found.schema.field(1).type) == "double"
+    shown = page.locator("#guarantees tbody tr").all()
+    rows = [[float(text) for text in row.locator("td.number").all_text_contents()] for row in shown]
+    assert [[*row.values()][1:] for row in found.to_pylist()] == rows
+    assert found.schema.metadata[b"source"] == f"{one.origin}/v1/budget".encode()
+    page = one.open("/mesh")
+    assert set(saved("#nodes").column("Node").to_pylist()) == {"amber", "birch", "cedar", "dune"}
+    page = one.open("/privacy")
+    assert (
+        saved("#app-amber").column("Kept").to_pylist() == page.locator("#app-amber td:last-child").all_text_contents()
+    )
+    names = [f"column {i}" for i in range(20)]
+    columns = [
+        {"name": "whole", "values": [-1, None, 2**53 - 1, 0] * 70},
+        {"name": "part", "values": [0.1, -2.5, None, 1] * 70},
+        {"name": "text", "values": [*HOSTILE, ""] * 70},
+        *({"name": name, "values": [name] * 280} for name in names),
+    ]
+    for count in (280, 0, 1):
+        chosen = [{**one, "values": one["values"][:count]} for one in columns]
+        written = page.evaluate(
+            """async ([columns, count]) => {
+              const { parquet } = await import("/static/parquet.js");
+              return [...parquet(columns, count)];
+            }""",
+            [chosen, count],
+        )
+        read = pyarrow.parquet.read_table(io.BytesIO(bytes(written)))
+        assert read.column_names == ["whole", "part", "text", *names]
+        assert read.to_pydict() == {one["name"]: one["values"] for one in chosen}
+        assert str(read.schema.field("text").type) == "string"
 
 
 def test_a_link_opens_the_same_panel_in_the_same_state(watched: Callable[..., Watched]) -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from node.dashboard import OPERATOR_PAGES
-from tests.browser.watching import HOSTILE, SHOTS, chromium, needs_chromium, poison, serious, too_wide, until
+from tests.browser.watching import (
+    HOSTILE,
+    SHOTS,
+    needs_chromium,
+    not_taken_along,
+    poison,
+    serious,
+    too_wide,
+    until,
+)
 from tests.browser.week import Week
 
 pytestmark = needs_chromium
@@ -30,12 +43,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Week]:
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture(scope="module")
-def browser(site: Week) -> Iterator[Any]:
-    with chromium() as launched:
-        yield launched
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +88,7 @@ def test_the_operators_pages_want_an_admin_key_and_stand_nowhere_else(site: Week
             page.wait_for_selector("main > .panel")
             assert serious(page) == [], path
             assert too_wide(page) <= 0, path
+            assert not_taken_along(page) == [], path
             if SHOTS:
                 page.screenshot(path=f"{SHOTS}/{path.strip('/')}-{scheme}-{width}.png", full_page=True)
 
@@ -191,7 +199,8 @@ def test_a_proposal_stands_in_words_with_who_is_missing_and_how_to_approve(
     command = page.text_content("#deciding pre")
     assert command == f"murmur charter approve --governance-key FILE   # {proposal['fingerprint']}"
     assert words["trusted"]["fingerprint"] in told
-    assert page.locator("#deciding button").count() == 0, "a browser holds no governance key, so it signs nothing"
+    signs = page.locator("#deciding button:not(.tools button)")
+    assert signs.count() == 0, "a browser holds no governance key, so it signs nothing"
 
 
 def test_a_request_to_join_is_turned_down_by_typing_its_name(site: Week, operator: Callable[..., Any]) -> None:
@@ -211,6 +220,30 @@ def test_a_request_to_join_is_turned_down_by_typing_its_name(site: Week, operato
     page.wait_for_selector("#help >> text=Done.")
     page.wait_for_selector("#asking >> text=Nobody asks")
     assert site.amber.admin.get("/v1/admin/charter/words")["requests"] == []
+
+
+def test_what_an_operator_takes_along_is_what_is_on_screen(site: Week, operator: Callable[..., Any]) -> None:
+    """Keys as CSV, Parquet and JSON, by the admin key alone; the code names the key's kind, never the key."""
+    page = operator("/admin")
+    page.wait_for_selector("#token-rows")
+    read = "(all) => all.map((one) => [...one.cells].slice(0, -1).map((cell) => cell.textContent))"
+    shown = page.eval_on_selector_all("#token-rows tbody tr", read)
+
+    def saved(kind: str) -> Path:
+        with page.expect_download() as download:
+            page.click(f"#tokens .tools >> text={kind}")
+        return Path(download.value.path())
+
+    header, *rows = csv.reader(io.StringIO(saved("CSV").read_text()))
+    assert header == ["Key", "For", "May", "Label", "From", "Since", "Until"], "buttons are no data"
+    assert rows == shown
+    assert [list(row.values()) for row in pyarrow.parquet.read_table(saved("Parquet")).to_pylist()] == shown
+    assert json.loads(saved("JSON").read_text()) == site.amber.admin.get("/v1/admin/tokens")
+    told = page.text_content("#tokens-code")
+    assert "Bearer ma_…" in told
+    secret = page.evaluate("sessionStorage.getItem('murmur-key')")
+    assert secret.startswith("ma_")
+    assert secret not in page.content()
 
 
 def test_hostile_names_are_text_on_the_operators_pages(site: Week, operator: Callable[..., Any]) -> None:

@@ -91,6 +91,16 @@ def too_wide(page: Any) -> int:
     return found
 
 
+def not_taken_along(page: Any) -> list[tuple[str, str]]:
+    """Panels with rows that lack a way to take them along, and what they offer."""
+    told = page.eval_on_selector_all(
+        "main > .panel:has(table, dl.facts)",
+        "(all) => all.map((one) => [one.id, one.querySelector('.tools')?.textContent ?? ''])",
+    )
+    wanted = ("CSV", "JSON", "Parquet", "Link", "Code", "Python", "Cite")
+    return [(name, words) for name, words in told if not all(item in words for item in wanted)]
+
+
 def serious(page: Any) -> list[tuple[str, list[Any]]]:
     """What axe finds serious or critical."""
     page.evaluate(AXE.read_text())

@@ -11,6 +11,24 @@ const withDay = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "num
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export const number = (value) => whole.format(Number(value));
+
+const [GROUP, DECIMAL, MINUS] = ["group", "decimal", "minusSign"].map((kind) => whole.formatToParts(-1234567.8).find((part) => part.type === kind)?.value ?? kind);
+const spaced = (text) => text.replaceAll(/\s+/g, " ");
+const fixed = new Map(); // formats by how many digits follow the point
+
+/** A number with so many digits after the point. */
+export function exactly(value, digits) {
+  if (!fixed.has(digits)) fixed.set(digits, new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  return fixed.get(digits).format(Number(value));
+}
+
+/** The number that is written so in the reader's language; NaN where that is no way to write one. */
+export function numberOf(text) {
+  const digits = Math.min(20, text.split(DECIMAL)[1]?.length ?? 0);
+  const value = Number(spaced(text).replaceAll(spaced(GROUP), "").replace(DECIMAL, ".").replace(MINUS, "-") || "none");
+  return spaced(exactly(value, digits)) === spaced(text) ? value : Number.NaN;
+}
+
 export const compact = (value) => short.format(Number(value));
 export const percent = (level) => `${Math.round(100 * Number(level))} %`;
 

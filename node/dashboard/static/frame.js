@@ -30,7 +30,11 @@ const frame = {
 
 // -- rail and controls ---------------------------------------------------------------------------------------
 
+let railFor = null; // the shared state its links hold
+
 function drawRail() {
+  if (railFor === address("/")) return;
+  railFor = address("/");
   const links = PAGES.map(([path, text]) => h("li", {}, h("a", { href: address(path), "aria-current": path === here ? "page" : null }, text)));
   find("#pages").replaceChildren(...links);
   find("[data-keep]").href = address("/");
@@ -38,7 +42,12 @@ function drawRail() {
   if (current && row.scrollWidth > row.clientWidth) row.scrollLeft = current.offsetLeft - (row.clientWidth - current.clientWidth) / 2;
 }
 
+let controlsFor = null;
+
 function drawControls(wanted) {
+  const shows = JSON.stringify(["from", "last", "level", "theme"].map(state));
+  if (controlsFor === shows) return;
+  controlsFor = shows;
   const form = find("#controls");
   const span = state("from") ? [["", "as chosen"], ...SPANS] : SPANS;
   const fields = {
@@ -115,9 +124,14 @@ function pressed(event) {
 
 // -- status --------------------------------------------------------------------------------------------------
 
-/** "3 of 4 nodes" by what this node hears of the others, and how fresh the numbers are. */
+let saidLast = null;
+
+/** "3 of 4 nodes" by what this node hears of the others, and how fresh the numbers are; said again only when it changed. */
 function tell(reply, newest) {
   delete document.body.dataset.state;
+  const says = JSON.stringify([silent(reply), reply.data.members.length, reply.data.charter, newest]);
+  if (saidLast === says) return;
+  saidLast = says;
   const members = reply.data.members;
   const names = silent(reply).map((member) => member.name);
   const up = members.length - names.length;
@@ -131,6 +145,7 @@ function tell(reply, newest) {
 }
 
 function tellError(error) {
+  saidLast = null;
   document.body.dataset.state = "stopped";
   if (error.status === 401 || error.status === 403) return askForKey(error);
   find("#status").replaceChildren(tag("bad", "no answer"), h("span", {}, error.message));

@@ -4,6 +4,7 @@ import { choice, h } from "./dom.js";
 import { label, number, title } from "./format.js";
 import { remember, state } from "./state.js";
 
+export const fromTheFirst = { "explore-cells": null }; // other rows: their table begins anew
 const MOST_BOXES = 60; // a list a person reads; of more labels, those that are searched for
 
 /** `country:DE,FR;app:shop` as a Map from dimension to labels; a backslash stands before , and ; within a label. */
@@ -22,8 +23,11 @@ export const whereText = (chosen) => [...chosen].map(([axis, labels]) =>
 
 /** What the address asks for beyond span and level: only what this metric has. */
 export function narrowed(row) {
-  const axes = new Map(row.dimensions.filter((axis) => axis.of === "by").map((axis) => [axis.name, new Set(axis.labels)]));
-  const kept = [...parseWhere(state("where"))].map(([axis, labels]) => [axis, labels.filter((one) => axes.get(axis)?.has(one))]);
+  const axes = new Map(row.dimensions.filter((axis) => axis.of === "by").map((axis) => [axis.name, axis.labels]));
+  const kept = [...parseWhere(state("where"))].map(([axis, labels]) => {
+    const known = new Set(axes.get(axis)); // made only of what is narrowed: there may be a hundred thousand labels
+    return [axis, labels.filter((one) => known.has(one))];
+  });
   const where = whereText(kept.filter(([, labels]) => labels.length));
   return { ...(where ? { where } : {}), ...(state("nodes") ? { nodes: state("nodes") } : {}) };
 }
@@ -38,14 +42,14 @@ export function picks(row, members) {
 }
 
 function fold(axis, chosen) {
-  const kept = new Set(chosen.get(axis.name) ?? axis.labels);
-  const all = kept.size === axis.labels.length;
+  const kept = new Set(chosen.get(axis.name));
+  const all = !kept.size || kept.size === axis.labels.length;
   const told = all ? "all" : kept.size <= 2 ? [...kept].map((one) => label(axis.name, one)).join(", ") : `${number(kept.size)} of ${number(axis.labels.length)}`;
   const keep = (labels) => {
     const next = new Map(chosen);
     if (labels.length && labels.length < axis.labels.length) next.set(axis.name, labels);
     else next.delete(axis.name);
-    remember({ where: whereText(next) || null });
+    remember({ where: whereText(next) || null, ...fromTheFirst });
   };
   const box = (one, i) => h("label", {}, h("input", { type: "checkbox", id: `keep-${axis.name}-${i}`, checked: !all && kept.has(one),
     onchange: (event) => keep(axis.labels.filter((other) => (other === one ? event.target.checked : !all && kept.has(other)))) }),

@@ -15,12 +15,21 @@ export function remember(changes, { quiet = false } = {}) {
   }
   const text = next.toString();
   history[quiet ? "replaceState" : "pushState"](null, "", text ? `?${text}` : location.pathname);
+  renewLinks();
   if (!quiet) for (const listener of listeners) listener();
 }
 
 export function onChange(listener) {
   listeners.add(listener);
-  addEventListener("popstate", listener);
+  addEventListener("popstate", () => {
+    renewLinks();
+    listener();
+  });
+}
+
+/** Links to panels that stay on screen hold the state that is on screen. */
+function renewLinks() {
+  for (const one of document.querySelectorAll("a[data-here]")) one.setAttribute("href", `${location.pathname}${location.search}#${one.dataset.here}`);
 }
 
 const DAYS = { hour: 1, day: 1, week: 7, month: 31 };

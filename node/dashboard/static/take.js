@@ -7,6 +7,7 @@ import { h } from "./dom.js";
 import { begin, percent, span, title } from "./format.js";
 import { parseWhere } from "./narrow.js";
 import { address } from "./state.js";
+import { numbersOf, rowsOf } from "./table.js";
 
 let tongue = "Python"; // the one chosen last, for every panel
 
@@ -20,15 +21,17 @@ export function answerTools(id, answer, parameters) {
     fold(`${id}-code`, "Code", code(`${id}-code`, snippets(answer, parameters))), fold(`${id}-cite`, "Cite", copyable(citation(answer)))]);
 }
 
-/** The row under a panel that shows other documents of the API: its table as it stands, and the document, or what `json` gives. */
-export function pathTools(id, heading, { path, parquet = null, python = null, cli = null, json = null }) {
-  const name = path.split("?")[0].split("/").filter(Boolean).slice(1).join("-") || "murmur";
-  const texts = [["Python", python ?? `import json, urllib.request\n\nwith urllib.request.urlopen("${location.origin}${path}") as reply:\n    data = json.load(reply)["data"]`],
-    ["curl", curl(path)], ...(cli ? [["CLI", cli]] : [])];
+/**
+ * The row under a panel that shows another document of the API: its rows as they read, where it has any, and the document,
+ * or what `json` gives. `isPlain` says that the document stands in no envelope.
+ */
+export function pathTools(id, heading, { path, parquet = null, python = null, cli = null, json = null, isPlain = false }, hasRows) {
+  const name = path.split("?")[0].split("/").filter(Boolean).slice(path.startsWith("/v1/") ? 1 : 0).join("-").replace(/\.json$/, "") || "murmur";
+  const texts = [["Python", python ?? reading(path, isPlain)], ["curl", curl(path)], ...(cli ? [["CLI", cli]] : [])];
   return row(id, heading, [
-    h("button", { type: "button", onclick: () => save(`${id}.csv`, tableCsv(document.getElementById(id)), "text/csv") }, "CSV"),
+    hasRows ? h("button", { type: "button", onclick: () => save(`${id}.csv`, tableCsv(document.getElementById(id)), "text/csv") }, "CSV") : null,
     json ? h("button", { type: "button", onclick: () => save(`${id}.json`, JSON.stringify(json(), null, 1), "application/json") }, "JSON") : file("JSON", path, `${name}.json`),
-    parquet ? file("Parquet", parquet, `${name}.parquet`) : null, link(id),
+    parquet ? file("Parquet", parquet, `${name}.parquet`) : hasRows ? h("button", { type: "button", onclick: () => saveParquet(id, path) }, "Parquet") : null, link(id),
     fold(`${id}-code`, "Code", code(`${id}-code`, texts)),
     fold(`${id}-cite`, "Cite", copyable(`${heading}. Read from ${location.origin}${path} on ${new Date().toISOString().slice(0, 10)}.`))]);
 }
@@ -49,6 +52,7 @@ export function file(text, path, name, kind = null) {
     event.preventDefault();
     const reply = await fetch(path, { headers: withKey({}) });
     if (reply.ok) save(name, await reply.blob(), reply.headers.get("Content-Type") ?? "");
+    else event.target.after(h("span", { role: "status", class: "bad" }, ` refused: ${(await reply.json()).title}`));
   } }, text);
 }
 
@@ -56,7 +60,7 @@ export function file(text, path, name, kind = null) {
 function link(id) {
   const said = h("span", { role: "status" });
   const here = () => `${location.origin}${location.pathname}${location.search}#${id}`;
-  return h("span", {}, h("a", { href: `${location.pathname}${location.search}#${id}`, onclick: async (event) => {
+  return h("span", {}, h("a", { href: `${location.pathname}${location.search}#${id}`, "data-here": id, onclick: async (event) => {
     event.preventDefault();
     history.replaceState(null, "", `#${id}`);
     said.textContent = await copied(here()) ? " copied" : " in the address bar";
@@ -108,7 +112,14 @@ export function code(id, texts) {
 }
 
 const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`; // for a shell
-const curl = (path) => (key() ? `curl -H 'Authorization: Bearer mr_…' ${quoted(location.origin + path)}` : `curl ${quoted(location.origin + path)}`);
+const secret = () => `${key().slice(0, 3)}…`; // its kind only: what is copied gets shared
+const curl = (path) => (key() ? `curl -H 'Authorization: Bearer ${secret()}' ${quoted(location.origin + path)}` : `curl ${quoted(location.origin + path)}`);
+
+function reading(path, isPlain) {
+  const [url, data] = [JSON.stringify(location.origin + path), `json.load(reply)${isPlain ? "" : '["data"]'}`];
+  const request = key() ? `request = urllib.request.Request(${url}, headers={"Authorization": "Bearer ${secret()}"})\nwith urllib.request.urlopen(request)` : `with urllib.request.urlopen(${url})`;
+  return `import json, urllib.request\n\n${request} as reply:\n    data = ${data}`;
+}
 
 /** The same question in four tongues. */
 export function snippets(answer, parameters) {
@@ -128,7 +139,7 @@ function python(metric, parameters) {
     if (name === "nodes") return `nodes=${literal(value.split(","))}`;
     return name === "raw" ? "raw=True" : `${name === "from" ? "from_" : name}=${literal(value)}`;
   });
-  const token = key() ? ', token="mr_…"' : "";
+  const token = key() ? `, token="${secret()}"` : "";
   return `from node.client import Client\n\nclient = Client("${location.origin}"${token})\nanswer = client.query(${[literal(metric), ...told].join(", ")})\nanswer.to_pandas()`;
 }
 
@@ -162,10 +173,21 @@ export function csv(answer) {
     ...(answer.total ? [line("total", answer.total)] : []), ""].join("\r\n");
 }
 
-/** The tables of a panel, cell by cell as they read. */
+/** The rows of a panel, cell by cell as they read. */
 function tableCsv(place) {
-  const lines = [...place.querySelectorAll("table")].flatMap((one) => [...one.rows].map((line) => [...line.cells].map((cell) => field(cell.textContent.trim())).join(",")));
-  return [...lines, ""].join("\r\n");
+  const { names, rows } = rowsOf(place);
+  return [...[names, ...rows].map((cells) => cells.map(field).join(",")), ""].join("\r\n");
+}
+
+/** The same rows; a column of numbers as numbers, as exact as they stand on screen. */
+async function saveParquet(id, path) {
+  const { parquet } = await import("./parquet.js");
+  const { names, numeric, rows } = rowsOf(document.getElementById(id));
+  const columns = names.map((name, i) => {
+    const texts = rows.map((cells) => cells[i]);
+    return { name, values: (numeric[i] ? numbersOf(texts) : null) ?? texts };
+  });
+  save(`${id}.parquet`, parquet(columns, rows.length, { source: location.origin + path }), "application/vnd.apache.parquet");
 }
 
 function field(value) {

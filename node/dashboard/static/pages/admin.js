@@ -1,7 +1,7 @@
 // Admin, for the operator only: checks, keys, requests and proposals, API keys, peers, audit. Every change is confirmed by typing a name.
 
 import { get, send } from "../api.js";
-import { choice, find, h, swap, tag } from "../dom.js";
+import { choice, find, h, swap, tag, unseen } from "../dom.js";
 import { counted, fullDay, instant, number } from "../format.js";
 import { panel, table } from "../panel.js";
 import { skewText } from "../peers.js";
@@ -9,6 +9,7 @@ import { typed } from "../typed.js";
 
 export const controls = [];
 const TONES = { pass: "good", warn: "warn", fail: "bad" };
+const of = (name, cli) => ({ path: `/v1/admin/${name}`, isPlain: true, cli });
 const day = (seconds) => (seconds ? fullDay(new Date(seconds * 1000).toISOString().slice(0, 10)) : "–");
 const bytes = new Intl.NumberFormat(undefined, { style: "unit", unit: "byte", notation: "compact", unitDisplay: "narrow" });
 
@@ -27,7 +28,7 @@ function checks(rows, show) {
   const [good, others] = [rows.filter((row) => row.state === "pass"), rows.filter((row) => row.state !== "pass")];
   others.sort((one, other) => one.state.localeCompare(other.state)); // fail before warn
   const words = others.some((row) => row.state === "fail") ? "Something needs you." : others.length ? "Worth a look." : "All is well.";
-  const columns = [["", (row) => tag(TONES[row.state], row.state)], ["Check", (row) => row.name], ["Found", (row) => h("span", { class: "long" }, row.detail)],
+  const columns = [[unseen("State"), (row) => tag(TONES[row.state], row.state)], ["Check", (row) => row.name], ["Found", (row) => h("span", { class: "long" }, row.detail)],
     ["What to do", (row) => row.fix || "–"]];
   return panel({ id: "checks", size: "two-thirds", heading: "Checks", summary: words,
     body: [others.length ? table("", columns, others, { id: "check-rows" }) : null,
@@ -39,7 +40,7 @@ function checks(rows, show) {
       } finally {
         await show();
       }
-    } }, "Compare logs with every peer now"))] });
+    } }, "Compare logs with every peer now"))], of: of("doctor", "murmur doctor") });
 }
 
 function key(status, signing, show) {
@@ -51,7 +52,7 @@ function key(status, signing, show) {
     h("div", { class: "controls" }, h("button", { type: "button", id: "rotate", onclick: () => typed({ heading: "Rotate the signing key", name: status.name, verb: "Rotate",
       consequence: "From the next entry on the staged key signs; peers learn it from this node's log, nobody has to do anything. The old key can sign nothing more.",
       act: async () => `The new signing key is ${(await send("POST", "/v1/admin/keys/rotate")).signing_key?.slice(0, 16) ?? "in use"}…`, done: show }) }, "Rotate…")),
-    h("p", { class: "quiet" }, "Recovery needs the root key, which belongs on no machine that runs: murmur keys recover.")] });
+    h("p", { class: "quiet" }, "Recovery needs the root key, which belongs on no machine that runs: murmur keys recover.")], of: of("keys/signing", "murmur keys show") });
 }
 
 /** The charter in force, and what is proposed, as differences. Signing needs a governance key, which no browser holds. */
@@ -66,7 +67,7 @@ function deciding(charter) {
       h("ul", {}, one.changes.map((line) => h("li", {}, h("bdi", { class: "long" }, line)))),
       h("p", {}, `${number(one.approvals)} of ${number(one.needed)} have approved`, one.missing.length ? [", not yet: ", h("bdi", {}, one.missing.join(", "))] : null),
       h("pre", { tabindex: "0" }, `murmur charter approve --governance-key FILE   # ${one.fingerprint}`)))
-      : h("p", { class: "empty" }, "Nothing is proposed. murmur charter propose begins.")] });
+      : h("p", { class: "empty" }, "Nothing is proposed. murmur charter propose begins.")], of: of("charter/words", "murmur charter show") });
 }
 
 /** Who asks to join. Turning down is done here; approving signs a charter, on a machine that has the key. */
@@ -76,8 +77,8 @@ function asking(requests, show) {
     act: async () => { await send("POST", "/v1/admin/joins/refuse", { hash: one.node }); }, done: show }) }, "Turn down…");
   return panel({ id: "asking", size: "half", heading: "Requests to join", summary: "Each node reads its fingerprint to you; approve only what you heard.",
     body: requests.length ? [table("", [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["Of", (one) => h("bdi", { class: "long" }, one.organisation)],
-      ["Fingerprint", (one) => h("code", { class: "long" }, one.fingerprint)], ["", refuse]], requests, { id: "request-rows" }),
-    h("pre", { tabindex: "0" }, "murmur federation approve NAME --governance-key FILE")] : h("p", { class: "empty" }, "Nobody asks. murmur federation invite makes a link.") });
+      ["Fingerprint", (one) => h("code", { class: "long" }, one.fingerprint)], [unseen("Turn down"), refuse, "mark"]], requests, { id: "request-rows" }),
+    h("pre", { tabindex: "0" }, "murmur federation approve NAME --governance-key FILE")] : h("p", { class: "empty" }, "Nobody asks. murmur federation invite makes a link."), of: of("charter/words", "murmur federation requests") });
 }
 
 function keys(tokens, show) {
@@ -87,9 +88,9 @@ function keys(tokens, show) {
     act: async () => { await send("DELETE", `/v1/admin/tokens/${encodeURIComponent(one.id)}`); }, done: show }) }, "Revoke…");
   const columns = [["Key", (one) => h("code", {}, one.id)], ["For", (one) => one.kind], ["May", (one) => one.scopes.join(", ") || "–"],
     ["Label", (one) => h("bdi", { class: "long" }, one.label || "–")], ["From", (one) => h("span", { class: "long" }, one.origins.join(", ") || "anywhere")],
-    ["Since", (one) => day(one.created_at)], ["Until", (one) => (one.expires_at ? day(one.expires_at) : "you revoke it")], ["", revoke]];
+    ["Since", (one) => day(one.created_at)], ["Until", (one) => (one.expires_at ? day(one.expires_at) : "you revoke it")], [unseen("Revoke"), revoke, "mark"]];
   return panel({ id: "tokens", heading: "API keys", summary: "Kept as hashes: nobody can read one again, this page included.",
-    body: [alive.length ? table("", columns, alive, { id: "token-rows" }) : h("p", { class: "empty" }, "No key yet."), make(show)] });
+    body: [alive.length ? table("", columns, alive, { id: "token-rows" }) : h("p", { class: "empty" }, "No key yet."), make(show)], of: of("tokens", "murmur tokens list") });
 }
 
 function make(show) {
@@ -114,13 +115,14 @@ function make(show) {
 function peersPanel(peers) {
   const state = (one) => (one.refused ? tag("bad", `refused: ${one.refused.code}`) : one.last_success_ms === null ? tag("bad", "silent") : one.in_step ? tag("good", "in step") : tag("warn", "apart"));
   return panel({ id: "peers", size: "half", heading: "Peers", summary: "As this node sees them.",
-    body: table("", [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["", state], ["Heard", (one) => instant(one.last_success_ms)],
+    body: table("", [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["State", state], ["Heard", (one) => instant(one.last_success_ms)],
       ["Clock", skewText, "number"], ["In", (one) => bytes.format(one.bytes_in), "number"],
-      ["Out", (one) => bytes.format(one.bytes_out), "number"]], peers, { id: "peer-rows" }) });
+      ["Out", (one) => bytes.format(one.bytes_out), "number"]], peers, { id: "peer-rows" }), of: of("mesh/peers", "murmur peers") });
 }
 
 function auditPanel(records) {
   return panel({ id: "audit", size: "half", heading: "Audit", summary: "What was done on this node and by whom; each line holds the hash of the one before. murmur audit verify checks it.",
     body: records.length ? table("", [["At", (row) => h("time", {}, instant(row.at * 1000))], ["What", (row) => h("span", { class: "long" }, row.action)],
-      ["By", (row) => h("bdi", {}, row.actor)], ["", (row) => row.outcome]], records.toReversed(), { tall: true, id: "audit-rows" }) : h("p", { class: "empty" }, "Nothing yet.") });
+      ["By", (row) => h("bdi", {}, row.actor)], ["Outcome", (row) => row.outcome]], records.toReversed(), { tall: true, id: "audit-rows" }) : h("p", { class: "empty" }, "Nothing yet."),
+  of: of("audit?last=100", "murmur audit show") });
 }

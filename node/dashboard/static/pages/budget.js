@@ -1,8 +1,8 @@
 // Budget: what is promised, what was charged, what that means for one person, and what another metric would cost.
 
 import { budget as asksBudget, catalogue as asksCatalogue, insight } from "../api.js";
-import { choice, find, h, svg, swap, tag } from "../dom.js";
-import { counted, number, ratio, reason, title } from "../format.js";
+import { choice, find, h, svg, swap, tag, unseen } from "../dom.js";
+import { counted, exactly, number, ratio, reason, title } from "../format.js";
 import { panel, table } from "../panel.js";
 import { address, remember, state } from "../state.js";
 
@@ -10,7 +10,7 @@ export const controls = [];
 const Z95 = 1.959964;
 const BUDGET = { path: "/v1/budget", cli: "murmur budget" };
 const share = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
-const epsilonText = (text) => Number(text).toFixed(2);
+const epsilonText = (text) => exactly(text, 2);
 
 export function setup(main) {
   return async () => {
@@ -76,7 +76,7 @@ function refusals(rows) {
   const over = rows.filter((row) => row.reason === "budget").reduce((sum, row) => sum + row.metrics.length, 0);
   return panel({ id: "refusals", heading: "What was not released, and why",
     summary: over ? `${counted(over, "metric")} did not fit a cap somewhere in the last 30 days.` : "No release was refused for its cost in the last 30 days. Other silences are named here, too; none of them costs privacy.",
-    body: rows.length ? table("", [["", (row) => (row.reason === "budget" ? tag("warn", "refused") : tag("", "declined"))], ["Node", (row) => h("bdi", { class: "long" }, row.name)],
+    body: rows.length ? table("", [[unseen("Verdict"), (row) => (row.reason === "budget" ? tag("warn", "refused") : tag("", "declined"))], ["Node", (row) => h("bdi", { class: "long" }, row.name)],
       ["Why", (row) => reason(row.reason)], ["What it means", (row) => h("span", { class: "long" }, MEANS[row.reason] ?? "")],
       ["Metrics", (row) => h("bdi", {}, row.metrics.join(", "))]], rows, { tall: rows.length > 12, id: "refusal-rows" }) : h("p", { class: "empty" }, "Every node released everything it was asked for."),
     of: { path: "/v1/releases", json: () => rows, cli: "murmur sql \"SELECT name, metric, reason, count(*) FROM abstentions GROUP BY ALL\"" } });
@@ -100,7 +100,7 @@ function risk(budget) {
       + "Whoever knows less learns less."),
     h("p", { class: "quiet" }, month > 3
       ? `For someone active on every one of 30 days it is ${words(month)} (ε = ${month.toFixed(1)}): days add up.`
-      : `Over 30 days it is ${words(month)} (ε = ${month.toFixed(1)}).`)] : h("p", { class: "empty" }, "Nothing has been released: nobody risks anything.") });
+      : `Over 30 days it is ${words(month)} (ε = ${month.toFixed(1)}).`)] : h("p", { class: "empty" }, "Nothing has been released: nobody risks anything."), of: BUDGET });
 }
 
 function guarantees(budget) {
@@ -120,7 +120,7 @@ function ledger(metrics, caps) {
     ["Window", (row) => row.window], ["Noise σ", (row) => number(row.privacy.sigma), "number"], ["Cells", (row) => number(row.cells), "number"]];
   return panel({ id: "ledger", size: "half", heading: "What each metric costs",
     summary: "Charged once for each window and node, before the noise is drawn. Asking again costs nothing. A metric leads to its releases.", body: table("", columns, metrics),
-    of: { path: "/v1/metrics", parquet: "/v1/metrics.parquet", python: `from node.client import Client\n\nClient("${location.origin}").metrics().to_pandas()`, cli: "murmur metrics" } });
+    of: { path: "/v1/metrics", parquet: "/v1/metrics.parquet", python: `from node.client import Client\n\nClient("${location.origin}").metrics().to_pandas()`, cli: "murmur metrics list" } });
 }
 
 // -- planning by accuracy ------------------------------------------------------------------------------------

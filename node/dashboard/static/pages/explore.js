@@ -1,11 +1,11 @@
 // Explore: one metric in full, by what you choose, with what a new question of this kind would cost.
 
 import { budget, catalogue, insight } from "../api.js";
-import { choice, find, h, swap, tag } from "../dom.js";
+import { choice, find, h, swap, tag, unchanged, unseen } from "../dom.js";
 import { clipping, counted, differs, estimate, figureName, figureText, label, number, percent, ratio, reason, shareText, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars } from "../marks.js";
-import { narrowed, picks } from "../narrow.js";
+import { fromTheFirst, narrowed, picks } from "../narrow.js";
 import { answerTable, panel, seriesTable, table } from "../panel.js";
 import { code, insightPath, snippets } from "../take.js";
 import { address, asked, remember, state } from "../state.js";
@@ -28,9 +28,13 @@ export function setup(main, frame) {
     frame.windows(answer.windows);
     const of = { path: insightPath(row.metric, parameters) };
     const tab = TABS.some(([id]) => id === state("tab")) ? state("tab") : "chart";
-    swap(main, builder(metrics, row, tab, reply?.data.members ?? []), cost(row, answer, metadata), result(answer, parameters, tab),
-      answer.compare ? compared(answer, of) : null, answer.figures?.length ? figures(answer, of) : null,
-      members(answer, of, Boolean(answer.compare) !== Boolean(answer.figures?.length)));
+    const asks = [row, reply?.data, address("/"), ...["by", "raw", "where", "nodes"].map(state)]; // what a panel is made of, besides the tab
+    const still = (id, make) => unchanged(id, [answer, ...asks], make);
+    const question = still("question", () => builder(metrics, row, reply?.data.members ?? []));
+    for (const button of question.querySelectorAll("[aria-pressed]")) button.setAttribute("aria-pressed", String(button.id === `tab-${tab}`));
+    swap(main, question, still("cost", () => cost(row, answer, metadata)), result(answer, parameters, tab),
+      answer.compare ? still("compared", () => compared(answer, of)) : null, answer.figures?.length ? still("figures", () => figures(answer, of)) : null,
+      still("members", () => members(answer, of, Boolean(answer.compare) !== Boolean(answer.figures?.length))));
     priceOfMore(row);
     if (tab === "line" && answer.series.length) {
       await drawLine(document.getElementById("explore-line"), { series: answer.series, previous: null, name: "explore" });
@@ -51,20 +55,20 @@ async function comparing(metric, parameters) {
   }
 }
 
-function builder(metrics, row, tab, members) {
+function builder(metrics, row, members) {
   const names = [...new Set(metrics.map((one) => one.metric))].map((name) => [name, title(name)]);
   const axes = row.dimensions.filter((axis) => axis.of === "by").map((axis) => axis.name);
   const ways = [["", axes.length ? axes.map(title).join(" and ") : "nothing"],
     ...(axes.length > 1 ? axes.map((axis) => [axis, title(axis)]) : []), ...(axes.length ? [["total", "nothing: the sum"]] : [])];
   return h("section", { class: "panel", "aria-label": "Question" }, h("div", { class: "controls" },
-    choice("Metric", "metric", names, row.metric, (value) => remember({ metric: value, by: null, where: null })),
-    choice("By", "by", ways, state("by") ?? "", (value) => remember({ by: value || null })),
+    choice("Metric", "metric", names, row.metric, (value) => remember({ metric: value, by: null, where: null, ...fromTheFirst })),
+    choice("By", "by", ways, state("by") ?? "", (value) => remember({ by: value || null, ...fromTheFirst })),
     choice("Values", "raw", [["0", "rounded to the noise"], ["1", "every cell as released"]], state("raw") ?? "0",
       (value) => remember({ raw: value === "1" ? "1" : null })),
     choice("Compare with", "compare", [["", "nothing"], ["previous", "the span before"]], state("compare") ?? "",
       (value) => remember({ compare: value || null })), picks(row, members),
     h("div", { class: "group", role: "group", "aria-label": "Show as" }, TABS.map(([id, text]) => h("button",
-      { type: "button", id: `tab-${id}`, "aria-pressed": String(id === tab), onclick: () => remember({ tab: id === "chart" ? null : id }) }, text)))));
+      { type: "button", id: `tab-${id}`, "aria-pressed": "false", onclick: () => remember({ tab: id === "chart" ? null : id }) }, text)))));
 }
 
 function cost(row, answer, metadata) {
@@ -77,7 +81,8 @@ function cost(row, answer, metadata) {
     ["Counts from", source(row.source)]];
   return panel({ id: "cost", size: "third", heading: "What it costs",
     summary: "Privacy is spent when a node releases, never when you ask.",
-    body: h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])) });
+    body: h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
+    of: { path: "/v1/metrics", json: () => row, cli: `murmur metrics show ${row.metric}` } });
 }
 
 /** What another metric of this kind would cost each node, before anybody proposes it. */
@@ -158,9 +163,9 @@ function compared(answer, of) {
   const axes = answer.dimensions.map((axis) => axis.name);
   const said = (row) => (row.verdict ? tag(...(VERDICTS[row.verdict] ?? ["", row.verdict])) : "other nodes then");
   const signed = (value) => `${Number(value) > 0 ? "+" : ""}${number(value)}`;
-  const columns = [["", (row) => h("bdi", {}, row.key ? axes.map((axis) => label(axis, row.key[axis])).join(" · ") || "All" : "All")],
+  const columns = [[unseen("Group"), (row) => h("bdi", {}, row.key ? axes.map((axis) => label(axis, row.key[axis])).join(" · ") || "All" : "All")],
     ["Before", (row) => number(row.before), "number"], ["Change", (row) => signed(row.difference), "number"],
-    ["The noise cannot rule out", (row) => `${signed(row.lower)} to ${signed(row.upper)}`, "number"], ["", said]];
+    ["The noise cannot rule out", (row) => `${signed(row.lower)} to ${signed(row.upper)}`, "number"], [unseen("Verdict"), said]];
   return panel({ id: "compared", size: "half", heading: "Compared with the span before",
     summary: `Against the ${counted(windows.length, answer.windows.kind)} before. “Real” is a change that noise alone makes in ${percent(1 - Number(answer.level))} of comparisons or fewer.`,
     body: table("", columns, [...(total ? [total] : []), ...cells.filter((row) => Object.keys(row.key ?? {}).length)], { tall: true, id: "compared-rows" }), of });

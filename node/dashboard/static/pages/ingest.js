@@ -1,7 +1,7 @@
 // Ingest, for the operator only: what came in and why some of it was dropped, what an event would become, the line for a page.
 
 import { get, send } from "../api.js";
-import { choice, find, h, swap, tag } from "../dom.js";
+import { choice, find, h, renew, swap, tag } from "../dom.js";
 import { instant, number, title } from "../format.js";
 import { panel, table } from "../panel.js";
 import { save } from "../take.js";
@@ -12,25 +12,31 @@ const EVERY_MS = 2000;
 const REASONS = { gpc: "Global Privacy Control", dnt: "Do Not Track", no_consent: "no consent", undeclared_app: "an app the plan does not name",
   undeclared_action: "an action the plan does not name", no_person: "nothing that stands for a person", late: "too late for its day",
   epoch_closed: "its day's keys are gone", sampled_out: "outside the sample", duplicate: "sent before", withdrawn: "consent withdrawn" };
+const RECENT = { path: "/v1/ingest/recent", isPlain: true, cli: "murmur tail" };
 const why = (code) => REASONS[code] ?? code.replaceAll("_", " ");
 
 let text = null; // of the tester, kept while the page is drawn anew
 let answer = null;
 let timer = null;
+let newest = null; // the last request on screen
 
 export function setup(main) {
   return async () => {
     const { apps } = await get("/v1/ingest/plan");
     text ??= sample(apps);
-    swap(main, await receipts(), await lately(), tester(), snippet(apps));
+    const requests = await recent();
+    newest = signature(requests);
+    swap(main, receipts(requests), lately(requests), tester(), snippet(apps));
     if (!answer) await attempt();
     clearInterval(timer);
     timer = setInterval(async () => {
       if (document.hidden) return;
       try {
-        const [sums, rows] = [await receipts(), await lately()];
-        find("#receipts")?.replaceWith(sums);
-        find("#lately")?.replaceWith(rows);
+        const now = await recent();
+        if (signature(now) === newest) return;
+        newest = signature(now);
+        renew(find("#receipts"), receipts(now));
+        renew(find("#lately"), lately(now));
       } catch { /* the frame says that the node is away */ }
     }, EVERY_MS);
     return null;
@@ -38,9 +44,9 @@ export function setup(main) {
 }
 
 const recent = async () => (await get("/v1/ingest/recent")).requests;
+const signature = (requests) => JSON.stringify(requests.at(-1) ?? null);
 
-async function receipts() {
-  const requests = await recent();
+function receipts(requests) {
   const kept = requests.reduce((sum, one) => sum + (one.accepted ?? 0), 0);
   const dropped = new Map();
   const add = (name, count, tone) => dropped.set(name, { count: (dropped.get(name)?.count ?? 0) + count, tone });
@@ -55,19 +61,19 @@ async function receipts() {
       : "Nothing has come since the node started.",
     body: requests.length ? [h("p", { class: "figure" }, `${number(kept)} `, h("span", { class: "pm" }, "events kept")),
       rows.length ? table("Not kept, and why", [["Why", ([name, { tone }]) => (tone ? tag(tone, name) : name)], ["Events", ([, { count }]) => number(count), "number"]],
-        rows, { id: "reasons" }) : h("p", { class: "quiet" }, "Everything was kept.")] : h("p", { class: "empty" }, "Send an event, or try one below.") });
+        rows, { id: "reasons" }) : h("p", { class: "quiet" }, "Everything was kept.")] : h("p", { class: "empty" }, "Send an event, or try one below."), of: RECENT });
 }
 
-async function lately() {
-  const requests = (await recent()).slice(-60).reverse();
+function lately(all) {
+  const requests = all.toReversed();
   const keys = new Map();
   for (const one of requests) keys.set(one.key, (keys.get(one.key) ?? 0) + 1);
   const outcome = (one) => (one.error ? tag("bad", one.error.replaceAll("_", " ")) : [`${number(one.accepted)} kept`,
     ...Object.entries(one.filtered).map(([code, count]) => `${number(count)} ${why(code)}`),
     ...one.rejected.map((row) => `${number(row.events)} rejected: ${row.code.replaceAll("_", " ")}${row.pointer ? ` at ${row.pointer}` : ""}`)].join(", "));
   return panel({ id: "lately", size: "half", heading: "Request by request", summary: `Newest first; ${number(keys.size)} write ${keys.size === 1 ? "key" : "keys"} in use.`,
-    body: table("", [["At", (one) => instant(one.at_s * 1000)], ["Key", (one) => h("code", {}, one.key)], ["What became of it", outcome]], requests,
-      { tall: true, id: "requests" }) });
+    body: requests.length ? table("", [["At", (one) => instant(one.at_s * 1000)], ["Key", (one) => h("code", {}, one.key)], ["What became of it", outcome]], requests,
+      { tall: true, id: "requests" }) : h("p", { class: "empty" }, "Each request appears here as it comes."), of: RECENT });
 }
 
 // -- the tester ----------------------------------------------------------------------------------------------

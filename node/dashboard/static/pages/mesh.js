@@ -99,7 +99,7 @@ function ring(rows, data, self) {
     summary: `Lines from this node are what it hears itself; dashed ones lie between others. A large dot runs along a line when a log grew, a small one for any other signed message; none is made up. `
       + `${data.threshold} of ${data.organisations} organisations change the charter.`,
     body: svg("svg", { class: "mesh", viewBox: `0 0 ${width} ${height}`, id: "mesh", role: "img",
-      "aria-label": `Ring of ${rows.length} nodes, ${up} in touch; the table holds the same` }, edges, svg("g", { id: "pulses" }), nodes) });
+      "aria-label": `Ring of ${rows.length} nodes, ${up} in touch; the table holds the same` }, edges, svg("g", { id: "pulses" }), nodes), of: { path: "/v1/federation", cli: "murmur federation show" } });
 }
 
 const clipped = (name, letters) => (name.length > letters ? `${name.slice(0, letters - 1)}…` : name);

@@ -1,7 +1,7 @@
 // The Overview: tiles, the main line with the period before, top lists, and what changed by more than the noise.
 
 import { catalogue, insight } from "../api.js";
-import { choice, h, svg, swap } from "../dom.js";
+import { choice, h, svg, swap, unseen } from "../dom.js";
 import { between, day, differs, estimate, keyText, number, plusMinus, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars, sparkline } from "../marks.js";
@@ -136,7 +136,7 @@ function changes(chosen, answers, parameters) {
         `${Number(cell.difference) > 0 ? "▲" : "▼"} from ${number(cell.before)}: `, difference(cell))))
         : h("p", { class: "quiet" }, "None changed by more than the noise."),
       h("p", { class: "quiet small" }, "Many groups are compared at once, so a group is listed only when noise alone would list any in fewer than one of twenty such lists.")],
-    twin: table("Every group that was compared; only those marked ▲ or ▼ are called changes.", [["", (cell) => (found.includes(cell) ? (Number(cell.difference) > 0 ? "▲" : "▼") : "")],
+    twin: table("Every group that was compared; only those marked ▲ or ▼ are called changes.", [[unseen("Verdict"), (cell) => (found.includes(cell) ? (Number(cell.difference) > 0 ? "▲" : "▼") : "")],
       ["Group", (cell) => h("bdi", {}, keyText(cell.key))], ["Metric", (cell) => title(cell.metric)], ["Before", (cell) => number(cell.before), "number"],
       ["Change", (cell) => signed(cell.difference), "number"], ["The noise cannot rule out", (cell) => `${signed(cell.lower)} to ${signed(cell.upper)}`, "number"]], groups, { tall: true }),
     of: { path: insightPath(chosen.metric, parameters), json: () => answers.filter(isComparable) } });

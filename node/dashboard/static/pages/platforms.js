@@ -2,7 +2,7 @@
 
 import { catalogue, insight } from "../api.js";
 import { badgesOf, badgesPanel } from "../badges.js";
-import { choice, h, swap } from "../dom.js";
+import { choice, h, swap, unseen } from "../dom.js";
 import { between, differs, estimate, number, percent, reason, span, title, wide } from "../format.js";
 import { bar, sparkline } from "../marks.js";
 import { panel, table } from "../panel.js";
@@ -75,7 +75,7 @@ function usAndOthers(mine, others, count, path) {
     const most = Math.max(Number(mine.total.upper), Number(others.total.upper));
     const row = (name, one) => h("li", {}, h("span", { class: "rank" }, percent(share(one.total))), h("span", { class: "name" }, name),
       bar(one.total, most), h("span", { class: "value" }, estimate(one.total)));
-    const columns = [["", ([name]) => name], ["Estimate", ([, one]) => number(one.total.estimate), "number"],
+    const columns = [[unseen("Who"), ([name]) => name], ["Estimate", ([, one]) => number(one.total.estimate), "number"],
       [`${percent(mine.level)} privacy interval`, ([, one]) => between(one.total), "number"], ["Share", ([, one]) => percent(share(one.total)), "number"]];
     more = { twin: table("", columns, [["This node", mine], ["The others", others]]), of: { path, json: () => ({ mine, others }) } };
     body = [h("ul", { class: "bars" }, row("this node", mine), row("the others", others)),

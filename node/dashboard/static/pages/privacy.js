@@ -1,12 +1,14 @@
 // What a visitor may know: what is tracked, what becomes of it, what it can cost them. Needs no key and no other page.
 
-import { find, h, swap, tag } from "../dom.js";
+import { find, h, swap, tag, unseen } from "../dom.js";
 import { blocked, isOut, stayOut, takePart } from "../optout.js";
 import { counted, day, number, title } from "../format.js";
 import { panel, table } from "../panel.js";
 
 export const controls = [];
 export const isAlone = true;
+const statement = (json) => ({ path: "/privacy.json", isPlain: true, json });
+const ARROW = [unseen("becomes"), () => h("span", { "aria-hidden": "true" }, "→"), "mark"];
 const KEYS = { user: "your account at this platform", session: "one visit", address: "your address and browser, hashed in memory" };
 const guess = (epsilon) => (epsilon > 4.6 ? "over 99 in 100" : `${Math.round(100 / (1 + Math.exp(-epsilon)))} in 100`);
 
@@ -68,7 +70,8 @@ function request(mine) {
   return panel({ id: "request", heading: "What would this request leave?",
     summary: "The request that brought this page, as if it had carried an event. Nobody was looked up and nothing was stored; only the names of its headers were read.",
     body: [h("p", {}, state, " ", mine.would_be_kept ? "An event from this browser would be kept if you consented and the plan below names it." : "An event from this browser would be dropped whole, at the door."),
-      table("", [["What", (row) => row[0]], ["Before", (row) => h("code", { class: "long" }, row[1])], ["", () => h("span", { "aria-label": "becomes" }, "→")], ["After", (row) => row[2]]], rows, { id: "request-rows" })] });
+      table("", [["What", (row) => row[0]], ["Before", (row) => h("code", { class: "long" }, row[1])], ARROW, ["After", (row) => row[2]]], rows, { id: "request-rows" })],
+    of: { path: "/privacy/request.json", isPlain: true, json: () => ({ ...mine, rows: rows.map(([what, before, after]) => ({ what, before, after })) }) } });
 }
 
 function appPanel(app, isWide) {
@@ -78,12 +81,12 @@ function appPanel(app, isWide) {
   return panel({ id: `app-${app.app}`, size: isWide ? "" : "half", heading: h("bdi", {}, title(app.app)),
     summary: `Stands for you: ${KEYS[app.person_key]}. ${app.consent ? `Needs your consent to ${app.consent}.` : "Asks for no consent."}${share}`,
     body: table("", [["When you", (row) => h("bdi", {}, row.action)], ["Field", (row) => h("bdi", {}, row.field)],
-      ["Sent, for example", (row) => (row.before ? h("code", {}, row.before) : "")], ["", () => h("span", { "aria-label": "becomes" }, "→")], ["Kept", (row) => h("code", {}, row.after)]], rows) });
+      ["Sent, for example", (row) => (row.before ? h("code", {}, row.before) : "")], ARROW, ["Kept", (row) => h("code", {}, row.after)]], rows), of: statement(() => app) });
 }
 
 function dropped(told) {
   return panel({ id: "dropped", size: "half", heading: "What is dropped before anything is stored",
-    body: h("div", { class: "prose" }, h("ul", {}, told.dropped.map((line) => h("li", {}, line)))) });
+    body: h("div", { class: "prose" }, h("ul", {}, told.dropped.map((line) => h("li", {}, line)))), of: statement(() => told.dropped) });
 }
 
 function kept(told) {
@@ -91,7 +94,7 @@ function kept(told) {
     ["Sealed events", `unreadable for ever ${told.kept.data_key_days} days after their ${told.kept.epoch}, when the data key is destroyed`],
     ["Released sums", "stay: they hold noise, and nobody in particular"],
     ["Forgetting you", `the platform can erase one person's rows while the ${told.kept.epoch}'s pseudonym key exists`]];
-  return panel({ id: "kept", size: "half", heading: "How long", body: h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])) });
+  return panel({ id: "kept", size: "half", heading: "How long", body: h("dl", { class: "facts" }, facts.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])), of: statement(() => told.kept) });
 }
 
 function risk(told) {
@@ -104,8 +107,8 @@ function risk(told) {
     summary: day1 ? `Suppose someone knows everything about everyone else and guesses, fifty-fifty, whether you were here on one day. The published sums make `
       + `that guess right at best ${guess(Number(day1.epsilon))}.` : "Nothing has been released yet.",
     body: table(`ε (smaller is safer) at δ = ${delta}, for someone active every day of the span; in brackets the best guess.`,
-      [["", (row) => row[0]], ...spans.map((span, i) => [`${number(span.days)} day${span.days > 1 ? "s" : ""}`,
-        (row) => `${Number(row[1][i].epsilon).toFixed(2)} (${guess(Number(row[1][i].epsilon))})`, "number"])], rows) });
+      [[unseen("Who"), (row) => row[0]], ...spans.map((span, i) => [`${number(span.days)} day${span.days > 1 ? "s" : ""}`,
+        (row) => `${Number(row[1][i].epsilon).toFixed(2)} (${guess(Number(row[1][i].epsilon))})`, "number"])], rows), of: statement(() => told.guarantees) });
 }
 
 function federation(told) {
@@ -113,12 +116,13 @@ function federation(told) {
     body: [h("ul", { class: "plain" }, told.federation.members.map((member) => h("li", {}, h("bdi", { class: "long" }, member.name), " ",
       member.organisation === member.name ? null : h("span", { class: "quiet" }, h("bdi", {}, member.organisation))))),
     h("details", { id: "questions" }, h("summary", {}, `The ${counted(told.metrics.length, "question")} that are asked`),
-      table("", [["Question", (row) => row.question], ["Each", (row) => row.window]], told.metrics))] });
+      table("", [["Question", (row) => row.question], ["Each", (row) => row.window]], told.metrics))],
+    of: statement(() => ({ ...told.federation, metrics: told.metrics })) });
 }
 
 function releases(told) {
   return panel({ id: "releases", heading: "The last that left", summary: "Signed, noised sums of this node, newest first.",
     body: told.releases.length ? table("", [["What", (row) => h("bdi", {}, title(row.metric))], ["Of", (row) => day(row.window)],
       ["Release", (row) => h("code", { class: "long" }, row.release.slice(0, 24), "…")]], told.releases)
-      : h("p", { class: "empty" }, "Nothing has left this node yet.") });
+      : h("p", { class: "empty" }, "Nothing has left this node yet."), of: statement(() => told.releases) });
 }

@@ -67,7 +67,7 @@ function content(one, reply) {
       h("div", { class: "controls" }, check, file("Proof bundle", `/v1/proofs/${one.release}`, `${one.release.slice(0, 16)}.murmur-proof`, "button")),
       result, cells, h("details", { id: "bytes" }, h("summary", {}, "The signed bytes"),
         h("pre", { tabindex: "0" }, `header     ${one.signed.header}\nsignatures ${one.signed.signatures.join("\n           ")}\ndata       ${one.signed.data}`))],
-    of: { path: `/v1/releases/${one.release}`, cli: `murmur release show ${one.release.slice(0, 16)}` } });
+    of: { path: `/v1/releases/${one.release}`, parquet: `/v1/releases/${one.release}.parquet`, cli: `murmur release show ${one.release.slice(0, 16)}` } });
 }
 
 async function showVerdict(one, reply, place) {
