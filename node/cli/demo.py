@@ -50,7 +50,7 @@ def command(
     """
     from node.demo.driver import Options, run_demo
     from node.demo.fleet import operator_key
-    from node.demo.printing import operator_words, standard_voice
+    from node.demo.printing import closing_words, ended_words, operator_words, standard_voice
 
     voice = standard_voice(to_stderr=as_json)
     faults: list[str] = []
@@ -61,7 +61,10 @@ def command(
             from node.demo.document import document
 
             emit(json.dumps(document(outcome), ensure_ascii=False))
-        if not once and not faults:
+        if once or faults:
+            ended_words(voice, outcome, is_once=once)
+        else:
+            closing_words(voice, outcome)
             operator_words(voice, outcome.nodes[0].place.admin_url, operator_key(outcome.nodes[0].place))
             voice.say("\n Everything runs until you press Ctrl-C.")
             while True:

@@ -22,7 +22,7 @@ from node.demo.check import Released, compare
 from node.demo.fleet import Fleet, Place, RunningNode, check_ports, found, places, remove_folder, wait_until
 from node.demo.outcome import Outcome
 from node.demo.player import Player, Receipts
-from node.demo.printing import Voice, closing_words, ingest_words, open_words, result_words
+from node.demo.printing import Voice, ingest_words, open_words, result_words
 from node.demo.problems import DemoFailed
 from node.demo.questions import Answers, Question, ask_everyone, read_document
 from node.demo.relay import Relay
@@ -140,7 +140,6 @@ def run_demo(options: Options, voice: Voice, then: Callable[[Outcome], None]) ->
             kept=options.keep, seconds=clockwork.seconds,
         )  # fmt: skip
         result_words(voice, outcome)
-        closing_words(voice, outcome)
         then(outcome)
 
 

@@ -99,8 +99,18 @@ def result_words(voice: Voice, outcome: Outcome) -> None:
     _privacy_words(voice, outcome)
 
 
+def ended_words(voice: Voice, outcome: Outcome, *, is_once: bool) -> None:
+    """What is left when the nodes end with the command: no address, for none would answer."""
+    more = "Without --once they run until Ctrl-C, and the addresses of their pages stand here."
+    voice.say(f" Ended  The nodes stop now{'. ' + more if is_once else ', because something is wrong.'}")
+    if outcome.kept is not None:
+        config = outcome.nodes[0].place.config
+        voice.say(f" Kept   {outcome.kept}")
+        voice.say(f"        murmur run --config {config}   answers again; its peers were reached by the demo's relay")
+
+
 def closing_words(voice: Voice, outcome: Outcome) -> None:
-    """Where to look, what to try."""
+    """Where to look, what to try, while the nodes run."""
     first = outcome.nodes[0].place
     data = first.data
     busiest = outcome.stage.windows[-1]

@@ -72,6 +72,16 @@ def test_stdout_is_one_document_of_the_schema(run: Run) -> None:
     assert run.stdout.count("\n") == 1
 
 
+def test_a_demo_that_ends_names_no_address_that_stopped_answering(run: Run) -> None:
+    """What is said last is true after it: how the nodes stay up, and how one answers again from the kept folder."""
+    assert "http://" not in run.stderr
+    closing = run.stderr.partition(" Ended ")[2]
+    assert "Without --once they run until Ctrl-C" in closing
+    [config] = re.findall(r"murmur run --config (\S+)", closing)
+    assert Path(config).is_file()
+    assert "murmur query" not in closing, "it asks a running node"
+
+
 def test_every_event_has_an_answer(run: Run) -> None:
     assert [platform["name"] for platform in run.document["platforms"]] == [platform.name for platform in PLATFORMS]
     for platform in run.document["platforms"]:
@@ -167,6 +177,7 @@ def test_ctrl_c_stops_everything_that_was_started(tmp_path: Path) -> None:
     base = port_base()
     started = _start(tmp_path, base)
     said = "".join(_until(started.process, "Everything runs until you press Ctrl-C", time.monotonic() + TIMEOUT_S))
+    assert f"Page   http://127.0.0.1:{base}/ " in said
     address, key = re.findall(rf"(http://127\.0\.0\.1:{base + 20})/ingest#key=(ma_\w+)", said)[0]
     with urllib.request.urlopen(f"{address}/ingest", timeout=5) as page:
         assert b'data-plane="operator"' in page.read()
