@@ -22,7 +22,7 @@ from federation.combine import BlockNoise, Contributor, CountedRelease, Refusal,
 from federation.contributors import contributors
 from federation.documents import read_definition
 from federation.figure_rows import Json
-from federation.judgement import Prefix, judge
+from federation.judgement import Prefix
 from federation.proofs import (
     MAX_PROOF_BYTES,
     ProofRefused,
@@ -30,11 +30,12 @@ from federation.proofs import (
     _chain,
     _in,
     _other,
+    reason_against,
 )
 from federation.query import MetricRow, Query, QueryRefused, Where, governing_row
 from federation.rules import Rules, Span
 from federation.selection import select
-from federation.verdicts import Counted, Void
+from federation.shown_log import ShownLog
 from privacy.definition import Definition
 from privacy.errors import PrivacyError
 from privacy.layout import compile_layout
@@ -221,37 +222,40 @@ class _Reader:
     def author(self, part: Value) -> None:
         """One author: keys, then items in log order, each against what stands before it."""
         inception, links, items = _in("authors", lambda: check_array(part, "author", 3, 3))
-        states, member = _author(inception, links, self._rules.chain)
+        states, member, shown = _author(inception, links, self._rules.chain)
         node = states[0].node
         if node in self._seen:
             raise ProofRefused("authors", f"{member.name} stands there twice")
         self._seen.add(node)
-        prefix, last = Prefix(), -1
+        prefix, last, end = Prefix(), -1, -1  # end: the last release
         asked: set[str] = set()  # epochs that releases charge
         beside: dict[int, set[str]] = {}  # epochs that other summaries charge, by seq
         for item in _in("entries", lambda: check_array(items, "entries", 0, _MOST)):
             if isinstance(item, bytes):
                 entry = _in("entries", partial(parse_entry, check_entry(item)))
-                asked |= self._spoken(entry, states, prefix, last)
+                epochs = self._spoken(entry, states, prefix, last, shown)
+                asked |= epochs
+                end = entry.header.seq if epochs else end
             else:
                 header, other = _in("other summaries", partial(_other, item))
                 entry = ParsedEntry(other.id, header, other)
-                beside[header.seq] = self._charged(entry, states, prefix, last)
+                beside[header.seq] = self._charged(entry, states, prefix, last, shown)
             last = entry.header.seq
         for seq, epochs in beside.items():
-            if epochs.isdisjoint(asked):
-                raise ProofRefused("other summaries", f"entry {seq} of the log charges another epoch")
+            if epochs.isdisjoint(asked) or seq > end:
+                raise ProofRefused("other summaries", f"entry {seq} of the log charges no epoch of a release after it")
 
-    def _spoken(self, entry: ParsedEntry, states: Sequence[KeyState], prefix: Prefix, last: int) -> set[str]:
+    def _spoken(
+        self, entry: ParsedEntry, states: Sequence[KeyState], prefix: Prefix, last: int, shown: ShownLog
+    ) -> set[str]:
         """An entry that speaks for the answer, which has to count; the epochs it charges."""
         name = f"entry {entry.header.seq} of {states[0].node.hex()[:16]}"
         self._signed("entries", entry, states, last)
         if entry.header.kind not in (SUMMARY, ABSTAIN):
             raise ProofRefused("entries", f"{name} is neither a release nor an abstention")
-        verdict = judge(entry, prefix, self._rules).verdict
-        if not isinstance(verdict, Counted):
-            reason = verdict.reason if isinstance(verdict, Void) else "unknown"
-            raise ProofRefused("entries", f"{name} does not count: {reason}")
+        fault = reason_against(entry, prefix, self._rules, shown)
+        if fault is not None:
+            raise ProofRefused("entries", f"{name} does not count: {fault}")
         if entry.header.kind == ABSTAIN:
             said = parse_abstain(entry.entry.data)
             slot = said.definition, said.window, entry.header.author
@@ -266,7 +270,9 @@ class _Reader:
         self.releases[slot] = _release(entry, summary)
         return {charge.epoch for charge in summary.charges}
 
-    def _charged(self, entry: ParsedEntry, states: Sequence[KeyState], prefix: Prefix, last: int) -> set[str]:
+    def _charged(
+        self, entry: ParsedEntry, states: Sequence[KeyState], prefix: Prefix, last: int, shown: ShownLog
+    ) -> set[str]:
         """Another summary, of which nothing is looked at but what it charges; the epochs of that."""
         part = "other summaries"
         self._signed(part, entry, states, last)
@@ -274,7 +280,7 @@ class _Reader:
             raise ProofRefused(part, f"the data of entry {entry.header.seq} of the log are not those that were signed")
         summary = _in(part, lambda: parse_summary(entry.entry.data, entry.header.author))
         caps = {charge.epoch: self._rules.cap_of(parse_window(charge.epoch)) for charge in summary.charges}
-        reason = prefix.charges.fold(summary, caps)
+        reason = shown.reason_against(entry.header, entry.id) or prefix.charges.fold(summary, caps)
         if reason is not None:
             raise ProofRefused(part, f"the one for {summary.window} breaks the rule {reason}")
         self.others += 1
@@ -364,10 +370,26 @@ def _question(value: Value, rules: Rules, definitions: Mapping[DefinitionHash, D
     if not rows or len(governed) < len(windows) or windows != sorted(set(windows)) or level not in LEVELS:
         raise ProofRefused(part, "the charter's catalogue has no such metric in these windows, or it cannot be read")
     row = max(rows, key=lambda one: (one.from_hour, one.definition_hash))
-    names = {axis.name for axis in row.definition.by}
-    if not set(by) <= names or not {name for name, _ in where} <= names:
+    names = [axis.name for axis in row.definition.by]
+    if not set(by) <= set(names) or not {name for name, _ in where} <= set(names):
         raise ProofRefused(part, "the metric has no such dimension")
+    known = [member.node.hex() for member in rules.charter.members]
+    if not all(
+        _is_in_order(*pair) for pair in ((by, names), ([name for name, _ in where], names), (nodes, known))
+    ) or not all(
+        _is_in_order(labels, sorted(labels) if axis.is_discovered else axis.labels)
+        for name, labels in where
+        for axis in row.definition.by
+        if axis.name == name
+    ):
+        raise ProofRefused(part, "dimensions, labels or members are not in their order")
     return Query(metric, tuple(governed), tuple(by), level, raw, row, where=where, nodes=tuple(nodes))
+
+
+def _is_in_order(chosen: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether some of the known ones are named, each once and in their order."""
+    named = set(chosen)
+    return list(chosen) == [one for one in known if one in named]
 
 
 def _labels(item: Value, part: str) -> tuple[str, tuple[str, ...]]:

@@ -25,6 +25,7 @@ from federation.documents import read_definition
 from federation.errors import PeerError
 from federation.judgement import Prefix, judge
 from federation.rules import Rules
+from federation.shown_log import ShownLog
 from federation.verdicts import Counted, Void
 from protocol import canonical
 from protocol.canonical import Encodable, Value
@@ -46,7 +47,7 @@ from protocol.entries import (
 from protocol.errors import ProtocolError
 from protocol.fields import check_array, check_bytes
 from protocol.identity import parse_inception
-from protocol.ids import FederationId
+from protocol.ids import EntryId, FederationId
 from protocol.key_chain import KeyState, chain_states, key_at
 from protocol.objects import definition_hash
 from protocol.summaries import SummaryData, parse_summary, read_cells
@@ -161,7 +162,7 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
         raise ProofRefused("federation id", f"expected {federation.hex()}, got {stated.hex()}")
     chain = _chain(parts[3], stated)
     entry = _in("entry", lambda: parse_entry(check_bytes(parts[7], "entry", 1, MAX_ENTRY_BYTES)))
-    keys, member = _author(parts[5], parts[6], chain)
+    keys, member, shown = _author(parts[5], parts[6], chain)
     node = keys[0].node
     if (entry.header.federation, entry.header.author) != (stated, node):
         raise ProofRefused("entry", "it is another node's, or another federation's")
@@ -177,14 +178,14 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     rules = Rules(chain, {hash_: definition})
     others = _others(parts[8], entry, keys, {charge.epoch for charge in summary.charges})
     prefix = Prefix()
-    for other in others:
+    for header, id_, other in others:
         caps = {charge.epoch: rules.cap_of(parse_window(charge.epoch)) for charge in other.charges}
-        reason = prefix.charges.fold(other, caps)
+        reason = shown.reason_against(header, id_) or prefix.charges.fold(other, caps)
         if reason is not None:
             raise ProofRefused("other summaries", f"the one for {other.window} breaks the rule {reason}")
-    verdict = judge(entry, prefix, rules).verdict
-    if not isinstance(verdict, Counted):
-        raise ProofRefused("entry", f"it does not count: {verdict.reason if isinstance(verdict, Void) else 'unknown'}")
+    fault = reason_against(entry, prefix, rules, shown)
+    if fault is not None:
+        raise ProofRefused("entry", f"it does not count: {fault}")
     cap = rules.cap_of(parse_window(summary.charges[0].epoch))
     return Verified(
         federation=stated.hex(),
@@ -203,6 +204,16 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
     )
 
 
+def reason_against(entry: ParsedEntry, prefix: Prefix, rules: Rules, shown: ShownLog) -> str | None:
+    """Why an entry that a bundle shows does not count, None where it does."""
+    is_later = entry.header.charter_version > rules.charter.version
+    reason = None if is_later else shown.reason_against(entry.header, entry.id)
+    verdict = judge(entry, prefix, rules).verdict
+    if isinstance(verdict, Counted):
+        return reason
+    return reason or (verdict.reason if isinstance(verdict, Void) else "unknown")
+
+
 def _chain(value: Value, federation: FederationId) -> CharterChain:
     """The charters from the founding one to the one in force, each verified."""
     bodies = _in("charter", lambda: check_array(value, "charter chain", 1, _MOST_CHARTERS))
@@ -216,8 +227,8 @@ def _chain(value: Value, federation: FederationId) -> CharterChain:
     return chain
 
 
-def _author(inception: Value, links: Value, chain: CharterChain) -> tuple[list[KeyState], Member]:
-    """The author's keys through time, and its place in the charter."""
+def _author(inception: Value, links: Value, chain: CharterChain) -> tuple[list[KeyState], Member, ShownLog]:
+    """The author's keys through time, its place in the charter, and what its log may show."""
     record = _in("inception record", lambda: check_bytes(inception, "inception record", 1, 4096))
     found = _in("inception record", lambda: parse_inception(record))
     member = chain.member(found.node_id)
@@ -226,13 +237,15 @@ def _author(inception: Value, links: Value, chain: CharterChain) -> tuple[list[K
     changes = _in("key chain", lambda: [check_bytes(link, "link", 1, 70_000) for link in check_array(links, "", 0, 64)])
     roots = chain.roots(found.node_id)
     keys = _in("key chain", lambda: chain_states(record, changes, chain.federation, roots))
-    return keys, member
+    return keys, member, ShownLog(chain, found.node_id, [parse_entry(change).header for change in changes])
 
 
-def _others(value: Value, entry: ParsedEntry, keys: Sequence[KeyState], epochs: set[str]) -> list[SummaryData]:
+def _others(
+    value: Value, entry: ParsedEntry, keys: Sequence[KeyState], epochs: set[str]
+) -> list[tuple[Header, EntryId, SummaryData]]:
     """The author's other summaries, in log order before the entry, each by the key in force where it stands."""
     part = "other summaries"
-    found: list[SummaryData] = []
+    found: list[tuple[Header, EntryId, SummaryData]] = []
     last = -1
     for item in _in(part, lambda: check_array(value, part, 0, _MOST_OTHERS)):
         header, other = _in(part, partial(_other, item))
@@ -248,7 +261,7 @@ def _others(value: Value, entry: ParsedEntry, keys: Sequence[KeyState], epochs: 
         summary = _in(part, partial(parse_summary, other.data, entry.header.author))
         if epochs.isdisjoint(charge.epoch for charge in summary.charges):
             raise ProofRefused(part, f"entry {header.seq} of the log charges another epoch")
-        found.append(summary)
+        found.append((header, other.id, summary))
     return found
 
 

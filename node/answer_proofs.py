@@ -67,9 +67,8 @@ def answer_proof(
             if size > MAX_PROOF_BYTES:
                 raise ProofTooLarge
             authors.append(part)
-    bodies = [
-        definitions[DefinitionHash(digest)] for digest in sorted({row.definition_hash for _, row in query.windows})
-    ]
+    asked = {row.definition_hash for _, row in query.windows} | {query.row.definition_hash}
+    bodies = [definitions[DefinitionHash(digest)] for digest in sorted(asked)]
     bundle = make_answer_proof(
         rules.federation, [item.document for item in rules.chain.items], bodies, query, data, authors, voided,
         rules.suspended,

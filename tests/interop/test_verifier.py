@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import select
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +19,52 @@ HERE = Path(__file__).parent
 VERIFIER = HERE / "verifier" / "run.mjs"
 VECTORS = Path(__file__).parents[2] / "specs" / "vectors" / "v1"
 LISTS = ("accepted", "refused", "refused_by_the_key_rule", "order", "cases", "signatures_refused")
+LIMIT_S = 120
 SINGLE = {"ids.json": ("key_digest", "head_tag", "heads_digest"), "requests.json": ("ops", "statuses", "refusal")}
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js on this machine")
 
 
-def verify(*arguments: Path | str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["node", VERIFIER, *arguments], capture_output=True, text=True, timeout=120)
+@dataclass(frozen=True)
+class Done:
+    """What a run said, as a process of its own would."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Verify = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def verify() -> Iterator[Verify]:
+    """One process for all runs of this file."""
+    process = subprocess.Popen(
+        ["node", VERIFIER, "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    stdin, stdout = process.stdin, process.stdout
+
+    def ask(*arguments: Path | str) -> Done:
+        stdin.write(json.dumps([str(one) for one in arguments]) + "\n")
+        stdin.flush()
+        assert select.select([stdout], [], [], LIMIT_S)[0], f"no word within {LIMIT_S} s"
+        said = json.loads(stdout.readline())
+        return Done(0 if said["isGood"] else 1, "".join(f"{line}\n" for line in said["lines"]), said["error"])
+
+    try:
+        yield ask
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def everything() -> subprocess.CompletedProcess[str]:
+    """The program as a person runs it, over all vectors."""
+    return subprocess.run(["node", VERIFIER], capture_output=True, text=True, timeout=LIMIT_S)
 
 
 def cases_of(vectors: dict[str, Any]) -> int:
@@ -31,9 +74,9 @@ def cases_of(vectors: dict[str, Any]) -> int:
 
 
 @pytest.mark.requirement("M-ID-6")
-def test_every_case_of_every_file_is_checked_and_agrees() -> None:
+def test_every_case_of_every_file_is_checked_and_agrees(everything: subprocess.CompletedProcess[str]) -> None:
     """One line a file, its number of cases counted here again, and not one disagreement."""
-    done = verify()
+    done = everything
     assert done.returncode == 0, done.stdout + done.stderr
     said = [line for line in done.stdout.splitlines() if " cases, " in line]
     expected = []
@@ -69,7 +112,9 @@ FLIPS = [
 
 
 @pytest.mark.parametrize(("file", "path", "named"), FLIPS, ids=[f"{file} {path}" for file, path, _ in FLIPS])
-def test_one_changed_byte_is_named(file: str, path: tuple[str | int, ...], named: str, tmp_path: Path) -> None:
+def test_one_changed_byte_is_named(
+    file: str, path: tuple[str | int, ...], named: str, tmp_path: Path, verify: Verify
+) -> None:
     """The last byte of one value is another: the verifier fails, and says where and why."""
     vectors = json.loads((VECTORS / file).read_text())
     holder = vectors
@@ -93,7 +138,7 @@ def test_one_changed_byte_is_named(file: str, path: tuple[str | int, ...], named
     ],
 )
 def test_a_good_value_among_the_refused_is_named(
-    file: str, taken: tuple[str | int, ...], given: tuple[str | int, ...], tmp_path: Path
+    file: str, taken: tuple[str | int, ...], given: tuple[str | int, ...], tmp_path: Path, verify: Verify
 ) -> None:
     """A verifier that refused everything would agree with every refused case; this one does not."""
     vectors = json.loads((VECTORS / file).read_text())
@@ -110,7 +155,7 @@ def test_a_good_value_among_the_refused_is_named(
     assert f"{holder['name']}: expected a refusal" in done.stdout
 
 
-def test_another_code_is_named(tmp_path: Path) -> None:
+def test_another_code_is_named(tmp_path: Path, verify: Verify) -> None:
     """The code of a refusal is part of the agreement."""
     vectors = json.loads((VECTORS / "encoding.json").read_text())
     vectors["refused"][0]["code"] = "too-large"
@@ -120,7 +165,7 @@ def test_another_code_is_named(tmp_path: Path) -> None:
     assert "DISAGREES encoding.json: refused / no bytes: the code" in done.stdout
 
 
-def test_files_and_sections_without_a_check_are_named(tmp_path: Path) -> None:
+def test_files_and_sections_without_a_check_are_named(tmp_path: Path, verify: Verify) -> None:
     """What nobody looks at never counts as agreement; nor does a folder without vectors."""
     (tmp_path / "later.json").write_text('{"about": "", "accepted": []}')
     (tmp_path / "cells.json").write_text('{"about": "", "accepted": [], "refused": [], "rounded": []}')
@@ -130,12 +175,14 @@ def test_files_and_sections_without_a_check_are_named(tmp_path: Path) -> None:
     assert "cells.json: rounded: malformed" in done.stdout
     (tmp_path / "none").mkdir()
     assert verify(tmp_path / "none").returncode == 1
+    code = subprocess.run(["node", VERIFIER, tmp_path], capture_output=True, timeout=LIMIT_S).returncode
+    assert code == 1  # of the program itself
 
 
 @pytest.mark.requirement("M-KEY-3")
-def test_nodes_own_verifier_is_laxer_than_the_specification() -> None:
+def test_nodes_own_verifier_is_laxer_than_the_specification(everything: subprocess.CompletedProcess[str]) -> None:
     """It imports any 32 bytes as a key, takes the identity as key and as R, and knows nothing of mixed orders."""
-    lines = [line.split(" (")[0] for line in verify().stdout.splitlines() if line.startswith("Node alone")]
+    lines = [line.split(" (")[0] for line in everything.stdout.splitlines() if line.startswith("Node alone")]
     assert lines == [
         "Node alone takes 56 of 59: keys.json refused",
         "Node alone takes 2 of 76: signatures.json refused",
@@ -143,7 +190,7 @@ def test_nodes_own_verifier_is_laxer_than_the_specification() -> None:
     ]
 
 
-def test_noise_is_drawn_alike() -> None:
+def test_noise_is_drawn_alike(verify: Verify) -> None:
     """Thresholds and samples from privacy.md 3 alone; what it does not say in bytes is counted apart."""
     done = verify("--noise")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -159,7 +206,7 @@ def test_noise_is_drawn_alike() -> None:
 @pytest.mark.parametrize(
     ("file", "field"), [("gaussian.json", "key"), ("geometric.json", "sha256"), ("thresholds.json", "sha256")]
 )
-def test_other_noise_is_named(file: str, field: str, tmp_path: Path) -> None:
+def test_other_noise_is_named(file: str, field: str, tmp_path: Path, verify: Verify) -> None:
     """One digit of one case is another."""
     cases = json.loads((VECTORS.parent / "noise" / file).read_text())
     cases[1][field] = cases[1][field][:-1] + f"{int(cases[1][field][-1], 16) ^ 1:x}"
@@ -180,7 +227,7 @@ BUNDLES = sorted((HERE / "proofs").glob("*.murmur-proof"))
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=[bundle.stem for bundle in BUNDLES])
-def test_a_proof_bundle_is_verified(bundle: Path) -> None:
+def test_a_proof_bundle_is_verified(bundle: Path, verify: Verify) -> None:
     """A real node's bundle holds, under the federation id from elsewhere, and under no other."""
     federation = FEDERATIONS[bundle.stem]
     done = verify("--bundle", bundle, federation)
@@ -191,7 +238,7 @@ def test_a_proof_bundle_is_verified(bundle: Path) -> None:
     assert "REFUSED malformed: federation" in other.stdout
 
 
-def test_a_changed_proof_bundle_is_refused(tmp_path: Path) -> None:
+def test_a_changed_proof_bundle_is_refused(tmp_path: Path, verify: Verify) -> None:
     """Whichever byte is another, no refusal is a crash."""
     whole = BUNDLES[0].read_bytes()
     changed = tmp_path / "changed"
@@ -201,17 +248,47 @@ def test_a_changed_proof_bundle_is_refused(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout[:8], done.stderr) == (1, "REFUSED ", ""), at
 
 
-OWN_TESTS = sorted((HERE / "verifier").glob("*.test.mjs"))
+def bundles_of_answers() -> tuple[str, list[bytes]]:
+    vectors = json.loads((VECTORS / "answer_proofs.json").read_text())
+    return vectors["federation"], [bytes.fromhex(one["bundle"]) for one in vectors["accepted"]]
 
 
-@pytest.mark.parametrize("own", OWN_TESTS, ids=[own.stem for own in OWN_TESTS])
-def test_the_verifiers_own_tests(own: Path) -> None:
+def test_a_bundle_of_an_answer_is_verified(tmp_path: Path, verify: Verify) -> None:
+    """The answer is computed anew from its entries; under another federation id it is refused."""
+    federation, bundles = bundles_of_answers()
+    for bundle in bundles[:2]:
+        (tmp_path / "answer").write_bytes(bundle)
+        done = verify("--bundle", tmp_path / "answer", federation)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"federation  {federation}, charter version 1\n" in done.stdout
+        other = verify("--bundle", tmp_path / "answer", federation[::-1])
+        assert "REFUSED malformed: federation id: another id" in other.stdout
+
+
+@pytest.mark.parametrize("step", [251, pytest.param(7, marks=pytest.mark.slow)])
+def test_a_changed_bundle_of_an_answer_is_refused(tmp_path: Path, verify: Verify, step: int) -> None:
+    """Whichever byte is another, no refusal is a crash; the last part, hours of a suspension, is the prover's word."""
+    whole = bundles_of_answers()[1][1]
+    for at in range(0, len(whole) - 46, step):
+        (tmp_path / "answer").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        done = verify("--bundle", tmp_path / "answer")
+        assert (done.returncode, done.stdout[:8], done.stderr) == (1, "REFUSED ", ""), at
+
+
+def test_the_verifiers_own_tests() -> None:
     """What no vector covers: reasons of judgement, key chains, which line stands, keys of small order."""
-    done = subprocess.run(["node", "--test", own], capture_output=True, text=True, timeout=120)
+    own = sorted((HERE / "verifier").glob("*.test.mjs"))
+    script = "".join(f"import {json.dumps(one.as_uri())};" for one in own)  # one process for all
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", script], capture_output=True, text=True, timeout=LIMIT_S
+    )
     assert done.returncode == 0, done.stdout
+    passed = re.search(r"^# pass (\d+)$", done.stdout, re.MULTILINE)
+    assert passed is not None
+    assert int(passed[1]) > 40
 
 
-def test_definitions_compile_to_the_same(tmp_path: Path) -> None:
+def test_definitions_compile_to_the_same(tmp_path: Path, verify: Verify) -> None:
     """Cells, sensitivities, noise and price of each measure, from the text of metrics.md: as our own command says."""
     trees = json.loads((HERE / "definitions.json").read_text())
     files = []

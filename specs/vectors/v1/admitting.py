@@ -36,7 +36,7 @@ class Case:
 
 
 def vectors() -> Json:
-    cases = [*_plain(), *_firsts(), *_places(), *_keys(), *_besides(), *_cuts()]
+    cases = [*_plain(), *_firsts(), *_places(), *_keys(), *_besides(), *_cuts(), *_since()]
     table = {label(one): one.entry.encode().hex() for case in cases for one in case.known}
     used = {name for case in cases for name in case.charters}
     return {
@@ -274,3 +274,42 @@ def _cuts() -> list[Case]:
              charters=gone),
         Case("at a cut whose entry is not known", hare().line, one.line[1].entry, BESIDE, charters=lost),
     ]  # fmt: skip
+
+
+def _since() -> list[Case]:
+    """M-ADM-9: "the line went on to other keys since", of branches that are longer, and of later generations."""
+    line, branch = stem(), stem()
+    del branch.line[2:]
+    for number in (2, 3, 4):
+        branch.summary("visits", day(number))
+    beside = branch.line[2:]
+    turned = line.copy()
+    turned.rotate()
+    known = [*line.line, *beside, turned.line[3]]
+    at_rotate = branch.copy()
+    del at_rotate.line[3:]
+    on_top = turned.copy()
+    on_top.summary("calls", day(3))
+    rival = turned.copy().summary("visits", day(3))
+    long = stem()
+    long.summary("calls", day(2))
+    back = line.copy()
+    back.recover(1)
+    back.rotate()
+    rest = long.line[2:]
+    second = back.copy()
+    del second.line[3:]
+    second.turns = 10
+    second.summary("visits", day(4))
+    cases: list[tuple[str, Sequence[ParsedEntry], ParsedEntry, str]] = [
+        ("on a branch that is longer than the line is at its rotate", known, branch.sign("weather_report", b""),
+         BESIDE),
+        ("on the same branch, at the seq of the rotate", known, at_rotate.sign("weather_report", b""), SUPERSEDED),
+        ("on the same branch, below the seq of the rotate", known, _next(branch, seq=2, prev=line.line[1].id),
+         SUPERSEDED),
+        ("a second entry after the rotate, by the new key", on_top.line, rival, BESIDE),
+        ("of a generation that was recovered from, far beyond the recover", [*back.line[:2], *rest, *back.line[2:]],
+         long.sign("weather_report", b""), SUPERSEDED),
+        ("a second entry at a rotate after a recover, by the key before it", back.line, second.line[3], SUPERSEDED),
+    ]  # fmt: skip
+    return [Case(name, held, entry.entry, decision) for name, held, entry, decision in cases]

@@ -30,11 +30,13 @@ from specs.vectors.v1 import (  # noqa: E402
     judging,
     keyed,
     keyplaces,
+    later,
     lines,
     logs,
     messages,
     proofs_of_forks,
     proving,
+    proving_answers,
     signing,
     successions,
 )
@@ -57,7 +59,9 @@ FILES: dict[str, Callable[[], object]] = {
     "evidence.json": proofs_of_forks.vectors,
     "answers.json": answering.vectors,
     "badges.json": badging.vectors,
+    "answers_later.json": later.vectors,
     "proofs.json": proving.vectors,
+    "answer_proofs.json": proving_answers.vectors,
     "key_chains.json": chains.vectors,
     "keys_in_place.json": keyplaces.vectors,
 }

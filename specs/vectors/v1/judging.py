@@ -24,7 +24,7 @@ from specs.vectors.v1.scene import Writer, day
 
 
 def vectors() -> Json:
-    cases = [*_kinds(), *_single(), *_middle(), *_charges(), *_slots(), *_discovered(), *_dated()]
+    cases = [*_kinds(), *_single(), *_middle(), *_charges(), *_slots(), *_discovered(), *_dated(), *_twice()]
     return written("What each entry is worth, specs/mesh/judgement.md 8.4 to 8.6.", cases)
 
 
@@ -427,6 +427,87 @@ def _dated() -> list[Case]:
     early.say(COUNTED, writer.line[0], writer.abstain("ended", day(-1), "not_yet_counting"))
     early.head(writer)
     return [out, unsigned, early]
+
+
+def _twice() -> list[Case]:
+    """Where two rules meet: a charter version that fell, what is opaque or waits, and a slot that is full."""
+    fell = Case("the charter version falls under what is opaque, waits, is malformed, or changes keys",
+                ("first", "renewed"), lacks=("calls",))  # fmt: skip
+    writer = hare()
+    fell.say(COUNTED, writer.line[0])
+    fell.say(OPAQUE, writer.write("weather_report", b"", charter_version=2))
+    fell.say(OPAQUE, writer.write("weather_report", b""))
+    fell.say(OPAQUE, writer.write("retire", canonical.encode({"v": 1})))
+    fell.say(OPAQUE, writer.write("abstain", canonical.encode({"v": 2})))
+    fell.say(OPAQUE, writer.summary("tomorrow", day(0), blocks=SCENE.demand("visits").blocks, rho=1000))
+    fell.say(void("charter_version_fell"), writer.summary("calls", day(0)))
+    fell.say(void("charter_version_fell"), writer.write("summary", b"\x01"))
+    fell.say(void("charter_version_fell"), writer.summary("visits", day(-3)), writer.rotate())
+    fell.say(COUNTED, writer.summary("visits", day(0), charter_version=2))
+    fell.head(writer)
+
+    waits = Case("two releases of a slot whose definition is not here wait", lacks=("calls",))
+    writer = hare()
+    waits.say(COUNTED, writer.line[0], writer.abstain("calls", day(0)))
+    waits.say(WAITING, writer.summary("calls", day(0), [1, 2, 3, 4]), writer.summary("calls", day(0), [2, 3, 4, 5]))
+    waits.say(void("follows_abstain"), writer.abstain("calls", day(0)))
+    waits.say(WAITING, writer.summary("calls", day(1), [1, 2, 3, 4]), writer.summary("calls", day(1), [2, 3, 4, 5]))
+    waits.say(WAITING, writer.abstain("calls", day(1)))
+    waits.head(writer)
+    here = Case("the same releases with the definition are in conflict")
+    here.states = [(entry, {WAITING: void("slot_conflict")}.get(state, state)) for entry, state in waits.states]
+    for place in (4, 7):  # the abstains
+        here.states[place] = (here.states[place][0], void("follows_summary"))
+    here.head(writer)
+    return [fell, waits, here, *_full()]
+
+
+def _full() -> list[Case]:
+    """M-JUD-9: what fills a slot, and that the 65th is `slot_full` whatever else it is."""
+    quiet = [replace(SCENE.demand("calls").blocks[0], sigma2=Fraction(1))]
+
+    def fill(writer: Writer, entries: int) -> list[ParsedEntry]:
+        """That many void ones in form, which charge nothing."""
+        return [writer.summary("calls", day(-1), blocks=quiet, rho=0) for _ in range(entries)]
+
+    fallen = Case("the charter version falls at the 64th and the 65th of a slot", ("first", "renewed"))
+    writer = hare()
+    fallen.say(COUNTED, writer.line[0], writer.write("endpoint", EndpointData(()).encode()))
+    fallen.say(void("outside_catalogue_row"), *fill(writer, 62))
+    fallen.say(void("outside_catalogue_row"), writer.abstain("calls", day(-1), charter_version=2))
+    fallen.say(void("charter_version_fell"), writer.abstain("calls", day(-1)))
+    fallen.say(void("slot_full"), writer.abstain("calls", day(-1)), *fill(writer, 1))
+    fallen.head(writer)
+
+    opaque = Case("summaries of a definition that cannot be computed fill their slot")
+    writer = hare()
+    opaque.say(COUNTED, writer.line[0])
+    asked = {"blocks": SCENE.demand("calls").blocks, "rho": 1000}
+    opaque.say(OPAQUE, *(writer.summary("tomorrow", day(0), **asked) for _ in range(64)))
+    opaque.say(void("slot_full"), writer.summary("tomorrow", day(0), **asked), writer.abstain("tomorrow", day(0)))
+    opaque.head(writer)
+
+    waits = Case("summaries that wait fill their slot", lacks=("calls",))
+    writer = hare()
+    waits.say(COUNTED, writer.line[0])
+    data, cells = writer.summary_data("calls", day(0))
+    waits.say(WAITING, *(writer.write("summary", data.encode(), cells) for _ in range(64)))
+    waits.say(void("slot_full"), writer.write("summary", data.encode(), cells))
+    waits.head(writer)
+
+    ahead = Case("what names a charter not trusted here fills no slot")
+    writer = hare()
+    ahead.say(COUNTED, writer.line[0], writer.abstain("calls", day(0)))
+    ahead.say(void("follows_abstain"), *(writer.abstain("calls", day(0)) for _ in range(61)))
+    writer.charter_version = 2
+    ahead.say(OPAQUE, *(writer.abstain("calls", day(0)) for _ in range(4)))
+    ahead.head(writer)
+    known = Case("the same once that charter is trusted", ("first", "renewed"))
+    known.states = list(ahead.states)
+    for place, state in ((63, "follows_abstain"), (64, "follows_abstain"), (65, "slot_full"), (66, "slot_full")):
+        known.states[place] = (known.states[place][0], void(state))
+    known.head(writer)
+    return [fallen, opaque, waits, ahead, known]
 
 
 # -- entries that the writer would not write

@@ -27,7 +27,7 @@ class Case:
 
 
 def vectors() -> Json:
-    cases = _cases()
+    cases = [*_cases(), *_keys_that_may_have_signed(), *_orders_of_checks()]
     return {
         "about": "Evidence of two entries at one position, specs/mesh/exchange.md 6.10.",
         "federation": SCENE.federation.hex(),
@@ -115,6 +115,50 @@ def _cases() -> list[Case]:
         Case("a header with a trailing byte", known, _written(_signed(both[0]), (header + b"\x00", signatures)), bad,
              "not-canonical"),
         Case("a byte too many", known, _proof(one, other) + b"\x00", bad, "not-canonical"),
+    ]  # fmt: skip
+
+
+def _keys_that_may_have_signed() -> list[Case]:
+    """Keys rotated out, or recovered from, before the position; and that only the latest four are tried."""
+    line = stem()
+    turned = line.copy()
+    turned.rotate()
+    late = [_next(turned, at, signer=HARE.signing) for at in (1, 2)]
+    back = line.copy()
+    back.recover(1)
+    old = [_next(line, at, seq=5) for at in (1, 2)]
+    often = line.copy()
+    for _ in range(4):
+        often.rotate()
+    first, second = ([_next(often, at, signer=often.key_at(turn)) for at in (1, 2)] for turn in (0, 1))
+    return [
+        Case("two by a key that was rotated out before", turned.line, _proof(*late), "ok"),
+        Case("two by a key that was recovered from before", back.line, _proof(*old), "ok"),
+        Case("two by the fifth last key", often.line, _proof(*first), "refused", "bad-signature"),
+        Case("two by the fourth last key", often.line, _proof(*second), "ok"),
+        Case("two of a generation that no key is known of", line.line, _proof(
+            *(_next(line, at, generation=3) for at in (1, 2))), "behind"),
+    ]  # fmt: skip
+
+
+def _orders_of_checks() -> list[Case]:
+    """Documents that are wrong twice."""
+    line = stem()
+    owl = node("owl", "https://owl.example")
+    ours, theirs = _signed(line.line[2]), _signed(_of(owl, 2, seq=2))
+    wrens = _signed(_of(WREN, 2, seq=2))
+    bent: Signed = (ours[0], [flipped(ours[1][0], 12)])
+    refused = "refused"
+    return [
+        Case("of no member, then of one", line.line, _written(theirs, ours), refused, "not-a-member"),
+        Case("of a member, then of none", line.line, _written(ours, theirs), refused, "equivocation"),
+        Case("of two members, the first of whom nothing is known", line.line, _written(wrens, ours), "behind"),
+        Case("a bit of the first signature, and two authors", line.line, _written(bent, wrens), refused,
+             "bad-signature"),
+        Case("a bit of the first signature, and two positions", line.line, _written(bent, _signed(line.line[1])),
+             refused, "bad-signature"),
+        Case("two positions, and nothing is known", (), _written(ours, _signed(line.line[1])), refused,
+             "equivocation"),
     ]  # fmt: skip
 
 

@@ -130,6 +130,7 @@ def _good() -> list[tuple[str, Bundle]]:
     renewed = _hare()
     renewed.summary("calls", day(0), [7], charter_version=2)
     both = [FIRST, _signed(SCENE.after(SCENE.first))]
+    again, reopened = _readmitted()
     return [
         ("the first release of an epoch", Bundle(first.line[1].entry)),
         ("the second of an epoch, with the first", Bundle(two.line[2].entry, others=_entries(two.line[1:2]))),
@@ -143,6 +144,13 @@ def _good() -> list[tuple[str, Bundle]]:
         ("no key at all, and no cells", Bundle(none.line[1].entry, "pages")),
         ("a chain of two charters", Bundle(renewed.line[1].entry, charters=both)),
         ("the last entry before a cut", Bundle(two.line[2].entry, charters=[FIRST, _signed(cut)])),
+        ("after a cut that was taken back, on a recover of its entry", Bundle(
+            again.line[4].entry, "pages", charters=reopened, links=_links(again.line[3]),
+            others=_entries(again.line[1:3]))),
+        ("the entry of a cut that was taken back", Bundle(again.line[2].entry, charters=reopened,
+                                                          others=_entries(again.line[1:2]))),
+        ("below a cut that was taken back, with the recover that stands beyond", Bundle(
+            again.line[1].entry, "visits", charters=reopened, links=_links(again.line[3]))),
     ]  # fmt: skip
 
 
@@ -176,7 +184,7 @@ def _bad() -> list[tuple[str, bytes, str, str | None]]:
             None,
         ),
     ]
-    return [*found, *_authors(good), *_entry_faults(good), *_other_faults(good)]
+    return [*found, *_authors(good), *_entry_faults(good), *_other_faults(good), *_shown()]
 
 
 def _charters(good: Bundle) -> list[tuple[str, Bundle]]:
@@ -303,6 +311,62 @@ def _other_faults(good: Bundle) -> list[tuple[str, bytes, str, str | None]]:
         ("a total below what is shipped", Bundle(less, "pages", others=[visits, calls]).encode(), "entry",
          "total_mismatch"),
     ]  # fmt: skip
+
+
+def _readmitted() -> tuple[Writer, list[CharterDocument]]:
+    """Visits and calls, a cut at calls, a recover on it, pages; and the chain that took the cut back."""
+    writer = _one()
+    member = SCENE.first.members[0]
+    cut = SCENE.after(SCENE.first, members=(replace(member, cut=Cut(0, 2, writer.line[2].id)),))
+    charters = [FIRST, _signed(cut), _signed(SCENE.after(cut, members=(member,)))]
+    writer.charter_version = 3
+    writer.recover(2)
+    writer.summary("pages", day(0), [900], keys=["/"])
+    return writer, charters
+
+
+def _shown() -> list[tuple[str, bytes, str, str | None]]:
+    """2.3: what the shipped part of a log says of charter versions and cuts."""
+    both = [FIRST, _signed(SCENE.after(SCENE.first))]
+    fell, middle, turned = _hare(), _hare(), _hare()
+    fell.summary("visits", day(0), [300], charter_version=2)
+    fell.summary("calls", day(0), [412])
+    middle.summary("visits", day(0), [300], charter_version=2)
+    middle.summary("calls", day(0), [412])
+    middle.summary("pages", day(0), [900], keys=["/"], charter_version=2)
+    turned.charter_version = 2
+    rotate = turned.rotate()
+    turned.charter_version = 1
+    turned.summary("calls", day(0), [412])
+    again, reopened = _readmitted()
+    beyond, beside = _one(), _hare()
+    beyond.summary("pages", day(0), [900], keys=["/"])
+    beyond_others = _entries(beyond.line[1:3])
+    beside.summary("visits", day(0), [300])
+    beside.summary("calls", day(0), [7])
+    below = _one()
+    lower = below.recover(1)
+    below.summary("pages", day(0), [900], keys=["/"])
+    cases: list[tuple[str, Bundle, str, str]] = [
+        ("its charter version fell below another summary's", Bundle(
+            fell.line[2].entry, charters=both, others=_entries(fell.line[1:2])), "entry", "charter_version_fell"),
+        ("its charter version fell below a key change's", Bundle(
+            turned.line[2].entry, charters=both, links=_links(rotate)), "entry", "charter_version_fell"),
+        ("other summaries: the charter version of one fell", Bundle(
+            middle.line[3].entry, "pages", charters=both, others=_entries(middle.line[1:3])), "other summaries",
+         "charter_version_fell"),
+        ("beyond a cut that was taken back, on no recover", Bundle(
+            beyond.line[3].entry, "pages", charters=reopened, others=beyond_others), "entry", "cut"),
+        ("beyond a cut that was taken back, on a recover of another entry", Bundle(
+            below.line[3].entry, "pages", charters=reopened, links=_links(lower), others=_entries(below.line[1:2])),
+         "entry", "cut"),
+        ("beside the entry of a cut that was taken back", Bundle(
+            beside.line[2].entry, charters=reopened, others=_entries(beside.line[1:2])), "entry", "cut"),
+        ("other summaries: one beside the entry of a cut that was taken back", Bundle(
+            again.line[4].entry, "pages", charters=reopened, links=_links(again.line[3]),
+            others=[again.line[1].entry, beside.line[2].entry]), "other summaries", "cut"),
+    ]  # fmt: skip
+    return [(name, bundle.encode(), part, reason) for name, bundle, part, reason in cases]
 
 
 def _elsewhere() -> Entry:

@@ -104,14 +104,16 @@ export class AuthorLog {
     return "superseded";
   }
 
-  /** M-ADM-9: the line went on to other keys since the entry's branch left it. */
+  /** M-ADM-9, *since*: the line's last link stands at the entry's position or later, and later than the last one of its branch. */
   isSuperseded(one) {
     if (one.kind === "rotate" || one.kind === "recover" || this.line.includes(one)) return false;
-    let leaves = one;
-    for (let at = one; at !== undefined && !this.line.includes(at); at = this.known.get(at.prev)) leaves = at;
-    return this.line.some(({ seq, kind }) => seq >= leaves.seq && (kind === "rotate" || kind === "recover"));
+    if (this.frozenAt !== null) return false;
+    const link = this.line.at(-1).keys.links.at(-1);
+    return comparePositions(link, one) >= 0 && comparePositions(link, one.keys.links.at(-1)) > 0;
   }
 }
+
+const comparePositions = (left, right) => left.generation - right.generation || left.seq - right.seq;
 
 function orCode(code, read) {
   try {

@@ -6,7 +6,7 @@ import { byCodeUnit } from "./canonical.mjs";
 import { consistent } from "./consistency.mjs";
 import { figuresOf, isLarge, mediansOf } from "./figures.mjs";
 import { Standings, membersField } from "./members.mjs";
-import { readQuestion, windowsBefore } from "./questions.mjs";
+import { demandFitting, readQuestion, windowsBefore } from "./questions.mjs";
 import { compare, div, minus, mul, plus, ratioOf, whole } from "./ratios.mjs";
 import { demand } from "./refused.mjs";
 import { FINE, isWhole, numberOf, root, rounded, textOf } from "./rounding.mjs";
@@ -31,8 +31,13 @@ export class Commons {
   answer(metric, parameters) {
     const rows = this.rowsOf(metric);
     const newestReleased = this.newestReleased(rows);
+    const question = readQuestion(metric, parameters, { tip: this.decided.tip, rows, newestReleased });
+    return this.answerTo(question, rows);
+  }
+
+  /** Of a question that was read; `rows` are for those that compare. */
+  answerTo(question, rows = []) {
     const { tip } = this.decided;
-    const question = readQuestion(metric, parameters, { tip, rows, newestReleased });
     demand(question.nodes === null || tip.min_organisations === 1, "members chosen", TOO_FEW);
     const view = this.view(question, question.windows);
     const fields = fieldsOf(view, question.isCompared ? this.compared(view, rows) : null);
@@ -55,6 +60,7 @@ export class Commons {
   }
 
   view(question, windows) {
+    demandFitting(windows, question.newest);
     const { members } = this.decided.tip;
     const chosen = members.filter(({ node }) => question.nodes === null || question.nodes.includes(toHex(node)));
     const rows = chosen.map((member) => ({
@@ -106,7 +112,8 @@ function withoutFewKeys(releases, { min_organisations: least }) {
 export class View {
   constructor(question, windows, rows, tip) {
     Object.assign(this, { question, windows, rows, tip, level: question.level, isRaw: question.isRaw });
-    this.layout = (windows.at(-1)?.row ?? question.newest).layout; // alike in all windows but for privacy and question
+    this.layout = question.newest.layout;
+    this.governing = (windows.at(-1)?.row ?? question.newest).layout; // alike in all windows but for privacy and question
     this.releases = windows.flatMap((_, at) => rows.flatMap(({ member, standings }) => {
       const { window, standing, release } = standings[at];
       return standing === "included" ? [{ member, window, release, ...releaseSums(release, window, question) }] : [];
@@ -122,11 +129,12 @@ export class View {
     this.unit = unit;
   }
 
-  /** Of a block: those of `by` that are kept, then its own. */
+  /** Of a block: those of `by` that are kept, with the newest row's labels, then its own (2.2). */
   axesLeft(block = this.layout.headline) {
     const { by, where } = this.question;
     if (block === "whole" || block === "clipped_people") return [];
-    const kept = this.layout.by.filter(({ name }) => by.includes(name)).map(({ name, labels }) => ({
+    const isThere = ({ name }) => this.releases.length === 0 || this.governing.by.some((axis) => axis.name === name);
+    const kept = this.layout.by.filter((axis) => by.includes(axis.name) && isThere(axis)).map(({ name, labels }) => ({
       name, labels: labels === null ? this.keys : labels.filter((label) => where?.get(name)?.includes(label) ?? true),
     }));
     return block === this.layout.kind ? [...kept, ...this.layout.own] : kept;
@@ -138,7 +146,7 @@ export class View {
 
   /** Of the axes of `by` that are kept. */
   groups() {
-    const axes = this.axes.slice(0, this.question.by.length);
+    const axes = this.axes.filter(({ name }) => this.question.by.includes(name));
     return this.releases.length === 0 ? [] : product(axes.map(({ labels }) => labels)).map((labels) => ({ labels, key: keyOf(axes, labels) }));
   }
 
@@ -343,7 +351,8 @@ function comparison(now, before) {
   const quantum = quantumOf([...now.cells, ...before.cells], now.unit, now.isRaw);
   const row = (one, other) => differenceOf(one, other, quantum, now, isSame);
   const isAlike = ({ labels: [key] }) => !now.layout.isDiscovering || namers(now, key) === namers(before, key);
-  const cells = now.cells.filter(isAlike).map((cell) => ({
+  const earlier = new Set(before.cells.map(({ labels }) => nameOf(labels)));
+  const cells = now.cells.filter((cell) => earlier.has(nameOf(cell.labels)) && isAlike(cell)).map((cell) => ({
     key: keyOf(now.axes, cell.labels), ...row(cell, before.sum(now.layout.headline, cell.labels)),
   }));
   return {

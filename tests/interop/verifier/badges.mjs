@@ -4,7 +4,7 @@ import { byCodeUnit } from "./canonical.mjs";
 import { readCells } from "./cells.mjs";
 import { compare, div, isSame, minus, mul, parseDecimal, plus, ratioOf, whole } from "./ratios.mjs";
 import { textOf } from "./rounding.mjs";
-import { NOTHING, add, addBlocks, nameOf, times } from "./sums.mjs";
+import { NOTHING, add, addBlocks, isLeft, labelsIn, nameOf, product, times } from "./sums.mjs";
 
 const ZERO = whole(0);
 const SHARE = ratioOf(2n, 5n);
@@ -160,7 +160,7 @@ function testedMembers(view) {
     if (!releases.some(namesACell(view))) return [];
     const isTested = !view.layout.isDiscovering;
     const change = isTested ? changePoint(view, releases) : "not_tested";
-    const still = isTested ? tooExact(releases) : "not_tested";
+    const still = isTested ? tooExact(releases, view.question.where) : "not_tested";
     const state = (found) => (typeof found === "string" ? found : "alarm");
     const { organisation } = member;
     const own = who({ organisation, members: [member] });
@@ -239,10 +239,10 @@ function hypergeometricTail(n, m, J) {
   return ratioOf(ways, choose(n, m));
 }
 
-function tooExact(releases) {
+function tooExact(releases, where) {
   const newest = [...releases].reverse();
   const [near, all] = [[], STILL_CELLS.most];
-  for (let at = 0; at + 1 < newest.length && near.length < all; at += 2) near.push(...comparedCells(newest[at], newest[at + 1]));
+  for (let at = 0; at + 1 < newest.length && near.length < all; at += 2) near.push(...comparedCells(newest[at], newest[at + 1], where));
   const cells = near.slice(0, all);
   if (cells.length < STILL_CELLS.least) return "not_tested";
   const N = cells.filter(Boolean).length;
@@ -253,7 +253,7 @@ function tooExact(releases) {
 }
 
 /** Of each cell that two releases can be compared in, whether they lie near. */
-function comparedCells(one, other) {
+function comparedCells(one, other, where) {
   const [vector, rival] = [one, other].map(({ release: { data, entry } }) => readCells(entry.cells, data.cellCount));
   const found = [];
   let [at, beside] = [0, 0];
@@ -265,11 +265,20 @@ function comparedCells(one, other) {
     const isAlikeBlock = match !== undefined && match.name === block.name && sizes(other, order) === size
       && isSame(match.sigma2, block.sigma2) && match.mechanism === block.mechanism;
     const d = isAlikeBlock ? nearness(block) : null;
-    for (let cell = 0; d !== null && cell < size; cell++) found.push(Math.abs(vector[at + cell] - rival[beside + cell]) <= d);
+    const [left, remains] = d === null ? [] : [[one, block], [other, match]].map(([{ window }, { axes }]) => cellsLeft(axes, window, where));
+    for (let cell = 0; d !== null && cell < size; cell++) {
+      if (left[cell] && remains[cell]) found.push(Math.abs(vector[at + cell] - rival[beside + cell]) <= d);
+    }
     at += size;
     beside += match === undefined ? 0 : sizes(other, order);
   });
   return found;
+}
+
+/** Of each cell of a block, whether `where` leaves it. */
+function cellsLeft(axes, window, where) {
+  const inside = axes.map((axis) => ({ name: axis.name, labels: labelsIn(axis, window, null) }));
+  return product(inside.map(({ labels }) => labels)).map((labels) => isLeft(inside, labels, where));
 }
 
 /** d, the largest whole number that two equal draws seldom lie within; null where there is none. */

@@ -15,7 +15,7 @@ import {
 } from "./keys.mjs";
 import { keyChains, keysInPlace } from "./keychecks.mjs";
 import { admission, evidence, judgement } from "./logchecks.mjs";
-import { proofs } from "./proofchecks.mjs";
+import { answerProofs, proofs } from "./proofchecks.mjs";
 import { refuse } from "./refused.mjs";
 import { OPS, REFUSAL, STATUSES, verifyRequest, verifyResponse } from "./requests.mjs";
 import { trustedOf, verifyChain, verifySuspension } from "./successions.mjs";
@@ -315,7 +315,9 @@ const chartersLater = {
 
 const CHECKS = {
   "admission.json": admission,
+  "answer_proofs.json": answerProofs,
   "answers.json": answers,
+  "answers_later.json": answers,
   "badges.json": answers,
   "cells.json": cells,
   "charter.json": charter,

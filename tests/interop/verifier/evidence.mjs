@@ -8,39 +8,43 @@ import { isSignature } from "./keys.mjs";
 import { demand } from "./refused.mjs";
 
 const MAX_EVIDENCE_BYTES = 4_096;
+const MOST_KEYS = 4;
 const SIDE = tuple(blob(400), list(signature, 1, 4));
 const proves = (holds, why) => demand(holds, why, "equivocation");
 
 /** `ok` or `behind`, else refused; `logs` are those of a node that holds no other evidence. */
 export function verifyEvidence(bytes, logs) {
-  const sides = tuple(SIDE, SIDE)(decode(bytes, MAX_EVIDENCE_BYTES), "evidence").map(([headerBytes, signatures]) => ({
-    headerBytes, signatures, header: parseHeader(headerBytes), id: idOf("entry", headerBytes),
-  }));
-  const [first, second] = sides.map(({ header }) => header);
+  const sides = tuple(SIDE, SIDE)(decode(bytes, MAX_EVIDENCE_BYTES), "evidence");
+  const first = parseHeader(sides[0][0]);
   const log = logs.byAuthor.get(toHex(first.author));
   demand(log !== undefined, "no charter names the author", "not-a-member");
-  proves(isEqual(first.author, second.author), "two authors");
-  for (const { federation } of [first, second]) proves(isEqual(federation, logs.decided.federation), "another federation");
-  proves(first.generation === second.generation && first.seq === second.seq, "two positions");
-  proves(Buffer.compare(sides[0].id, sides[1].id) < 0, "not two ids, ascending");
-  const isWhole = ({ header, signatures }) => signatures.length === (header.kind === "rotate" ? 2 : 1);
-  proves(sides.every(isWhole), "another number of signatures than the kind has");
-  if (log.known.size === 0) return "behind";
-  for (const side of sides) demand(isByAuthor(side, log), "by no key in force there", "bad-signature");
+  const second = parseHeader(sides[1][0]);
+  const isOnePosition = first.generation === second.generation && first.seq === second.seq;
+  const roots = logs.decided.roots(first.author);
+  const keys = [first, second].map((header) => keysFor(header, log, roots));
+  if (isOnePosition && keys.some((found) => found.length === 0)) return "behind";
+  [first, second].forEach((header, at) => demandByAuthor(header, sides[at], keys[at], first.author, logs.decided));
+  proves(isOnePosition, "two positions");
+  const [id, other] = sides.map(([headerBytes]) => idOf("entry", headerBytes));
+  proves(Buffer.compare(id, other) < 0, "not two ids, ascending");
   return "ok";
 }
 
-function isByAuthor({ header, headerBytes, signatures }, log) {
-  const message = messageOf("entry", header.federation, header.author, headerBytes);
-  return keysFor(header, log).some((key) => isSignature(key, message, signatures[0]));
+function demandByAuthor(header, [headerBytes, signatures], keys, author, { federation }) {
+  proves(isEqual(header.federation, federation), "another federation");
+  proves(isEqual(header.author, author), "two authors");
+  proves(signatures.length === (header.kind === "rotate" ? 2 : 1), "another number of signatures than the kind has");
+  proves(keys.length > 0, "no key to try");
+  const message = messageOf("entry", federation, author, headerBytes);
+  demand(keys.some((key) => isSignature(key, message, signatures[0])), "by no key that may have signed there", "bad-signature");
 }
 
-/** In force at the position on any branch known; of a recover, the roots. */
-function keysFor({ kind, generation, seq }, log) {
-  const known = [...log.known.values()];
-  if (kind === "recover") return known[0].keys.roots;
-  if (seq === 0) return known.map(({ keys }) => keys.links[0].signingKey);
-  const inner = new Set(known.map(({ prev }) => prev));
-  const branches = known.filter(({ id }) => !inner.has(id));
-  return branches.map(({ keys }) => keys.keyAt({ generation, seq })).filter((key) => key !== null);
+/** *Keys that may have signed*, the first four: of a recover the roots, else signing keys of its generation from its seq or lower on. */
+function keysFor({ kind, generation, seq }, { known }, roots) {
+  const chains = [...known.values()].map(({ keys }) => keys);
+  if (kind === "recover") return distinct([...[...roots].reverse(), ...chains.map((chain) => chain.roots[0])]);
+  const links = chains.flatMap((chain) => chain.links).filter((link) => link.generation === generation && link.seq <= seq);
+  return distinct(links.sort((left, right) => right.seq - left.seq).map(({ signingKey }) => signingKey));
 }
+
+const distinct = (keys) => [...new Map(keys.map((key) => [toHex(key), key])).values()].slice(0, MOST_KEYS);

@@ -1,7 +1,7 @@
 // What each entry of all logs is worth: mesh.md 8.4 to 8.6.
 import { toHex } from "./bytes.mjs";
 import { parseData } from "./entries.mjs";
-import { UNKNOWN, judgeRow, judgeSummary } from "./judgement.mjs";
+import { OPAQUE, UNKNOWN, judgeRow, judgeSummary } from "./judgement.mjs";
 import { Ledger } from "./ledger.mjs";
 import { Refused, demand } from "./refused.mjs";
 import { suspensionsOf } from "./suspensions.mjs";
@@ -50,14 +50,14 @@ class Judge {
     if (isLater) return { state: "opaque" };
     if (isBeyondCut) return { state: "void: cut" };
     if (KEY_KINDS.includes(kind)) return { state: hasFallen ? "void: charter_version_fell" : "counted" };
-    const found = hasFallen ? { fallen: "void: charter_version_fell" } : {};
-    if (RESERVED.includes(kind)) return { state: "opaque", ...(hasFallen && { state: found.fallen }) };
+    if (RESERVED.includes(kind)) return { state: "opaque" };
+    const fallen = hasFallen ? "void: charter_version_fell" : undefined;
     try {
       const data = parseData(kind, entry.data, entry.header.author);
-      return data === null ? { state: found.fallen ?? "opaque" } : { data, state: found.fallen };
+      return data === null ? { state: "opaque" } : { data, state: fallen };
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      return { state: found.fallen ?? (error.code === "unknown-version" ? "opaque" : "void: malformed") };
+      return { state: error.code === "unknown-version" ? "opaque" : fallen ?? "void: malformed" };
     }
   }
 
@@ -85,8 +85,8 @@ class Judge {
       slot.push({ id });
       if (slot.length > SLOT_ENTRIES) return "void: slot_full";
     }
-    if (state) return state;
-    return orVoid(() => this.worth(kind, data, entry, { charged, member, suspended }));
+    const worth = orVoid(() => this.worth(kind, data, entry, { charged, member, suspended }));
+    return worth === OPAQUE ? worth : state ?? worth;
   }
 
   worth(kind, data, entry, { charged, member, suspended }) {
@@ -117,8 +117,8 @@ class Judge {
       if (speaks(one)) before.push(one.state);
       if (one.kind === "abstain" && one.state === "counted") {
         if (before.includes("counted")) one.state = "void: follows_summary";
-        else if (before.includes(UNKNOWN)) one.state = UNKNOWN;
         else if (hasAbstained) one.state = "void: follows_abstain";
+        else if (before.includes(UNKNOWN)) one.state = UNKNOWN;
         hasAbstained = true;
       }
     }

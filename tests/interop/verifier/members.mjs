@@ -13,14 +13,15 @@ export class Standings {
     for (const { author, items, states } of judged.judges) {
       for (const { id, kind, data } of items) {
         if (data === undefined || (kind !== "summary" && kind !== "abstain")) continue;
-        const name = `${author} ${toHex(data.definition)} ${data.window}`;
+        const name = slotOf(author, data);
         this.slots.set(name, [...(this.slots.get(name) ?? []), states.get(id)]);
       }
     }
   }
 
   of({ node, counts_from: from }, window) {
-    const slot = this.slots.get(`${toHex(node)} ${toHex(window.row.definition)} ${window.text}`) ?? [];
+    const named = (definition) => this.slots.get(slotOf(toHex(node), { definition, window: window.text })) ?? [];
+    const slot = [...named(window.row.definition), ...named(null)]; // null: by the prover's word (proofs.md 4.4)
     const [summaries, abstains] = ["summary", "abstain"].map((kind) => slot.filter((one) => one.kind === kind));
     const release = summaries.find(({ state }) => state === "counted");
     if (release !== undefined) return { standing: "included", release };
@@ -50,6 +51,7 @@ export class Standings {
   }
 }
 
+const slotOf = (author, { definition, window }) => `${author} ${definition === null ? "" : toHex(definition)} ${window}`;
 const touches = (spans, { start, end }) => spans.some(({ from, until }) => start < until && from < end);
 
 const STATES = ["withheld", "missing", "void", "included", "excluded", "abstained"];
@@ -77,7 +79,7 @@ export function membersField(rows) {
 }
 
 function stateOf(standings) {
-  const isGap = standings.includes("missing") || standings.includes("void");
+  const isGap = ["withheld", "missing", "void"].some((state) => standings.includes(state)); // metrics.md 9.9
   if (standings.includes("included") && isGap) return "partial";
   return STATES.find((state) => standings.includes(state));
 }

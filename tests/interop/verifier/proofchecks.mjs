@@ -1,4 +1,6 @@
-// proofs.json, case by case.
+// proofs.json and answer_proofs.json, case by case.
+import { verifyAnswerProof } from "./answerproofs.mjs";
+import { jsonOf, sha256 } from "./answers.mjs";
 import { fromHex, toHex } from "./bytes.mjs";
 import { verifyProof } from "./proofs.mjs";
 import { Refused, refuse } from "./refused.mjs";
@@ -23,9 +25,9 @@ function saidBy({ charter, definition, entry, summary, cells, cap, before }) {
 }
 
 /** A refusal whose part or reason is another than the vector's is a disagreement. */
-function verifyRefused({ bundle, part, code }, federation) {
+function verifyRefused(verify, { bundle, part, code }, federation) {
   try {
-    verifyProof(fromHex(bundle), federation);
+    verify(fromHex(bundle), federation);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     same(error.part, part, `the part (${error.message})`);
@@ -42,6 +44,20 @@ export const proofs = {
     });
   },
   refused(cases, tally, { vectors }) {
-    tally.refused("refused", cases, (one) => verifyRefused(one, fromHex(vectors.federation)));
+    tally.refused("refused", cases, (one) => verifyRefused(verifyProof, one, fromHex(vectors.federation)));
+  },
+};
+
+export const answerProofs = {
+  context: ["federation"],
+  accepted(cases, tally, { vectors }) {
+    tally.accepted("accepted", cases, ({ name, bundle, ...said }) => {
+      const { charter, fields, speaking, others } = verifyAnswerProof(fromHex(bundle), fromHex(vectors.federation));
+      const found = { charter_version: charter.version, identity: fields.identity, sha256: sha256(jsonOf(fields)), speaking, others };
+      same(found, said, "what it proves");
+    });
+  },
+  refused(cases, tally, { vectors }) {
+    tally.refused("refused", cases, (one) => verifyRefused(verifyAnswerProof, one, fromHex(vectors.federation)));
   },
 };

@@ -16,13 +16,14 @@ import { verifyChain } from "./successions.mjs";
 import { parseSummary } from "./summaries.mjs";
 import { parseWindow } from "./windows.mjs";
 
-const MAX_BUNDLE_BYTES = 16 << 20;
-const NOT_GIVEN = "   (not given from elsewhere: agrees with itself only)";
+export const MAX_BUNDLE_BYTES = 16 << 20;
+export const NOT_GIVEN = "   (not given from elsewhere: agrees with itself only)";
 const PARTS = 10;
-const any = blob(MAX_BUNDLE_BYTES);
+export const any = blob(MAX_BUNDLE_BYTES);
 const CHARTERS = list(any, 1, 1_000);
 const CHANGES = list(any, 0, 64);
-const OTHERS = list(tuple(blob(400), list(signature, 1, 1), any), 0, 10_000);
+const OTHER = tuple(blob(400), list(signature, 1, 1), any);
+const OTHERS = list((item) => item, 0, 10_000);
 
 /** What the bundle proves, given the federation id from elsewhere (or only to itself, where it is not given). */
 export function verifyProof(bytes, given = null) {
@@ -33,17 +34,22 @@ export function verifyProof(bytes, given = null) {
   const inception = part("inception record", () => verifyInception(any(parts.inception, "inception")));
   const member = decided.member(inception.node);
   part("inception record", () => demand(member !== undefined, "of a node the last charter does not name"));
-  const [chain, changes] = part("key chain", () => keysOf(parts, inception, federation, decided));
+  const [chain, changes] = part("key chain", () => keysOf(parts.changes, inception, federation, decided));
   part("entry", () => demandFromItsNode(entry.header, federation, chain));
   part("entry's signature", () => demandInForce(entry, chain));
   const definition = part("definition", () => compile(any(parts.definition, "definition")));
-  const summary = part("entry", () => summaryOf(entry, chain));
+  const summary = part("entry", () => summaryOf(entry, chain.node));
   part("definition", () => demand(isEqual(idOf("definition", parts.definition), summary.definition), "another one"));
   const others = part("other summaries", () => othersOf(parts, chain, entry, summary));
   const ledger = new Ledger((epoch) => decided.capOf(epoch));
-  part("other summaries", () => others.forEach((other) => demandCharged(ledger.add(other.summary))));
+  const shown = new Shown(decided, changes);
+  part("other summaries", () => others.forEach((other) => {
+    shown.demandStanding(other);
+    demandCharged(ledger.add(other.summary));
+  }));
   part("entry", () => {
-    demandStanding(entry, changes, others, decided);
+    demand(entry.header.charter_version <= decided.tip.version, "under a charter that is not here", "opaque");
+    shown.demandStanding(entry);
     const charged = ledger.add(summary);
     judgeSummary({ summary, vector: entry.cells, charter: decided.tip, member, definition, charged });
   });
@@ -55,7 +61,7 @@ export function verifyProof(bytes, given = null) {
 }
 
 /** A refusal names its part, in words and as a field. */
-function part(name, check) {
+export function part(name, check) {
   try {
     return check();
   } catch (error) {
@@ -76,75 +82,96 @@ function parseForm(bytes) {
   return { federation, charters, definition, inception, changes, entry, others };
 }
 
-function federationOf({ federation }, given) {
+export function federationOf({ federation }, given) {
   hash(federation, "federation");
   demand(given === null || isEqual(federation, given), "another id than the one given");
   return federation;
 }
 
-function chainOf({ charters }, federation) {
+export function chainOf({ charters }, federation) {
   const verified = verifyChain(CHARTERS(charters, "charters"));
   demand(isEqual(verified.federation, federation), "its first has another hash than the federation id");
   return new Decided(verified);
 }
 
-function keysOf({ changes: documents }, inception, federation, decided) {
+export function keysOf(documents, inception, federation, decided) {
   const chain = new KeyChain(inception, federation, decided.roots(inception.node));
   const changes = CHANGES(documents, "key changes").map(parseEntry);
   for (const change of changes) chain.follow(change);
   return [chain, changes];
 }
 
-function demandFromItsNode(header, federation, chain) {
+export function demandFromItsNode(header, federation, chain) {
   demand(isEqual(header.federation, federation), "of another federation");
   demand(isEqual(header.author, chain.node), "of another node");
 }
 
-function demandInForce(entry, chain) {
+export function demandInForce(entry, chain) {
   const key = chain.keyAt(entry.header);
   demand(key !== null, "no key in force at its position", "bad-signature");
   demandSigned(entry, [key]);
 }
 
-function summaryOf({ header, data }, chain) {
+export function summaryOf({ header, data }, node) {
   demand(header.kind === "summary", "no summary");
-  return parseSummary(data, chain.node);
+  return parseSummary(data, node);
 }
 
 /** In log order, before the entry, charging the same epoch; each without its cells. */
 function othersOf({ others }, chain, entry, summary) {
   const epochs = new Set(summary.charges.map(([epoch]) => epoch));
   let last = -1;
-  return OTHERS(others, "other summaries").map(([headerBytes, signatures, data]) => {
-    const other = { header: parseHeader(headerBytes), headerBytes, signatures, data, cells: null };
+  return OTHERS(others, "other summaries").map((item) => {
+    const other = otherOf(item);
     const { seq } = other.header;
     demandFromItsNode(other.header, chain.federation, chain);
     demand(seq > last && seq < entry.header.seq, "out of order");
     last = seq;
-    demandParts(other, true);
     demandInForce(other, chain);
-    const read = summaryOf(other, chain);
+    const read = summaryOf(other, chain.node);
     demand(read.charges.some(([epoch]) => epochs.has(epoch)), "charges another epoch");
-    return { header: other.header, summary: read };
+    return { ...other, summary: read };
   });
 }
 
-function demandCharged(reason) {
+/** `[header, [signature], data]`: its form and parts. */
+export function otherOf(item) {
+  const [headerBytes, signatures, data] = OTHER(item, "other summary");
+  const other = { header: parseHeader(headerBytes), headerBytes, signatures, data, cells: null };
+  demandParts(other, true);
+  return { ...other, id: idOf("entry", headerBytes) };
+}
+
+export function demandCharged(reason) {
   if (reason !== null) refuse(reason, "what the log was charged");
 }
 
-/** What 8.3 and 8.4 say before the data are read, as far as the bundle shows the log. */
-function demandStanding({ header, id }, changes, others, decided) {
-  const { charter_version: version, seq } = header;
-  demand(version <= decided.tip.version, "under a charter that is not here", "opaque");
-  const newest = Math.max(0, ...others.map((other) => other.header.charter_version));
-  demand(version >= newest, "a lower charter version than before", "charter_version_fell");
-  const cut = decided.cut(header.author);
-  if (cut === null) return;
-  const isOff = seq === cut.seq && toHex(id) !== cut.id;
-  const isReopened = changes.some(({ header: { kind, prev } }) => kind === "recover" && toHex(prev) === cut.id);
-  const isBeyond = seq > cut.seq && (decided.isRemoved(header.author) || !isReopened);
-  demand(!isOff && !isBeyond, "beyond the cut of its node", "cut");
+/** What 8.3 and 8.4 say before data are read, as far as the bundle shows the log of one author. Takes entries in log order. */
+export class Shown {
+  constructor(decided, changes) {
+    Object.assign(this, { decided, changes, newest: 0 });
+  }
+
+  demandStanding({ header, id }) {
+    const { charter_version: version, seq } = header;
+    this.demandWithinCut(header, id);
+    const before = this.changes.filter((change) => change.header.seq < seq).map((change) => change.header.charter_version);
+    this.newest = Math.max(this.newest, ...before);
+    demand(version >= this.newest, "a lower charter version than before", "charter_version_fell");
+    this.newest = version;
+  }
+
+  /** The last cut that the chain names: beyond it only what a `recover` on its entry leads to, once it was taken back. */
+  demandWithinCut({ author, generation, seq }, id) {
+    const cut = this.decided.cut(author);
+    if (cut === null) return;
+    if (seq === cut.seq) demand(toHex(id) === cut.id, "beside the entry of the cut", "cut");
+    if (seq <= cut.seq && generation <= cut.generation) return;
+    const isReopening = ({ header }) =>
+      header.kind === "recover" && toHex(header.prev) === cut.id && header.generation <= generation && header.seq < seq;
+    const isOpen = !this.decided.isRemoved(author) && seq > cut.seq && this.changes.some(isReopening);
+    demand(isOpen, "beyond the cut of its node", "cut");
+  }
 }
 
 /** The lines a person reads. */

@@ -41,6 +41,25 @@ export function readQuestion(metric, parameters, { tip, rows, newestReleased }) 
   return { ...question, windows: span === null ? [] : governed(windowsIn(span, kind), rows, kind) };
 }
 
+/** A question whose windows are resolved, every one of which a row must hold (proofs.md 4.2). */
+export function settled({ metric, windows, by, level, raw, where }, nodes, rows) {
+  const newest = [...rows].sort(byBeginning).at(-1);
+  const kind = newest.layout.window;
+  demand(by.join() === axesKept(by.join() || "total", newest.layout.by).join(), "axes in their order");
+  const spelled = where.map(([name, labels]) => `${name}:${labels.map(escaped).join()}`).join(";");
+  const narrowed = where.length === 0 ? null : readWhere(spelled, newest.layout);
+  const axes = newest.layout.by.map(({ name }) => name).filter((name) => narrowed?.has(name));
+  demand(where.map(([name]) => name).join() === axes.join(), "dimensions in their order");
+  const isInOrder = where.every(([name, labels]) => labels.join("\n") === narrowed.get(name).join("\n"));
+  demand(isInOrder, "labels in their order");
+  return {
+    metric, newest, kind, level, isRaw: raw, badges: false, by, where: narrowed, nodes: nodes.length === 0 ? null : nodes,
+    isBack: false, isCompared: false, windows: windows.length === 0 ? [] : governed(windows, rows, kind, false),
+  };
+}
+
+const escaped = (label) => label.replace(/[,;\\]/g, "\\$&");
+
 const byBeginning = (left, right) => byCodeUnit(left.from, right.from) || Buffer.compare(left.definition, right.definition);
 
 function flag(text = "0") {
@@ -131,7 +150,7 @@ function governed(windows, rows, kind, isLenient = true) {
 
 /** 6.7: as many before the first. */
 export function windowsBefore({ windows, kind }, rows) {
-  windowed(windows.length > 0, "nothing to compare with");
+  if (windows.length === 0) return [];
   const earlier = [];
   let { start } = windows[0];
   for (let left = windows.length; left > 0; left--) {
@@ -140,10 +159,20 @@ export function windowsBefore({ windows, kind }, rows) {
     windowed(start >= 0, "before 1970");
     earlier.unshift(windowAt(start, kind));
   }
-  const before = governed(earlier, rows, kind, false);
-  const isAlike = before.at(-1).row.layout.meaning === windows[0].row.layout.meaning;
-  demand(isAlike, "the definition changed", "definition_changed");
-  return before;
+  return governed(earlier, rows, kind, false);
+}
+
+/** 2.2: what an older definition counted must fit under the newest row's measure and axes. */
+export function demandFitting(windows, { layout: newest }) {
+  const fits = (holds, why) => demand(holds, why, "definition_changed");
+  for (const { row: { layout } } of windows) {
+    fits(JSON.stringify(layout.tree.measure) === JSON.stringify(newest.tree.measure), "another measure");
+    for (const { name, labels } of layout.by) {
+      const axis = newest.by.find((one) => one.name === name);
+      const isAll = axis === undefined || labels === null || axis.labels === null || labels.every((label) => axis.labels.includes(label));
+      fits(isAll, `a label of ${name} that is gone`);
+    }
+  }
 }
 
 // ---- axes, labels, members ------------------------------------------------------------------------------------------

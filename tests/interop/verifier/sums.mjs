@@ -50,7 +50,7 @@ export function releaseSums({ data, entry }, window, { by, where }) {
 }
 
 /** metrics.md 3.3: of `hour` those the window contains. */
-function labelsIn({ name, labels }, window, keys) {
+export function labelsIn({ name, labels }, window, keys) {
   if (labels === null) return keys;
   return name === "hour" && window.length === "hour" ? [String((window.start / 3_600) % 24)] : labels;
 }
@@ -61,7 +61,7 @@ export function product(lists) {
 
 const isKept = (name, { by: axes }, by) => by.includes(name) || !axes.some((axis) => axis.name === name);
 
-function isLeft(axes, labels, where) {
+export function isLeft(axes, labels, where) {
   return where === null || axes.every(({ name }, at) => where.get(name)?.includes(labels[at]) ?? true);
 }
 

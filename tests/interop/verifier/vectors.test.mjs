@@ -1,31 +1,15 @@
-// Files whose cases stand in lists that test_verifier.py does not count: every case is computed, agrees, and can disagree.
+// Every check can disagree: expectations that are changed are named, and no other.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { checkFile } from "./checks.mjs";
 import { Laxness } from "./laxness.mjs";
 
-const LISTS = {
-  "admission.json": ["cases"],
-  "evidence.json": ["cases"],
-  "judgement.json": ["cases"],
-  "keys_in_place.json": ["refused", "signatures_refused"],
-  "lines.json": ["cases"],
-};
 const read = (file) => JSON.parse(readFileSync(new URL(`../../../specs/vectors/v1/${file}`, import.meta.url)));
-
-for (const [file, lists] of Object.entries(LISTS)) {
-  test(`${file}: every case agrees`, () => {
-    const vectors = read(file);
-    const tally = checkFile(file, vectors, new Laxness());
-    assert.deepEqual(tally.disagreements, []);
-    assert.equal(tally.cases, lists.reduce((sum, list) => sum + vectors[list].length, 0));
-  });
-}
 
 test("another code is named", () => {
   const vectors = read("keys_in_place.json");
-  for (const list of LISTS["keys_in_place.json"]) for (const one of vectors[list]) one.code = "too-large";
+  for (const list of ["refused", "signatures_refused"]) for (const one of vectors[list]) one.code = "too-large";
   const tally = checkFile("keys_in_place.json", vectors, new Laxness());
   assert.equal(tally.disagreements.length, tally.cases);
 });
@@ -38,6 +22,8 @@ const CHANGES = {
   "lines.json": (one) => ({ ...one, states: turned(one.states) }),
 };
 const LATER = {
+  "answer_proofs.json": (one) => ({ ...one, others: one.others + 1 }),
+  "answers_later.json": (one) => ({ ...one, answer: one.answer.replace('"version":', '"version":9') }),
   "answers.json": (one) => ({ ...one, answer: one.answer.replace('"version":', '"version":9') }),
   "badges.json": (one) => ({ ...one, answer: one.answer.replace('"sigma":"', '"sigma":"9').replace('"total":null', '"total":0') }),
   "key_chains.json": (one) => ({ ...one, next_digest: one.signing_key }),
@@ -61,7 +47,7 @@ for (const [file, change] of Object.entries(LATER)) {
   test(`${file}: another expectation is named, in accepted cases and in refused ones`, () => {
     const vectors = read(file);
     const accepted = vectors.accepted.filter((_, at) => at % 5 === 0).map(change);
-    const refused = vectors.refused.filter((_, at) => at % 9 === 0).map((one) => ({ ...one, code: "another", part: "another" }));
+    const refused = vectors.refused.filter((_, at) => at % 9 === 1).map((one) => ({ ...one, code: "another", part: "another" }));
     const tally = checkFile(file, { ...vectors, accepted, refused }, new Laxness());
     assert.equal(tally.disagreements.length, accepted.length + refused.length);
   });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from federation.admission import Admitted, Behind, Duplicate, Forked, Refused, Superseded
+from federation.answer_proofs import verify_answer_proof
+from federation.answers import canonical_json
 from federation.batch import Batch
 from federation.evidence_book import EvidenceBook
 from federation.proofs import ProofRefused, verify_proof
@@ -133,11 +136,36 @@ def test_a_damaged_bundle_is_refused_at_the_part_the_vector_names(case: Case) ->
     assert case.get("code", "") in caught.value.why
 
 
+ANSWER_PROOFS = load("answer_proofs")
+
+
+@pytest.mark.parametrize("case", ANSWER_PROOFS["accepted"], ids=[case["name"] for case in ANSWER_PROOFS["accepted"]])
+def test_a_good_bundle_of_an_answer_proves_what_the_vector_says(case: Case) -> None:
+    """Under the federation id from elsewhere; the answer is computed from the entries in it."""
+    proved = verify_answer_proof(raw(case["bundle"]), raw(ANSWER_PROOFS["federation"]))
+    assert proved.charter_version == case["charter_version"]
+    assert proved.data["identity"] == case["identity"]
+    assert hashlib.sha256(canonical_json(proved.data)).hexdigest() == case["sha256"]
+    assert proved.releases <= case["speaking"]  # abstentions speak, too
+    assert proved.others == case["others"]
+
+
+@pytest.mark.parametrize("case", ANSWER_PROOFS["refused"], ids=[case["name"] for case in ANSWER_PROOFS["refused"]])
+def test_a_damaged_bundle_of_an_answer_is_refused_at_the_part_the_vector_names(case: Case) -> None:
+    """And by the rule, where judgement refuses it."""
+    with pytest.raises(ProofRefused) as caught:
+        verify_answer_proof(raw(case["bundle"]), raw(ANSWER_PROOFS["federation"]))
+    assert caught.value.part == case["part"], caught.value.why
+    assert case.get("code", "") in caught.value.why
+
+
 def test_every_part_of_a_bundle_has_a_case() -> None:
-    """Those that specs/proofs.md 2 names."""
+    """Those that specs/proofs.md 2 and 4.5 name."""
     text = (FOLDER.parents[1] / "proofs.md").read_text(encoding="utf-8")
     parts = set(text[text.index("## 2.") : text.index("## 3.")].split("*")[1::2])
     assert parts == {case["part"] for case in PROOFS["refused"]}
+    parts = set(text[text.index("4.5 ") : text.index("4.6 ")].split("*")[1::2])
+    assert parts == {case["part"] for case in ANSWER_PROOFS["refused"]}
 
 
 def test_every_code_of_admission_has_a_case() -> None:

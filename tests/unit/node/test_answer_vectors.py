@@ -12,18 +12,25 @@ from typing import Any, cast
 
 import pytest
 
+from federation.answer_proofs import verify_answer_proof
 from federation.answers import canonical_json
 from federation.core import Core
 from federation.query import MetricRow, QueryRefused
 from node.clock import SystemClock
 from node.http.insights import ask
+from node.http.kept_answers import KeptAnswers
 from node.live_commons import LiveCommons
 from node.state.log import LogStore
-from protocol.ids import EntryId
+from protocol.entries import Entry, ParsedEntry
+from protocol.ids import EntryId, NodeId
+from protocol.objects import definition_hash
 from tests.unit.federation.replaying import Held, Replay
 
 FOLDER = Path(__file__).resolve().parents[3] / "specs" / "vectors" / "v1"
-FILES = {name: json.loads((FOLDER / f"{name}.json").read_text(encoding="ascii")) for name in ("answers", "badges")}
+FILES = {
+    name: json.loads((FOLDER / f"{name}.json").read_text(encoding="ascii"))
+    for name in ("answers", "answers_later", "badges")
+}
 Case = dict[str, Any]  # JSON, whose shape the README gives
 raw = bytes.fromhex
 
@@ -38,6 +45,14 @@ class Bodies(Held):
         for one in ids:
             entry = self.entries[one].entry
             yield one, entry.header, entry.data, entry.cells
+
+    def entries_after(self, author: NodeId, position: tuple[int, int], max_bytes: int, limit: int) -> list[Entry]:
+        held = sorted((one for one in self.entries.values() if one.header.author == author), key=_position)
+        return [one.entry for one in held if one.header.position > position][:limit]
+
+
+def _position(entry: ParsedEntry) -> tuple[int, int]:
+    return entry.header.position
 
 
 @cache
@@ -59,7 +74,17 @@ def commons_of(name: str, chain: str) -> LiveCommons:
         rows=rows,
         name="hare",
         clock=SystemClock(),  # never read
+        definitions={definition_hash(raw(body)): raw(body) for body in file["definitions"].values()},
     )
+
+
+def proved() -> list[Any]:
+    """Questions that a bundle can answer (no badges, no compare): of `answers_later` all, of `answers` some."""
+    found = []
+    for name, step in (("answers", 7), ("answers_later", 1)):
+        plain = [case for case in FILES[name]["accepted"] if not case["parameters"].keys() & {"badges", "compare"}]
+        found += [pytest.param(name, case, id=case["name"]) for case in plain[::step] if case["chain"] != "two"]
+    return found
 
 
 def cases(which: str) -> list[Any]:
@@ -73,6 +98,15 @@ def test_every_answer_is_the_bytes_of_the_vector(file: str, case: Case) -> None:
     found = canonical_json({name: data[name] for name in json.loads(case["answer"])})
     assert found.decode("ascii") == case["answer"]
     assert hashlib.sha256(found).hexdigest() == case["sha256"]
+
+
+@pytest.mark.parametrize(("file", "case"), proved())
+def test_every_answer_follows_from_its_bundle(file: str, case: Case) -> None:
+    """Also where an older definition governs all windows, and the newest one names the axes."""
+    commons = commons_of(file, case["chain"])
+    _, bundle = KeptAnswers(commons).proof(case["metric"], case["parameters"])
+    found = verify_answer_proof(bundle, commons.federation().id).data
+    assert canonical_json({name: found[name] for name in json.loads(case["answer"])}).decode("ascii") == case["answer"]
 
 
 @pytest.mark.parametrize(("file", "case"), cases("refused"))
