@@ -112,8 +112,8 @@ def test_the_hours_on_screen_are_the_apis_and_the_map_can_show_uncertainty(
 
 
 def test_paper_and_walls_get_a_page_of_their_own(watched: Callable[..., Watched]) -> None:
-    """2560 px: larger type, nothing too wide. Print: no rail, no controls, the legend and the caveats stay."""
-    page = watched(width=2560).open("/map")
+    """2560 px: larger type, nothing too wide. Print: no rail, no controls; legend and caveats stay; white."""
+    page = watched(width=2560, scheme="dark").open("/map")
     page.wait_for_selector(".map path")
     assert too_wide(page) <= 0
     assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "20px"
@@ -124,6 +124,13 @@ def test_paper_and_walls_get_a_page_of_their_own(watched: Callable[..., Watched]
     assert hidden
     for kept in (".legend", "#footer", "#world .summary", "#list .bars"):
         assert page.locator(kept).first.is_visible(), kept
+    ink = "(place) => getComputedStyle(document.querySelector(place)).color"
+    assert [page.evaluate(ink, place) for place in ("h1", ".rank")] == ["rgb(20, 32, 43)", "rgb(75, 90, 104)"]
+    page.goto(page.url.replace("/map", "/releases?theme=dark"))
+    page.wait_for_selector("#release-rows")
+    assert page.evaluate(ink, "h1") == "rgb(20, 32, 43)"
+    cut = "(all) => all.filter((one) => one.scrollHeight > one.clientHeight).length"
+    assert page.eval_on_selector_all(".scroll.tall", cut) == 0, "every row is on paper"
 
 
 def test_what_is_suppressed_is_hatched_and_said_never_zero_or_blank(

@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
 const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+const wholePercent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
 const regions = new Intl.DisplayNames(undefined, { type: "region" });
 const dayMonth = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
 const withYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
@@ -30,7 +31,7 @@ export function numberOf(text) {
 }
 
 export const compact = (value) => short.format(Number(value));
-export const percent = (level) => `${Math.round(100 * Number(level))} %`;
+export const percent = (level) => wholePercent.format(Number(level));
 
 /** "1 window", "3 windows". */
 export const counted = (value, noun, many = `${noun}s`) => `${number(value)} ${Number(value) === 1 ? noun : many}`;

@@ -3,7 +3,7 @@
 import { keep, key } from "./access.js";
 import { forgetAnswers } from "./api.js";
 import { choice, find, h, tag } from "./dom.js";
-import { fullDay } from "./format.js";
+import { fullDay, percent } from "./format.js";
 import { watch } from "./live.js";
 import { silent } from "./peers.js";
 import { address, onChange, remember, state } from "./state.js";
@@ -12,7 +12,7 @@ const PAGES = [["/", "Overview", "o"], ["/explore", "Explore", "e"], ["/map", "M
   ["/journeys", "Journeys", "j"], ["/rhythm", "Rhythm", "r"], ["/mesh", "Mesh", "h"], ["/budget", "Budget", "b"], ["/releases", "Releases", "l"],
   ...(document.documentElement.dataset.plane === "operator" ? [["/ingest", "Ingest", "i"], ["/admin", "Admin", "a"]] : [["/privacy", "Privacy", "y"]])];
 const SPANS = [["1", "newest window"], ["7d", "7 days"], ["14d", "14 days"], ["30d", "30 days"], ["90d", "90 days"]];
-const LEVELS = [["0.80", "80 %"], ["0.95", "95 %"], ["0.99", "99 %"]];
+const LEVELS = ["0.80", "0.95", "0.99"].map((level) => [level, percent(level)]);
 const KEYS = [["D", "newest window"], ["W", "seven days"], ["M", "thirty days"], ["← →", "the span before, the span after"],
   ["X", "compare with the span before"], ["/", "first choice of the page"], ["T", "light, dark, as the system"],
   ["?", "this list"], ["Esc", "close; else clear what narrows the page"]];
@@ -68,6 +68,9 @@ function applyTheme() {
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
 }
+
+addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; });
+addEventListener("afterprint", applyTheme);
 
 function nextTheme() {
   remember({ theme: { light: "dark", dark: null }[state("theme")] ?? (state("theme") === null ? "light" : null) });

@@ -18,6 +18,7 @@ export async function drawLine(host, { series, previous, name }) {
   const height = Math.round(HEIGHT_REM * rem);
   const style = getComputedStyle(document.documentElement);
   const token = (one) => style.getPropertyValue(one).trim();
+  const ink = (one) => () => token(one); // read anew at each drawing: paper is light
   const readout = h("p", { class: "readout", "aria-live": "polite" }, "Point at the line, or focus it and use the arrow keys.");
   const place = h("div", { class: "line", tabindex: "0", role: "img", id: `line-${name}`,
     "aria-label": `Line of ${series.length} windows with privacy intervals; the table below holds the same numbers.` });
@@ -28,8 +29,8 @@ export async function drawLine(host, { series, previous, name }) {
     if (previous?.[i]) parts.push(`; before, ${windowText(previous[i].window)}: `, estimate(previous[i]));
     readout.replaceChildren(...parts);
   };
-  const grid = { stroke: token("--line"), width: 1 };
-  const axis = { stroke: token("--quiet"), font: `${0.78 * rem}px ${token("--font")}`, ticks: grid };
+  const grid = { stroke: ink("--line"), width: 1 };
+  const axis = { stroke: ink("--quiet"), font: `${0.78 * rem}px ${token("--font")}`, ticks: grid };
   const hidden = { stroke: "transparent", points: { show: false } };
   const chart = new uPlot({
     width: Math.max(place.clientWidth, 200), height, legend: { show: false },
@@ -40,10 +41,10 @@ export async function drawLine(host, { series, previous, name }) {
       { ...axis, grid: { show: false }, splits: (self) => someOf(self.data[0], self.width / (MARK_REM * rem)), values: (_, marks) => marks.map((at) => dayMark(at)), size: 2.6 * rem },
       { ...axis, grid, size: 3.4 * rem, values: (_, marks) => marks.map(compact) },
     ],
-    bands: [{ series: [1, 2], fill: token("--band") }],
+    bands: [{ series: [1, 2], fill: ink("--band") }],
     series: [{}, hidden, hidden,
-      { stroke: token("--mark-2"), width: 1.75, dash: [7, 5], points: { show: false } },
-      { stroke: token("--mark"), width: 2.25, points: { show: series.length < 60, size: 7, fill: token("--panel"), width: 2 } }],
+      { stroke: ink("--mark-2"), width: 1.75, dash: [7, 5], points: { show: false } },
+      { stroke: ink("--mark"), width: 2.25, points: { show: series.length < 60, size: 7, fill: ink("--panel"), width: 2 } }],
     hooks: { setCursor: [(self) => tell(self.cursor.idx)] },
   }, columns(series, previous), place);
   place.addEventListener("keydown", (event) => {
@@ -55,6 +56,10 @@ export async function drawLine(host, { series, previous, name }) {
     chart.setCursor({ left: chart.valToPos(chart.data[0][at], "x"), top: height / 3 });
     tell(at);
   });
+  const paper = new AbortController();
+  for (const when of ["beforeprint", "afterprint"]) {
+    addEventListener(when, () => (place.isConnected ? chart.redraw(false, true) : paper.abort()), { signal: paper.signal });
+  }
   const resize = new ResizeObserver(() => {
     if (!place.isConnected) resize.disconnect();
     else if (place.clientWidth && place.clientWidth !== chart.width) chart.setSize({ width: place.clientWidth, height });

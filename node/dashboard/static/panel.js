@@ -18,8 +18,8 @@ export function panel({ id, heading, summary, body = [], twin = null, answer = n
   return made;
 }
 
-/** Every number of an answer: shown cells, and under each page of them the hidden row and the sum. */
-export function answerTable(answer, extra = {}) {
+/** Every number of an answer: shown cells, and under each page of them the hidden row and the sum. Brief where the question stands above. */
+export function answerTable(answer, { isBrief = false, ...extra } = {}) {
   const axes = answer.dimensions.map((axis) => axis.name);
   const under = [...(answer.hidden ? [{ ...answer.hidden, kind: "hidden" }] : []),
     ...(answer.total && (axes.length || !answer.cells.length) ? [{ ...answer.total, kind: "total" }] : [])];
@@ -32,7 +32,7 @@ export function answerTable(answer, extra = {}) {
     ["Estimate", (row) => number(row.estimate), "number"],
     [`${percent(answer.level)} privacy interval`, between, "number"],
     ["Sigma", (row) => number(row.sigma), "number"], [unseen("Precision"), (row) => wide(row) ?? ""]];
-  const caption = [`${answer.question} ${answer.counts}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
+  const caption = [isBrief ? "" : `${answer.question} ${answer.counts}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
     ...notes(answer.notes).map((note) => `Note: ${note}.`), clipping(answer)].filter(Boolean).join(" ");
   return table(caption, columns, answer.cells, { rowClass: (row) => (row.kind === "hidden" ? "suppressed" : null), under, ...extra });
 }

@@ -17,7 +17,7 @@ export function table(caption, columns, rows, { tall = false, id = null, rowClas
   const line = (row, at) => h("tr", { class: rowClass(row), "aria-rowindex": rows.length > ROWS ? at + 2 : null },
     columns.map((column) => h("td", { class: kind(column) }, column[1](row))));
   const body = h("tbody");
-  const drawn = h("table", { "aria-rowcount": rows.length > ROWS ? rows.length + under.length + 1 : null }, caption ? h("caption", {}, caption) : null,
+  const drawn = h("table", { "aria-rowcount": rows.length > ROWS ? rows.length + under.length + 1 : null }, caption ? h("caption", {}, h("span", {}, caption)) : null,
     h("thead", {}, h("tr", { "aria-rowindex": rows.length > ROWS ? 1 : null }, columns.map((column) => h("th", { scope: "col", class: kind(column) }, column[0])))), body);
   const region = h("div", { class: tall ? "scroll tall" : "scroll", id, tabindex: "0", role: "region", "aria-label": caption || "Table" }, drawn);
   const show = (from) => body.replaceChildren(...rows.slice(from, from + ROWS).map((row, i) => line(row, from + i)), ...under.map((row, i) => line(row, rows.length + i)));

@@ -4,7 +4,7 @@
 import { key } from "./access.js";
 import { withKey } from "./api.js";
 import { h } from "./dom.js";
-import { begin, percent, span, title } from "./format.js";
+import { begin, span, title } from "./format.js";
 import { parseWhere } from "./narrow.js";
 import { address } from "./state.js";
 import { numbersOf, rowsOf } from "./table.js";
@@ -125,7 +125,7 @@ function reading(path, isPlain) {
 export function snippets(answer, parameters) {
   const { metric } = answer;
   const flags = Object.entries(parameters).map(([name, value]) => {
-    if (name === "level") return ` --level ${percent(value).replace(" %", "")}`;
+    if (name === "level") return ` --level ${Math.round(100 * Number(value))}`;
     return name === "raw" ? " --raw" : ` --${name} ${/^[\w.:,-]+$/.test(value) ? value : quoted(value)}`;
   }).join("");
   return [["Python", python(metric, parameters)], ["curl", curl(insightPath(metric, parameters))],

@@ -2,14 +2,13 @@
 
 import { budget as asksBudget, catalogue as asksCatalogue, insight } from "../api.js";
 import { choice, find, h, svg, swap, tag, unseen } from "../dom.js";
-import { counted, exactly, number, ratio, reason, title } from "../format.js";
+import { counted, exactly, number, percent, ratio, reason, title } from "../format.js";
 import { panel, table } from "../panel.js";
 import { address, remember, state } from "../state.js";
 
 export const controls = [];
 const Z95 = 1.959964;
 const BUDGET = { path: "/v1/budget", cli: "murmur budget" };
-const share = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
 const epsilonText = (text) => exactly(text, 2);
 
 export function setup(main) {
@@ -25,14 +24,14 @@ export function setup(main) {
 function meters(budget, caps) {
   const rows = budget.charged.map((row) => ({ ...row, part: ratio(row.rho) / caps.get(row.length) }));
   const body = rows.length ? rows.map((row) => h("div", {}, h("p", {}, h("bdi", { class: "long" }, row.name), ": ",
-    h("strong", {}, share.format(row.part)), ` of each ${row.length}'s cap (ρ ${row.rho} of ${fraction(caps.get(row.length))}), `,
-    `${share.format(Math.max(0, 1 - row.part))} left for new metrics`), meter(row.part)))
+    h("strong", {}, percent(row.part)), ` of each ${row.length}'s cap (ρ ${row.rho} of ${fraction(caps.get(row.length))}), `,
+    `${percent(Math.max(0, 1 - row.part))} left for new metrics`), meter(row.part)))
     : h("p", { class: "empty" }, "Nothing has been charged yet.");
   return panel({ id: "meters", size: "two-thirds", heading: "Spent of the cap", body,
     summary: "The fullest epoch of each node. A cap belongs to one epoch and comes back with the next: it cannot run out for good, "
       + "and a release that does not fit is refused and named as an abstention.",
     twin: table("", [["Node", (row) => h("bdi", {}, row.name)], ["Epoch", (row) => row.length], ["Epochs charged", (row) => number(row.epochs), "number"],
-      ["Charged ρ", (row) => row.rho, "number"], ["Of the cap", (row) => share.format(row.part), "number"]], rows), of: BUDGET });
+      ["Charged ρ", (row) => row.rho, "number"], ["Of the cap", (row) => percent(row.part), "number"]], rows), of: BUDGET });
 }
 
 /** While the catalogue stays, every coming epoch is charged like the fullest one so far. */
@@ -44,7 +43,7 @@ function forecast(budget, metrics, caps) {
   return panel({ id: "forecast", size: "half", heading: "Forecast",
     summary: rows.length ? `While the catalogue stays as it is, every coming ${rows[0].length} is charged the same, and nothing runs out. `
       + (full.length ? `${full.map((row) => row.name).join(", ")} has no room for another metric: it would be refused there.` : "Every node has room for another metric.") : "Nothing has been charged yet.",
-    body: rows.length ? table("", [["Node", (row) => h("bdi", { class: "long" }, row.name)], ["Each coming epoch", (row) => `${row.length}: ${share.format(row.part)}`],
+    body: rows.length ? table("", [["Node", (row) => h("bdi", { class: "long" }, row.name)], ["Each coming epoch", (row) => `${row.length}: ${percent(row.part)}`],
       ["Room for", (row) => (row.room < 1 ? tag("warn", "nothing new") : counted(row.room, "metric")), "number"]], rows) : null, of: BUDGET });
 }
 
@@ -116,7 +115,7 @@ function guarantees(budget) {
 function ledger(metrics, caps) {
   const part = (row) => (caps.has(row.window) || caps.has("day") ? ratio(row.privacy.rho) / (caps.get("day") ?? caps.get(row.window)) : null);
   const columns = [["Metric", (row) => h("a", { href: address("/releases", { metric: row.metric }), title: "Every release that was charged" }, h("bdi", {}, title(row.metric)))], ["ρ a release", (row) => row.privacy.rho, "number"],
-    ["Of a day's cap", (row) => (part(row) === null ? "–" : share.format(part(row))), "number"],
+    ["Of a day's cap", (row) => (part(row) === null ? "–" : percent(part(row))), "number"],
     ["Window", (row) => row.window], ["Noise σ", (row) => number(row.privacy.sigma), "number"], ["Cells", (row) => number(row.cells), "number"]];
   return panel({ id: "ledger", size: "half", heading: "What each metric costs",
     summary: "Charged once for each window and node, before the noise is drawn. Asking again costs nothing. A metric leads to its releases.", body: table("", columns, metrics),
@@ -135,7 +134,7 @@ function planner(metrics, caps) {
     const rho = ratio(row.privacy.rho) * (now / within) ** 2;
     const part = rho / (caps.get("day") ?? 1);
     told.replaceChildren(h("p", {}, `Now ± ${number(Math.round(now))} a cell at ρ = ${row.privacy.rho}. For ± ${number(within)} it takes ρ = ${rho.toPrecision(3)}, `,
-      h("strong", {}, part > 1 ? `${number(Math.round(10 * part) / 10)} times the whole cap of a day: it would be refused` : `${share.format(part)} of a day's cap`),
+      h("strong", {}, part > 1 ? `${number(Math.round(10 * part) / 10)} times the whole cap of a day: it would be refused` : `${percent(part)} of a day's cap`),
       `. A sum over four such nodes would be within ± ${number(Math.round(2 * within))}.`), meter(part, "planned"));
   };
   // Moved by ratio: from a quarter of today's interval to four times it.
@@ -150,5 +149,5 @@ function planner(metrics, caps) {
   tell(wanted);
   return panel({ id: "planner", size: "half", heading: "Plan by accuracy", summary: "Say how exact one node's number must be; the cost follows. This only computes: nothing is released or spent.",
     body: [h("div", { class: "controls" }, choice("A metric like", "like", metrics.map((one) => [one.metric, title(one.metric)]), row.metric,
-      (value) => remember({ like: value, within: null })), h("label", {}, "Within ± (95 %)", field)), slider, told] });
+      (value) => remember({ like: value, within: null })), h("label", {}, `Within ± (${percent(0.95)})`, field)), slider, told] });
 }

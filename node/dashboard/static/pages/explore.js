@@ -105,7 +105,7 @@ const source = (from) => (from === "any" ? "every app" : [from.app, from.action]
 function result(answer, parameters, tab) {
   const views = {
     chart: () => chart(answer),
-    table: () => answerTable(answer, { tall: true, id: "explore-cells" }),
+    table: () => answerTable(answer, { isBrief: true, tall: true, id: "explore-cells" }),
     line: () => [h("div", { id: "explore-line" }), h("p", {}, told(answer.series, differs)), seriesTable(answer.series, windowText, answer.level)],
     code: () => code("explore-code", snippets(answer, parameters)),
   };

@@ -2,7 +2,7 @@
 
 import { catalogue, insight } from "../api.js";
 import { choice, find, h, svg, swap } from "../dom.js";
-import { compact, country, estimate, half, number, plusMinus, span, title, wide } from "../format.js";
+import { compact, country, estimate, half, number, percent, plusMinus, span, title, wide } from "../format.js";
 import { bars, classes, hatch } from "../marks.js";
 import { answerTable, panel } from "../panel.js";
 import { asked, remember, state } from "../state.js";
@@ -10,6 +10,7 @@ import { geography } from "../vendor.js";
 
 export const controls = ["span", "level"];
 const [WIDTH, HEIGHT] = [960, 470];
+const isNarrow = () => matchMedia("(max-width: 40rem)").matches; // the map shrinks, a place to press must not
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export function setup(main, frame) {
@@ -76,7 +77,7 @@ function draw(found, { d3 }, scale, show) {
     const common = { class: `country ${kind} ${isAsked ? "asked" : ""} ${one.code === state("place") ? "chosen" : ""}`,
       fill: one.isHidden ? "url(#below)" : null };
     const mark = one.point
-      ? svg("circle", { ...common, class: `${common.class} place`, cx: projection(one.point)[0], cy: projection(one.point)[1], r: 5 })
+      ? svg("circle", { ...common, class: `${common.class} place`, cx: projection(one.point)[0], cy: projection(one.point)[1], r: isNarrow() ? 11 : 5 })
       : svg("path", { ...common, d: path(one.shape) });
     if (isAsked) {
       one.at = one.point ? projection(one.point) : path.centroid(one.shape);
@@ -129,7 +130,7 @@ function tell(one) {
 
 function legend(answer, scale, show) {
   const edges = scale.edges;
-  const text = (value) => (show === "noise" ? `± ${Math.round(100 * value)} %` : compact(value));
+  const text = (value) => (show === "noise" ? `± ${percent(value)}` : compact(value));
   const name = (i) => (i === 0 ? `below ${text(edges[0])}` : i === 4 ? `from ${text(edges[3])}` : `${text(edges[i - 1])} to ${text(edges[i])}`);
   const box = (inside) => svg("svg", { viewBox: "0 0 28 14", "aria-hidden": "true" }, inside);
   const used = new Set(answer.cells.map((cell) => scale.of(measure(cell, show))));

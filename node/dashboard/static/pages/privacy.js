@@ -2,7 +2,7 @@
 
 import { find, h, swap, tag, unseen } from "../dom.js";
 import { blocked, isOut, stayOut, takePart } from "../optout.js";
-import { counted, day, number, title } from "../format.js";
+import { counted, day, fullDay, number, title } from "../format.js";
 import { panel, table } from "../panel.js";
 
 export const controls = [];
@@ -16,7 +16,7 @@ export function setup(main, frame) {
   return async () => {
     const [told, mine] = await Promise.all([fetch("/privacy.json"), fetch("/privacy/request.json", { cache: "no-store" })]
       .map((reply) => reply.then((one) => one.json())));
-    frame.about(`${told.name}, a platform of ${told.federation.name}. Generated from its live configuration; last changed ${told.changed}.`);
+    frame.about(`${told.name}, a platform of ${told.federation.name}. Generated from its live configuration; last changed ${fullDay(told.changed)}.`);
     if (!told.dashboard) find(".rail nav").hidden = true;
     find("#footer").replaceChildren(h("p", {}, "The same as JSON: ", h("a", { href: "/privacy.json" }, "/privacy.json"), ", ",
       h("a", { href: "/.well-known/gpc.json" }, "/.well-known/gpc.json"), ". This page sets no cookie and asks no other server."));

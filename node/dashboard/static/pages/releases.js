@@ -2,7 +2,7 @@
 
 import { catalogue, maybe } from "../api.js";
 import { choice, h, swap, tag } from "../dom.js";
-import { label, number, title, windowText } from "../format.js";
+import { counted, label, number, title, windowText } from "../format.js";
 import { panel, table } from "../panel.js";
 import { file } from "../take.js";
 import { remember, state } from "../state.js";
@@ -37,7 +37,7 @@ function list(rows, metadata, reply, chosen, named) {
   const filters = new URLSearchParams(["metric", "node"].filter((name) => state(name)).map((name) => [name, state(name)])).toString();
   const query = filters ? `?${filters}` : "";
   const next = metadata.next ? new URL(metadata.next, location.origin).searchParams.get("after") : null;
-  return panel({ id: "list", size: "half", heading: `${number(metadata.total)} releases count`,
+  return panel({ id: "list", size: "half", heading: counted(metadata.total, "release"),
     summary: "Newest window first. These are all that the nodes say about people: no event and no exact count is among them.",
     body: [h("div", { class: "controls" }, choice("Metric", "metric", [["", "every metric"], ...named], state("metric") ?? "",
       (value) => remember({ metric: value || null, after: null, release: null })), choice("Node", "node", [["", "every node"], ...members], state("node") ?? "",
