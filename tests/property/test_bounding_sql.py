@@ -2,6 +2,7 @@
 
 PRIVACY 3 and 7, on random and adversarial tables: ties, duplicates, crowded persons, one person with hundreds of
 rows, empty tables, several plan versions. Each mutant goes through the very check that the real SQL passes.
+The fast suite draws fewer examples of each property than the slow one.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Callable, Iterator
 import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import SearchStrategy
 
 from privacy.bounding import Binding
 from privacy.bounding_reference import deduplicate, reference_vector
+from privacy.measures import MEASURES
 from tests.property.bounding_tables import (
     Case,
     cases,
@@ -55,20 +58,44 @@ def _check_bounding(connection: duckdb.DuckDBPyConnection, case: Case, mutate: M
     assert vector_by_sql(connection, case, rows, mutate) == expected
 
 
-@settings(_QUICK, max_examples=2000)
-@given(case=cases())
-def test_sql_and_reference_give_one_vector(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
+def _draws(fast: int, slow: int) -> pytest.MarkDecorator:
+    """How many examples each suite draws."""
+    return pytest.mark.parametrize("examples", [fast, pytest.param(slow, marks=pytest.mark.slow)])
+
+
+ANY = cases()
+
+
+def _for_each_case(examples: int, check: Callable[[Case], None], drawn: SearchStrategy[Case] = ANY) -> None:
+    """So many random cases pass the check."""
+    settings(_QUICK, max_examples=examples)(given(case=drawn)(lambda case: check(case)))()
+
+
+@_draws(500, 2000)
+def test_sql_and_reference_give_one_vector(connection: duckdb.DuckDBPyConnection, examples: int) -> None:
     """The vector a release is made from is the one the readable code describes."""
-    _check_bounding(connection, case)
+    _for_each_case(examples, lambda case: _check_bounding(connection, case))
 
 
-@settings(_QUICK, max_examples=500)
-@given(case=cases())
-def test_reading_keeps_the_smallest_row_of_each_event(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
+@_draws(50, 200)
+@pytest.mark.parametrize("word", MEASURES)
+def test_every_measure_gives_one_vector_of_crowded_persons(
+    connection: duckdb.DuckDBPyConnection, word: str, examples: int
+) -> None:
+    """Where every bound and order is put to the test."""
+    _for_each_case(examples, lambda case: _check_bounding(connection, case), cases(word, is_dense=True))
+
+
+@_draws(150, 500)
+def test_reading_keeps_the_smallest_row_of_each_event(connection: duckdb.DuckDBPyConnection, examples: int) -> None:
     """Row for row, and whatever the order in which they were sealed."""
-    _check_reading(connection, case)
-    forward, backward = (deduplicate(rows, case.layout.window) for rows in (case.rows, case.rows[::-1]))
-    assert sorted(forward, key=repr) == sorted(backward, key=repr)
+
+    def check(case: Case) -> None:
+        _check_reading(connection, case)
+        forward, backward = (deduplicate(rows, case.layout.window) for rows in (case.rows, case.rows[::-1]))
+        assert sorted(forward, key=repr) == sorted(backward, key=repr)
+
+    _for_each_case(examples, check)
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +105,19 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@settings(_QUICK, max_examples=200)
-@given(case=cases())
-def test_no_person_changes_what_another_adds(engine: duckdb.DuckDBPyConnection, case: Case) -> None:
+@_draws(60, 200)
+def test_no_person_changes_what_another_adds(engine: duckdb.DuckDBPyConnection, examples: int) -> None:
     """The vector of all is the sum of those of each alone, each within the bounds (PRIVACY 7: 2, 3, 16, 17)."""
-    total = [0] * case.layout.cells
-    for person in {row[0] for row in case.rows}:
-        alone = vector_of_sealed_rows(engine, case, [row for row in case.rows if row[0] == person])
-        _check_sensitivities(case, alone)
-        total = [before + value for before, value in zip(total, alone, strict=True)]
-    assert vector_of_sealed_rows(engine, case, case.rows) == total
+
+    def check(case: Case) -> None:
+        total = [0] * case.layout.cells
+        for person in {row[0] for row in case.rows}:
+            alone = vector_of_sealed_rows(engine, case, [row for row in case.rows if row[0] == person])
+            _check_sensitivities(case, alone)
+            total = [before + value for before, value in zip(total, alone, strict=True)]
+        assert vector_of_sealed_rows(engine, case, case.rows) == total
+
+    _for_each_case(examples, check)
 
 
 def _check_sensitivities(case: Case, alone: list[int]) -> None:
@@ -102,18 +132,21 @@ def _check_sensitivities(case: Case, alone: list[int]) -> None:
         assert block.is_signed or min(cells) >= 0
 
 
-@settings(_QUICK, max_examples=200)
-@given(case=cases())
-def test_kept_cells_give_the_same_vector(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
+@_draws(70, 200)
+def test_kept_cells_give_the_same_vector(connection: duckdb.DuckDBPyConnection, examples: int) -> None:
     """Pieces stored once are as good as the rows (specs/metrics.md 8)."""
-    load(connection, "window_rows", deduplicate(case.rows, case.layout.window))
-    binding = case.binding
-    connection.execute(f"CREATE OR REPLACE TABLE kept_cells AS {binding.pieces}").fetchall()
-    found = [
-        case.layout.vector(connection.execute(sql, Binding.parameters(case.salt)).fetchall())
-        for sql in (binding.sql, binding.sql_over("kept_cells"))
-    ]
-    assert found[0] == found[1]
+
+    def check(case: Case) -> None:
+        load(connection, "window_rows", deduplicate(case.rows, case.layout.window))
+        binding = case.binding
+        connection.execute(f"CREATE OR REPLACE TABLE kept_cells AS {binding.pieces}").fetchall()
+        found = [
+            case.layout.vector(connection.execute(sql, Binding.parameters(case.salt)).fetchall())
+            for sql in (binding.sql, binding.sql_over("kept_cells"))
+        ]
+        assert found[0] == found[1]
+
+    _for_each_case(examples, check)
 
 
 def _replace(old: str, new: str) -> Mutate:
@@ -130,7 +163,7 @@ def _ranked(order: str) -> str:
     return f"row_number() OVER (PARTITION BY p.person ORDER BY {order}, p.unit) + 0 * $turn + 0 * $shift"
 
 
-# name: (the mutant, the measure it breaks; None where it breaks them all)
+# name: (the mutant, the measure in which it shows; None where it does in any)
 BROKEN_BOUNDING: dict[str, tuple[Mutate, str | None]] = {
     "the cap of events per cell is forgotten": (_replace("least(events, ", "greatest(events, "), "count"),
     "the cap comes after the sum over persons": (
@@ -143,7 +176,7 @@ BROKEN_BOUNDING: dict[str, tuple[Mutate, str | None]] = {
     "the fullest cells are kept": (_replace(_LOT, _ranked("p.events DESC")), "count"),
     "the cells most people use are kept": (_replace(_LOT, _ranked(_POPULARITY)), None),
     "the choice is not salted": (_replace("+ $shift)", "+ 0 * $shift)"), None),
-    "one lot for all persons": (_replace("CAST(p.lot AS BIGINT) * $turn", "0 * $turn"), None),
+    "one lot for all persons": (_replace("CAST(p.lot AS BIGINT) * $turn", "0 * $turn"), "count"),
     "codes of one plan version are read into all": (lambda sql: re.sub(r'"plan" IN \([^)]*\)', "true", sql), None),
     "values are not clamped": (lambda sql: re.sub(r"least\(greatest\(value, -?\d+\), -?\d+\)", "value", sql), "sum"),
     "the sum is not cut with the events": (lambda sql: re.sub(r" \* least\(events, \d+\)", " * events", sql), "sum"),

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
+from node.commons_db import ask
 from node.commons_db.researcher import SqlLimits
+from node.commons_db.statement import StatementRefused
 from node.http.access import read_gate
 from node.http.problems import problem_middleware
 from node.http.sql import SqlEndpoint
@@ -39,13 +42,13 @@ async def post(node: ResearchNode, aiohttp_client: Callable[..., Awaitable[Clien
     app.router.add_routes(SqlEndpoint(node.researcher, gate, node.commons.node, "amber").routes())
     client = await aiohttp_client(app)
 
-    async def ask(sql: str, accept: str = "application/json", **more: Any) -> Any:
+    async def asked(sql: str, accept: str = "application/json", **more: Any) -> Any:
         response = await client.post("/v1/sql", json={"sql": sql, **more}, headers={"Accept": accept})
         body = await response.read()
         is_document = response.content_type in ("application/json", "application/problem+json")
         return response.status, json.loads(body) if is_document else body, response.headers
 
-    return ask
+    return asked
 
 
 async def test_questions_that_researchers_ask(post: Ask) -> None:
@@ -165,11 +168,35 @@ ATTACKS = [
 ]
 
 
-async def test_every_attack_is_refused_cleanly(post: Ask, node: ResearchNode) -> None:
+ONE_OF_EACH = [(sql, code) for code, sql in {code: sql for sql, code in ATTACKS}.items()]
+IN_A_CHILD_ONLY = "sql_memory"  # the process that runs it is thrown away for a reason
+
+
+async def test_every_attack_is_refused_by_what_runs_it(node: ResearchNode) -> None:
+    """Without the process around it: each statement meets the very check and engine of a child, and a code."""
+    before = node.projection.file.read_bytes()
+    asked = ask.Question(
+        file=str(node.projection.file), sql="", parameters={}, form="json", max_rows=1000, memory_mb=200, threads=1,
+        time_s=8,
+    )  # fmt: skip
+    wrong: list[object] = []
+    for sql, code in ATTACKS:
+        if code != IN_A_CHILD_ONLY:
+            try:
+                wrong.append((sql[:60], ask.answer(msgspec.structs.replace(asked, sql=sql))))
+            except StatementRefused as refused:
+                if refused.code != code:
+                    wrong.append((sql[:60], refused.code))
+    assert wrong == []
+    assert node.projection.file.read_bytes() == before
+
+
+@pytest.mark.parametrize("attacks", [ONE_OF_EACH, pytest.param(ATTACKS, marks=pytest.mark.slow)], ids=["few", "all"])
+async def test_an_attack_is_refused_cleanly(post: Ask, node: ResearchNode, attacks: list[tuple[str, str]]) -> None:
     """A problem document with a code, no crash, nothing changed; and the next question is answered."""
     before = node.projection.file.read_bytes()
     wrong = []
-    for sql, code in ATTACKS:
+    for sql, code in attacks:
         status, document, _ = await post(sql)
         if (status, document["code"]) != (400, code):
             wrong.append((sql[:60], status, document.get("code"), document.get("detail")))
@@ -197,7 +224,7 @@ async def test_endless_statements_end(post: Ask, node: ResearchNode, sql: str) -
 
 
 @pytest.mark.parametrize("body", ["", "[]", '{"sql": 1}', '{"sql": "SELECT 1", "more": 1}', '{"sql": "SELECT 1", "max_rows": 0}'])  # fmt: skip  # noqa: E501
-async def test_a_malformed_body_is_refused(post: Ask, node: ResearchNode, body: str) -> None:
+def test_a_malformed_body_is_refused(body: str) -> None:
     from node.commons_db.researcher import SqlRefused
     from node.http.sql import _parsed
 
