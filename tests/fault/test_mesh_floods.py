@@ -1,4 +1,7 @@
-"""Strangers who hold a real node's port: bodies that never end, bodies packed a thousandfold, garbage in numbers."""
+"""Strangers who hold a real node's port: bodies that never end, bodies packed a thousandfold, garbage in numbers.
+
+What a member floods at full size is test_member_floods; that proxies pass what a node sends, test_mesh_proxies.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import gzip
 import http.client
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from protocol.requests import REFUSAL
+from protocol.requests import PUSH, RANGE, REFUSAL, parse_request
 from tests.one_node import OneNode
+from tests.simulation.world import QUICK, World
 
 MIB = 1 << 20
 SLOW = 60
@@ -86,3 +91,27 @@ def test_case_16_a_body_above_the_limit_is_not_read(node: OneNode) -> None:
             continue  # it hung up before it had read all, as it may
         assert status == 413
     assert posted(node, b"garbage") == (403, REFUSAL)
+
+
+def test_case_16_what_is_too_large_for_one_request_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """3.6 MiB of entries committed at once: several pushes, none above what any proxy passes, and nobody has to ask."""
+    sent: list[tuple[str, int]] = []
+    deliver = World.deliver
+
+    def noted(world: World, node: object, message: bytes) -> bytes | None:
+        sent.append((parse_request(message).request.op, len(message)))
+        return deliver(world, node, message)  # type: ignore[arg-type]
+
+    world = World(2, 16, settings=replace(QUICK, sync_interval_ms=3_600_000))
+    world.settle()
+    monkeypatch.setattr(World, "deliver", noted)
+    parsed = [world.nodes[0].author.write("note", bytes([number]) * 60_000) for number in range(60)]
+    for one in parsed:
+        world.commit(world.nodes[0], one)
+    world.run(10_000)
+    assert {one.id for one in parsed} <= world.nodes[1].disk.ids
+    sizes = [size for op, size in sent if op == PUSH]
+    assert sum(sizes) > 3 * MIB
+    assert len(sizes) >= 4
+    assert max(sizes) <= MIB
+    assert not [op for op, _ in sent if op == RANGE]

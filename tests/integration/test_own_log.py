@@ -238,6 +238,15 @@ def test_operators_see_the_mesh(federation: Federation) -> None:
         return "left alone after failures" in shown["cedar"]
 
     wait_for("cedar is left alone", is_left_alone)
+    seen = {peer["name"]: peer for peer in admin(federation, "amber", "/v1/peers")["data"]["peers"]}
+    heard = seen["birch"]
+    assert heard["last_heard"] is not None
+    assert abs(heard["skew_ms"]) < 60_000
+    assert (heard["in_step"], heard["missing_here"], heard["missing_there"]) == (True, 0, 0)
+    assert (heard["protocols"], heard["charter_version"], heard["quarantine"]) == ([1, 1], 1, None)
+    assert min(heard["bytes_in"], heard["bytes_out"]) > 0
+    assert (seen["cedar"]["last_heard"], seen["cedar"]["skew_ms"]) == (None, None)
+    assert "left alone after failures" in seen["cedar"]["quarantine"]
     heads = told("mesh", "heads")
     assert heads["digest"] == digest(federation, "birch")
     checks = {check["name"]: check["state"] for check in told("mesh", "doctor")["checks"]}

@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from time import process_time
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_case_1_an_answer_with_any_byte_changed_is_a_failure(bench: Bench) -> No
     good = Bench.reply(other.receive(first.body, now_ms, bench.rng)).body
     assert parse_response(good).response.status == "ok"
     ask: SendRequest | None = first
-    for place in range(0, len(good), 3):
+    for place in range(len(good)):
         if ask is None:  # after a failure the peer is left alone for a while
             now_ms += 600_000
             found_ = bench.core.tick(now_ms, bench.rng)
@@ -209,15 +210,18 @@ BOMBS = {
 
 
 def test_case_3_every_hostile_encoding_is_refused_by_name_at_every_door(bench: Bench) -> None:
-    """The refused vectors, alone and as what a good thing holds."""
+    """The refused vectors, alone and as what a good thing holds; a refusal costs less than a millisecond."""
     hostile = [bytes.fromhex(one["hex"]) for one in json.loads(
         (ROOT / "specs/vectors/v1/encoding.json").read_text(encoding="utf-8"))["refused"] if "hex" in one]  # fmt: skip
     assert len(hostile) >= 20
+    began = process_time()
     for data in hostile:
         for name, parse in DOORS.items():
             with pytest.raises(ProtocolError):
                 parse(data)
             assert name
+    assert process_time() - began < len(hostile) * len(DOORS) * 0.001, "a refusal costs more than a millisecond"
+    for data in hostile:
         status = bench.status(bench.request(HEADS, data))
         assert status == "malformed"
         effects = bench.core.receive(pushed(bench, data or b"\xc1"), NOW_MS, bench.rng)
