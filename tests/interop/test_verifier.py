@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from node.http.kept_answers import KeptAnswers
+from tests.unit.node.test_answer_vectors import FILES, commons_of
+
 HERE = Path(__file__).parent
 VERIFIER = HERE / "verifier" / "run.mjs"
 VECTORS = Path(__file__).parents[2] / "specs" / "vectors" / "v1"
@@ -263,6 +266,19 @@ def test_a_bundle_of_an_answer_is_verified(tmp_path: Path, verify: Verify) -> No
         assert f"federation  {federation}, charter version 1\n" in done.stdout
         other = verify("--bundle", tmp_path / "answer", federation[::-1])
         assert "REFUSED malformed: federation id: another id" in other.stdout
+
+
+@pytest.mark.parametrize("place", [0, 20, 40])
+def test_a_bundle_that_our_node_makes_is_verified(tmp_path: Path, verify: Verify, place: int) -> None:
+    """Asked as anybody asks it, of the federation of `answers.json`."""
+    plain = [case for case in FILES["answers"]["accepted"] if not case["parameters"].keys() & {"badges", "compare"}]
+    case = plain[place]
+    commons = commons_of("answers", case["chain"])
+    identity, bundle = KeptAnswers(commons).proof(case["metric"], case["parameters"])
+    (tmp_path / "answer").write_bytes(bundle)
+    done = verify("--bundle", tmp_path / "answer", commons.federation().id.hex())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"answer      {identity}\n" in done.stdout
 
 
 @pytest.mark.parametrize("step", [251, pytest.param(7, marks=pytest.mark.slow)])
