@@ -232,6 +232,49 @@ def test_hostile_names_are_text_everywhere(watched: Callable[..., Watched]) -> N
     assert dialogs == []
     one.open("/platforms")
     assert HOSTILE[0] in one.page.text_content("main")
+    one.page.set_viewport_size({"width": 1440, "height": 900})
+    for path in ("/explore", "/releases"):  # names in choices, which have room on a wide page
+        assert too_wide(one.open(path)) <= 0, path
+
+
+def test_a_question_without_an_answer_is_refused_in_words(watched: Callable[..., Watched]) -> None:
+    """What happened, why and what to do, whole sentences; numbers of another question do not stay; Esc leads back."""
+    page = watched().open("/explore?metric=people&last=2")
+    page.evaluate("history.replaceState(null, '', '?metric=people&from=2020-01-01&to=2020-02-01')")
+    page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+    page.wait_for_selector("#status >> text=refused")
+    told = page.text_content("#status > span:last-child")
+    assert re.fullmatch(r"([A-Z][^.]*(\.[^. ][^.]*)*\. ?){3}", told), told
+    assert page.locator("main > *").count() == 0
+    page.keyboard.press("d")
+    page.wait_for_selector("#result")
+    assert page.get_attribute("body", "data-state") is None
+
+
+def test_a_name_cannot_turn_the_sentence_around(watched: Callable[..., Watched]) -> None:
+    """A right-to-left override in a question ends where the question ends: the numbers after it read as they are."""
+    one = watched()
+
+    def turned(route: Any) -> None:
+        document = route.fetch().json()
+        document["data"]["question"] = "\u202eabc"
+        route.fulfill(json=document)
+
+    one.page.route(re.compile("/v1/insights/"), turned)
+    page = one.open("/explore?metric=people&last=1")
+    page.wait_for_selector("#result .summary")
+    places = page.evaluate(
+        """() => {
+          const text = document.querySelector("#result .summary .num").firstChild, range = document.createRange();
+          return [...text.data].map((_, i) => {
+            range.setStart(text, i);
+            range.setEnd(text, i + 1);
+            return range.getBoundingClientRect().left;
+          });
+        }"""
+    )
+    assert len(places) > 3
+    assert places == sorted(places), "digits run from left to right"
 
 
 def test_a_key_is_asked_for_once_sent_along_and_gone_with_the_tab(watched: Callable[..., Watched]) -> None:

@@ -2,10 +2,12 @@
 
 import { key } from "./access.js";
 
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1).replace(/[.]$/, "")}.`;
+
 /** A refusal as the node words it: what happened, why, what to do. */
 export class Refused extends Error {
   constructor(problem, status) {
-    super([problem.title, problem.detail, problem.hint].filter(Boolean).join(". "));
+    super([problem.title, problem.detail, problem.hint].filter(Boolean).map(sentence).join(" "));
     this.code = problem.code;
     this.status = status;
   }

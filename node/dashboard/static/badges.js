@@ -1,7 +1,7 @@
 // Badges of an answer: who drives it, who changed, who is too exact. They exclude nobody, and say so.
 
 import { h } from "./dom.js";
-import { fullDay, number, percent } from "./format.js";
+import { apart, fullDay, number, percent } from "./format.js";
 import { panel, table } from "./panel.js";
 import { insightPath } from "./take.js";
 
@@ -30,7 +30,7 @@ export function badgesPanel(found, metric, parameters) {
 }
 
 function sentence(alarm) {
-  const who = alarm.names.join(" and ");
+  const who = alarm.names.map(apart).join(" and ");
   if (alarm.badge === "driven_by_one") return `${who} is ${percent(alarm.share)} of the total; without it ${number(alarm.without)}.`;
   if (alarm.badge === "change_point") return `${who} changed its level about ${fullDay(alarm.window)}, from ${number(alarm.before)} to ${number(alarm.after)}.`;
   if (alarm.badge === "too_exact") {

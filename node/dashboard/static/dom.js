@@ -69,6 +69,9 @@ export function unchanged(id, inputs, make) {
   return made;
 }
 
+/** Names one after the other; none turns the direction of the next. */
+export const listed = (names) => names.map((name, i) => [i ? ", " : "", h("bdi", {}, name)]);
+
 /** A labelled choice. `options` are [value, text]. */
 export function choice(label, name, options, chosen, onchange) {
   return h("label", {}, label, h("select", { name, id: `choose-${name}`, onchange: (event) => onchange(event.target.value) },

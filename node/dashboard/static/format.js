@@ -33,6 +33,9 @@ export function numberOf(text) {
 export const compact = (value) => short.format(Number(value));
 export const percent = (level) => wholePercent.format(Number(level));
 
+/** A name inside a sentence: whatever direction it is written in, or asks for, ends with it. */
+export const apart = (name) => `\u2068${name}\u2069`;
+
 /** "1 window", "3 windows". */
 export const counted = (value, noun, many = `${noun}s`) => `${number(value)} ${Number(value) === 1 ? noun : many}`;
 

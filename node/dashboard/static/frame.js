@@ -2,7 +2,7 @@
 
 import { keep, key } from "./access.js";
 import { forgetAnswers } from "./api.js";
-import { choice, find, h, tag } from "./dom.js";
+import { choice, find, h, listed, tag } from "./dom.js";
 import { fullDay, percent } from "./format.js";
 import { watch } from "./live.js";
 import { silent } from "./peers.js";
@@ -139,7 +139,7 @@ function tell(reply, newest) {
   const names = silent(reply).map((member) => member.name);
   const up = members.length - names.length;
   const parts = [tag(names.length ? "warn" : "good", `${up} of ${members.length} nodes`)];
-  if (names.length) parts.push(h("span", {}, "not heard of: ", h("bdi", {}, names.join(", "))));
+  if (names.length) parts.push(h("span", {}, "not heard of: ", listed(names)));
   if (newest) parts.push(h("span", {}, `data as of ${fullDay(newest)}, UTC`));
   find("#status").replaceChildren(...parts);
   const by = reply.metadata.served_by.name;
@@ -149,13 +149,16 @@ function tell(reply, newest) {
 
 function tellError(error) {
   saidLast = null;
-  document.body.dataset.state = "stopped";
+  const isRefused = [400, 404, 409, 410, 422].includes(error.status); // the question is at fault: older numbers would answer another one
+  document.body.dataset.state = isRefused ? "refused" : "stopped";
   if (error.status === 401 || error.status === 403) return askForKey(error);
-  find("#status").replaceChildren(tag("bad", "no answer"), h("span", {}, error.message));
+  if (isRefused) find("#main").replaceChildren();
+  find("#status").replaceChildren(tag("bad", isRefused ? "refused" : "no answer"), h("span", {}, error.message));
   return null;
 }
 
 function askForKey(error) {
+  document.body.dataset.state = "locked";
   const field = h("input", { type: "password", name: "key", autocomplete: "off", required: true, "aria-label": "API key" });
   const form = h("form", { class: "controls", onsubmit: (event) => {
     event.preventDefault();

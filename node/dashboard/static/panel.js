@@ -1,7 +1,7 @@
 // A panel: a heading, one sentence, a drawing, the same numbers as a table, and ways to take them along.
 
 import { h, unseen } from "./dom.js";
-import { between, clipping, label, notes, number, percent, span, title, wide } from "./format.js";
+import { apart, between, clipping, label, notes, number, percent, span, title, wide } from "./format.js";
 import { hasRows, table } from "./table.js";
 import { answerTools, pathTools } from "./take.js";
 
@@ -32,7 +32,7 @@ export function answerTable(answer, { isBrief = false, ...extra } = {}) {
     ["Estimate", (row) => number(row.estimate), "number"],
     [`${percent(answer.level)} privacy interval`, between, "number"],
     ["Sigma", (row) => number(row.sigma), "number"], [unseen("Precision"), (row) => wide(row) ?? ""]];
-  const caption = [isBrief ? "" : `${answer.question} ${answer.counts}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
+  const caption = [isBrief ? "" : `${apart(answer.question)} ${apart(answer.counts)}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
     ...notes(answer.notes).map((note) => `Note: ${note}.`), clipping(answer)].filter(Boolean).join(" ");
   return table(caption, columns, answer.cells, { rowClass: (row) => (row.kind === "hidden" ? "suppressed" : null), under, ...extra });
 }

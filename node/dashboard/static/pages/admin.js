@@ -1,8 +1,8 @@
 // Admin, for the operator only: checks, keys, requests and proposals, API keys, peers, audit. Every change is confirmed by typing a name.
 
 import { get, send } from "../api.js";
-import { choice, find, h, swap, tag, unseen } from "../dom.js";
-import { counted, fullDay, instant, number } from "../format.js";
+import { choice, find, h, listed, swap, tag, unseen } from "../dom.js";
+import { apart, counted, fullDay, instant, number } from "../format.js";
 import { panel, table } from "../panel.js";
 import { skewText } from "../peers.js";
 import { typed } from "../typed.js";
@@ -65,7 +65,7 @@ function deciding(charter) {
       .map(([name, text]) => [h("dt", {}, name), h("dd", {}, h("code", {}, text))])),
     proposals.length ? proposals.map((one) => h("section", {}, h("h3", {}, `Proposed: version ${number(one.version)}`),
       h("ul", {}, one.changes.map((line) => h("li", {}, h("bdi", { class: "long" }, line)))),
-      h("p", {}, `${number(one.approvals)} of ${number(one.needed)} have approved`, one.missing.length ? [", not yet: ", h("bdi", {}, one.missing.join(", "))] : null),
+      h("p", {}, `${number(one.approvals)} of ${number(one.needed)} have approved`, one.missing.length ? [", not yet: ", listed(one.missing)] : null),
       h("pre", { tabindex: "0" }, `murmur charter approve --governance-key FILE   # ${one.fingerprint}`)))
       : h("p", { class: "empty" }, "Nothing is proposed. murmur charter propose begins.")], of: of("charter/words", "murmur charter show") });
 }
@@ -73,7 +73,7 @@ function deciding(charter) {
 /** Who asks to join. Turning down is done here; approving signs a charter, on a machine that has the key. */
 function asking(requests, show) {
   const refuse = (one) => h("button", { type: "button", id: `refuse-${one.node.slice(0, 16)}`, onclick: () => typed({ heading: "Turn a request down", name: one.name, verb: "Turn down",
-    consequence: `“${one.name}” is told that it was refused. It may ask again with a new invitation.`,
+    consequence: `“${apart(one.name)}” is told that it was refused. It may ask again with a new invitation.`,
     act: async () => { await send("POST", "/v1/admin/joins/refuse", { hash: one.node }); }, done: show }) }, "Turn down…");
   return panel({ id: "asking", size: "half", heading: "Requests to join", summary: "Each node reads its fingerprint to you; approve only what you heard.",
     body: requests.length ? [table("", [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["Of", (one) => h("bdi", { class: "long" }, one.organisation)],
@@ -84,7 +84,7 @@ function asking(requests, show) {
 function keys(tokens, show) {
   const alive = tokens.filter((one) => !one.revoked_at);
   const revoke = (one) => h("button", { type: "button", id: `revoke-${one.id}`, onclick: () => typed({ heading: "Revoke an API key", name: one.id, verb: "Revoke",
-    consequence: `“${one.label || one.id}” (${one.kind}) stops working at once and cannot be brought back.`,
+    consequence: `“${apart(one.label || one.id)}” (${one.kind}) stops working at once and cannot be brought back.`,
     act: async () => { await send("DELETE", `/v1/admin/tokens/${encodeURIComponent(one.id)}`); }, done: show }) }, "Revoke…");
   const columns = [["Key", (one) => h("code", {}, one.id)], ["For", (one) => one.kind], ["May", (one) => one.scopes.join(", ") || "–"],
     ["Label", (one) => h("bdi", { class: "long" }, one.label || "–")], ["From", (one) => h("span", { class: "long" }, one.origins.join(", ") || "anywhere")],

@@ -2,7 +2,7 @@
 
 import { budget as asksBudget, catalogue as asksCatalogue, insight } from "../api.js";
 import { choice, find, h, svg, swap, tag, unseen } from "../dom.js";
-import { counted, exactly, number, percent, ratio, reason, title } from "../format.js";
+import { apart, counted, exactly, number, percent, ratio, reason, title } from "../format.js";
 import { panel, table } from "../panel.js";
 import { address, remember, state } from "../state.js";
 
@@ -42,7 +42,7 @@ function forecast(budget, metrics, caps) {
   const full = rows.filter((row) => row.room < 1);
   return panel({ id: "forecast", size: "half", heading: "Forecast",
     summary: rows.length ? `While the catalogue stays as it is, every coming ${rows[0].length} is charged the same, and nothing runs out. `
-      + (full.length ? `${full.map((row) => row.name).join(", ")} has no room for another metric: it would be refused there.` : "Every node has room for another metric.") : "Nothing has been charged yet.",
+      + (full.length ? `${full.map((row) => apart(row.name)).join(", ")} has no room for another metric: it would be refused there.` : "Every node has room for another metric.") : "Nothing has been charged yet.",
     body: rows.length ? table("", [["Node", (row) => h("bdi", { class: "long" }, row.name)], ["Each coming epoch", (row) => `${row.length}: ${percent(row.part)}`],
       ["Room for", (row) => (row.room < 1 ? tag("warn", "nothing new") : counted(row.room, "metric")), "number"]], rows) : null, of: BUDGET });
 }

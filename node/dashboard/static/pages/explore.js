@@ -2,7 +2,7 @@
 
 import { budget, catalogue, insight } from "../api.js";
 import { choice, find, h, swap, tag, unchanged, unseen } from "../dom.js";
-import { clipping, counted, differs, estimate, figureName, figureText, label, number, percent, ratio, reason, shareText, span, title, windowText } from "../format.js";
+import { apart, clipping, counted, differs, estimate, figureName, figureText, label, number, percent, ratio, reason, shareText, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars } from "../marks.js";
 import { fromTheFirst, narrowed, picks } from "../narrow.js";
@@ -109,7 +109,7 @@ function result(answer, parameters, tab) {
     line: () => [h("div", { id: "explore-line" }), h("p", {}, told(answer.series, differs)), seriesTable(answer.series, windowText, answer.level)],
     code: () => code("explore-code", snippets(answer, parameters)),
   };
-  const summary = h("span", {}, `${answer.question} `, answer.total ? [estimate(answer.total), ` ${answer.counts}`] : "Nothing released",
+  const summary = h("span", {}, `${apart(answer.question)} `, answer.total ? [estimate(answer.total), ` ${apart(answer.counts)}`] : "Nothing released",
     `, ${span(answer.windows)}, ${answer.reporting} nodes, ${percent(answer.level)} interval.`);
   return panel({ id: "result", size: "two-thirds", heading: title(answer.metric), summary, body: [clipping(answer) ? h("p", { class: "notice calm", id: "clipped" }, clipping(answer)) : null, views[tab]()], twin: tab === "chart" ? answerTable(answer) : null, answer, parameters });
 }

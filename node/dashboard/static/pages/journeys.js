@@ -2,7 +2,7 @@
 
 import { catalogue, insight } from "../api.js";
 import { h, swap } from "../dom.js";
-import { begin, counted, day, estimate, figureText, keyText, label, number, plusMinus, shareText, span, title, weekday } from "../format.js";
+import { apart, begin, counted, day, estimate, figureText, keyText, label, number, plusMinus, shareText, span, title, weekday } from "../format.js";
 import { bars, classes } from "../marks.js";
 import { answerTable, panel, table } from "../panel.js";
 import { asked } from "../state.js";
@@ -27,7 +27,7 @@ export function setup(main, frame) {
 }
 
 const nothing = (answer) => h("p", { class: "empty" }, answer.total ? "Every group is below the threshold." : "Nothing released in this span.");
-const told = (answer, more) => `${answer.question} ${more} ${span(answer.windows)}, ${answer.reporting} nodes.`;
+const told = (answer, more) => `${apart(answer.question)} ${more} ${span(answer.windows)}, ${answer.reporting} nodes.`;
 
 /** Reached steps as bars with whiskers, between them the rate and whether the drop is real. */
 function funnel(answer, parameters, size) {
@@ -59,7 +59,7 @@ function flow(answer, parameters, size) {
         : h("span", { class: "chip quiet" }, "below"));
   };
   const grid = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title(answer.metric)}, from row to column` },
-    h("table", { class: "flow" }, h("caption", {}, `From the row to the column; ${answer.counts}.`),
+    h("table", { class: "flow" }, h("caption", {}, `From the row to the column; ${apart(answer.counts)}.`),
       h("thead", {}, h("tr", {}, h("th", {}, "from \\ to"), to.labels.map((b) => h("th", { scope: "col" }, label(to.name, b))))),
       h("tbody", {}, from.labels.map((a) => h("tr", {}, h("th", { scope: "row" }, label(from.name, a)), to.labels.map((b) => square(a, b)))))));
   const most = [...answer.cells].sort((a, b) => Number(b.estimate) - Number(a.estimate));

@@ -2,7 +2,7 @@
 
 import { catalogue, insight } from "../api.js";
 import { choice, find, h, svg, swap } from "../dom.js";
-import { compact, country, estimate, half, number, percent, plusMinus, span, title, wide } from "../format.js";
+import { apart, compact, country, estimate, half, number, percent, plusMinus, span, title, wide } from "../format.js";
 import { bars, classes, hatch } from "../marks.js";
 import { answerTable, panel } from "../panel.js";
 import { asked, remember, state } from "../state.js";
@@ -32,7 +32,7 @@ export function setup(main, frame) {
       panel({ id: "world", size: "two-thirds", heading: title(answer.metric), summary: told(answer),
         answer, parameters, twin: answerTable(answer), body: [tools(fitting, row, show), draw(found, world, scale, show), h("p", { class: "readout", id: "place", "aria-live": "polite" },
           "Point at a country, or focus the map and use the arrow keys; Enter keeps it."), legend(answer, scale, show)] }),
-      panel({ id: "list", size: "third", heading: "By place", summary: `${answer.counts}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
+      panel({ id: "list", size: "third", heading: "By place", summary: `${apart(answer.counts)}, ${span(answer.windows)}, ${answer.reporting} nodes.`,
         body: answer.cells.length ? bars(answer.cells, { hidden: answer.hidden, isStacked: true }) : h("p", { class: "empty" }, "No place is large enough to show."),
         twin: answerTable(answer), answer, parameters }));
     const chosen = found.find((one) => one.code === state("place"));
@@ -47,7 +47,7 @@ function told(answer) {
   const first = [...answer.cells].filter((cell) => /^[A-Z]{2}$/.test(cell.key.country)).sort((a, b) => Number(b.estimate) - Number(a.estimate))[0];
   if (!first) return "No country is large enough to show.";
   const rest = answer.hidden ? ` ${answer.hidden.cells} places are below the threshold.` : "";
-  return `${answer.question} The largest estimate is ${country(first.key.country)} with ${number(first.estimate)} ${plusMinus(first)} ${answer.counts}.${rest}`;
+  return `${apart(answer.question)} The largest estimate is ${country(first.key.country)} with ${number(first.estimate)} ${plusMinus(first)} ${apart(answer.counts)}.${rest}`;
 }
 
 function tools(fitting, row, show) {

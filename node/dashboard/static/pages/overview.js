@@ -2,7 +2,7 @@
 
 import { catalogue, insight } from "../api.js";
 import { choice, h, svg, swap, unseen } from "../dom.js";
-import { between, day, differs, estimate, keyText, number, plusMinus, span, title, windowText } from "../format.js";
+import { apart, between, day, differs, estimate, keyText, number, plusMinus, span, title, windowText } from "../format.js";
 import { drawLine, told } from "../line.js";
 import { bars, sparkline } from "../marks.js";
 import { answerTable, panel, seriesTable, table } from "../panel.js";
@@ -89,14 +89,14 @@ function tile(answer) {
   const { total } = answer;
   const mean = answer.figures?.find((row) => row.kind === "mean" && row.status === "ok");
   if (mean) {
-    return h("article", { class: "panel tile", "data-metric": answer.metric }, h("h2", {}, `${title(answer.metric)}, ${mean.name}`),
+    return h("article", { class: "panel tile", "data-metric": answer.metric }, h("h2", {}, `${title(answer.metric)}, ${apart(mean.name)}`),
       h("p", { class: "figure" }, h("span", { title: `privacy interval ${between(mean)}` }, number(mean.estimate)), " ",
         h("span", { class: "pm" }, `${number(mean.lower)} to ${number(mean.upper)}`)),
-      h("p", { class: "quiet" }, `over ${number(total.estimate)} ${plusMinus(total)} ${answer.counts}, ${answer.reporting} nodes`));
+      h("p", { class: "quiet" }, `over ${number(total.estimate)} ${plusMinus(total)} ${apart(answer.counts)}, ${answer.reporting} nodes`));
   }
   return h("article", { class: "panel tile", "data-metric": answer.metric }, h("h2", {}, title(answer.metric)),
     h("p", { class: "figure" }, total ? estimate(total) : h("span", { class: "pm" }, "nothing released")),
-    h("p", { class: "quiet" }, `${answer.counts}, ${answer.reporting} nodes`), sparkline(answer.series));
+    h("p", { class: "quiet" }, `${apart(answer.counts)}, ${answer.reporting} nodes`), sparkline(answer.series));
 }
 
 function mainLine(answer, answers, before, parameters) {
@@ -105,7 +105,7 @@ function mainLine(answer, answers, before, parameters) {
     h("li", {}, key("line"), "estimate"), h("li", {}, key("band"), "privacy interval"),
     before ? h("li", {}, key("before"), `the ${before.windows.count} ${before.windows.kind}s before`) : null);
   return panel({ id: "main-panel", size: "two-thirds", heading: title(answer.metric),
-    summary: `${answer.question} ${told(answer.series, differs)}`,
+    summary: `${apart(answer.question)} ${told(answer.series, differs)}`,
     body: [h("div", { class: "controls" }, choice("Metric", "metric", options, answer.metric, (value) => remember({ metric: value }))),
       h("div", { id: "main-line" }), legend],
     twin: seriesTable(answer.series, windowText, answer.level), answer, parameters });
@@ -159,6 +159,6 @@ function topList(answer, parameters, size) {
   const more = answer.cells.length > TOP ? ` The first ${TOP} of ${answer.cells.length}.` : "";
   const body = answer.cells.length ? bars(answer.cells, { hidden: answer.hidden, limit: TOP })
     : h("p", { class: "empty" }, answer.total ? "No group is large enough to show." : "Nothing released in this span.");
-  return panel({ id, size, heading: title(answer.metric), summary: `${answer.question} ${answer.counts}.${more}`,
+  return panel({ id, size, heading: title(answer.metric), summary: `${apart(answer.question)} ${apart(answer.counts)}.${more}`,
     body, twin: answerTable(answer), answer, parameters });
 }

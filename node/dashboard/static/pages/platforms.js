@@ -3,7 +3,7 @@
 import { catalogue, insight } from "../api.js";
 import { badgesOf, badgesPanel } from "../badges.js";
 import { choice, h, swap, unseen } from "../dom.js";
-import { between, differs, estimate, number, percent, reason, span, title, wide } from "../format.js";
+import { apart, between, differs, estimate, number, percent, reason, span, title, wide } from "../format.js";
 import { bar, sparkline } from "../marks.js";
 import { panel, table } from "../panel.js";
 import { insightPath } from "../take.js";
@@ -47,14 +47,14 @@ function contributions(metrics, row, whole, own, parameters) {
       answer?.total
         ? [h("p", { class: "figure small" }, estimate(answer.total), " ", wide(answer.total)), bar(answer.total, most), sparkline(answer.series), badgesOf(whole.badges, member.node)]
         : h("p", { class: "empty" }, gapText(member) || (whole.withheld ? "not shown alone" : "nothing released")),
-      h("p", { class: "quiet" }, answer ? `${answer.counts}, ${number(member.windows)} of ${number(whole.windows.count)} ${whole.windows.kind}s` : ""));
+      h("p", { class: "quiet" }, answer ? `${apart(answer.counts)}, ${number(member.windows)} of ${number(whole.windows.count)} ${whole.windows.kind}s` : ""));
   });
   const columns = [["Node", (one) => h("bdi", { class: "long" }, one.name)], ["Organisation", (one) => h("bdi", { class: "long" }, one.organisation)],
     ["Estimate", (one) => (own.get(one.node)?.total ? number(own.get(one.node).total.estimate) : "–"), "number"],
     [`${percent(whole.level)} privacy interval`, (one) => (own.get(one.node)?.total ? between(own.get(one.node).total) : "–"), "number"],
     ["Windows", (one) => number(one.windows), "number"], ["People are", (one) => one.person_keys.map((kind) => `${kind}s`).join(", ") || "–"]];
   return panel({ id: "platforms", heading: title(whole.metric),
-    summary: h("span", {}, `${whole.question} Together `, estimate(whole.total), ` ${whole.counts}, ${span(whole.windows)}. Each number is that `
+    summary: h("span", {}, `${apart(whole.question)} Together `, estimate(whole.total), ` ${apart(whole.counts)}, ${span(whole.windows)}. Each number is that `
       + "node's own signed release, with its own noise."),
     body: [h("div", { class: "controls" }, choice("Metric", "metric", names, row.metric, (value) => remember({ metric: value }))),
       h("div", { class: "pair platforms" }, cards)],

@@ -2,7 +2,7 @@
 
 import { find, h, swap, tag, unseen } from "../dom.js";
 import { blocked, isOut, stayOut, takePart } from "../optout.js";
-import { counted, day, fullDay, number, title } from "../format.js";
+import { apart, counted, day, fullDay, number, title } from "../format.js";
 import { panel, table } from "../panel.js";
 
 export const controls = [];
@@ -16,7 +16,7 @@ export function setup(main, frame) {
   return async () => {
     const [told, mine] = await Promise.all([fetch("/privacy.json"), fetch("/privacy/request.json", { cache: "no-store" })]
       .map((reply) => reply.then((one) => one.json())));
-    frame.about(`${told.name}, a platform of ${told.federation.name}. Generated from its live configuration; last changed ${fullDay(told.changed)}.`);
+    frame.about(`${apart(told.name)}, a platform of ${apart(told.federation.name)}. Generated from its live configuration; last changed ${fullDay(told.changed)}.`);
     if (!told.dashboard) find(".rail nav").hidden = true;
     find("#footer").replaceChildren(h("p", {}, "The same as JSON: ", h("a", { href: "/privacy.json" }, "/privacy.json"), ", ",
       h("a", { href: "/.well-known/gpc.json" }, "/.well-known/gpc.json"), ". This page sets no cookie and asks no other server."));
@@ -112,7 +112,7 @@ function risk(told) {
 }
 
 function federation(told) {
-  return panel({ id: "federation", size: "third", heading: "Who sees the sums", summary: `The members of ${told.federation.name}, and whoever they show them to.`,
+  return panel({ id: "federation", size: "third", heading: "Who sees the sums", summary: `The members of ${apart(told.federation.name)}, and whoever they show them to.`,
     body: [h("ul", { class: "plain" }, told.federation.members.map((member) => h("li", {}, h("bdi", { class: "long" }, member.name), " ",
       member.organisation === member.name ? null : h("span", { class: "quiet" }, h("bdi", {}, member.organisation))))),
     h("details", { id: "questions" }, h("summary", {}, `The ${counted(told.metrics.length, "question")} that are asked`),

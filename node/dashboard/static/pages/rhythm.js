@@ -2,7 +2,7 @@
 
 import { catalogue, insight } from "../api.js";
 import { choice, find, h, swap } from "../dom.js";
-import { estimate, number, percent, span, title, weekday, wide } from "../format.js";
+import { apart, estimate, number, percent, span, title, weekday, wide } from "../format.js";
 import { bars, classes } from "../marks.js";
 import { answerTable, panel, table } from "../panel.js";
 import { insightPath } from "../take.js";
@@ -26,12 +26,12 @@ export function setup(main, frame) {
     const windows = whole.series.map((one) => one.window).slice(-MOST_DAYS);
     const days = await Promise.all(windows.map(async (window) => (await insight(row.metric, { window, by: "hour", level: state("level") })).data));
     swap(main,
-      panel({ id: "heat", size: "two-thirds", heading: title(whole.metric), summary: `${whole.question} ${told(whole)} Hours are UTC.`,
+      panel({ id: "heat", size: "two-thirds", heading: title(whole.metric), summary: `${apart(whole.question)} ${told(whole)} Hours are UTC.`,
         body: [fitting.length > 1 ? h("div", { class: "controls" }, choice("Metric", "metric", fitting.map((one) => [one.metric, title(one.metric)]),
           row.metric, (value) => remember({ metric: value }))) : null, ...heat(days, whole)].filter(Boolean), twin: dayTable(days),
         of: { path: insightPath(row.metric, parameters), json: () => days, python: `from node.client import Client\n\nclient = Client("${location.origin}")\n`
           + `windows = ${JSON.stringify(windows)}\ndays = [client.query("${row.metric}", window=window, by="hour", level="${state("level")}") for window in windows]` } }),
-      panel({ id: "hours", size: "third", heading: "Over the whole span", summary: `${whole.counts}, ${span(whole.windows)}, ${whole.reporting} nodes.`,
+      panel({ id: "hours", size: "third", heading: "Over the whole span", summary: `${apart(whole.counts)}, ${span(whole.windows)}, ${whole.reporting} nodes.`,
         body: bars(whole.cells, { hidden: whole.hidden, ranked: false }), twin: answerTable(whole), answer: whole, parameters }));
     return row.newest;
   };
