@@ -88,6 +88,7 @@ class Caller:
         self._envelopes = envelopes
         self._sessions: dict[NodeId, Session] = {}
         self._sent: dict[int, _Sent] = {}
+        self._laden: list[Session] = []  # a page waits in each
         self._token = 0
         self._outgoing: list[bytes] = []
         self._to_announce: set[NodeId] = set()
@@ -132,10 +133,11 @@ class Caller:
         return len(self._peers) >= self._settings.push_up_to
 
     def tick(self, now_ms: int, rng: Rng, batch: Batch) -> None:
-        """Whatever is due: give up requests without answer, push, start sessions."""
+        """Whatever is due: take in what came, give up requests without answer, push, start sessions."""
         if now_ms < self._last_tick_ms:
             self._turn_back(now_ms)
         self._last_tick_ms = now_ms
+        self._take_in(now_ms, batch)
         for token in [token for token, sent in self._sent.items() if sent.deadline_ms <= now_ms]:
             self._failed(self._sent.pop(token), "no answer in time", now_ms, batch)
         if self._flush_ms is not None and self._flush_ms <= now_ms:
@@ -149,6 +151,7 @@ class Caller:
         """When `tick` has something to do next; None for never."""
         times = [sent.deadline_ms for sent in self._sent.values()]
         times += [time for time in (self._flush_ms, self._next_sync_ms) if time is not None]
+        times += [self._last_tick_ms] if self._laden else []
         if len(self._sessions) < self._settings.sessions_at_once:
             times += [due for due, _ in self._due()]
         return min(times, default=None)
@@ -158,6 +161,8 @@ class Caller:
         sent = self._sent.pop(token, None)
         if sent is None:
             return
+        if sent.session is not None and sent.session.has_page:
+            self._take_in(now_ms, batch)
         if isinstance(answer, Failed):
             self._failed(sent, answer.reason, now_ms, batch)
         else:
@@ -250,8 +255,16 @@ class Caller:
             return
         if session is None:
             self._push_to(peer, now_ms, rng, batch)
-        else:
-            self._ask(session, now_ms, rng, batch)
+            return
+        self._ask(session, now_ms, rng, batch)
+        if session.has_page:
+            self._laden.append(session)
+
+    def _take_in(self, now_ms: int, batch: Batch) -> None:
+        """Take in the pages that wait: at the tick after the next ones were asked for, or when those come sooner."""
+        laden, self._laden = self._laden, []
+        for session in laden:
+            session.take_in(now_ms, batch)
 
     def _unknown_there(self, sent: _Sent, now_ms: int, rng: Rng, batch: Batch) -> None:
         """The peer does not take us for a member: perhaps it lost our keys, or a byte on the way. Say hello once."""

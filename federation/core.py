@@ -205,9 +205,12 @@ class Core:
             self._envelopes.key = key
 
     def tick(self, now_ms: int, rng: Rng) -> list[Effect]:
-        """Whatever is due: give up requests without answer, push, start sessions."""
+        """Whatever is due: take in what came, give up requests without answer, push, start sessions."""
         batch = Batch()
         self._caller.tick(now_ms, rng, batch)
+        if batch.entries or batch.bodies:  # a page was taken in
+            self._settle(now_ms, batch)
+            self._tell_others(batch, now_ms)
         self._compare_all()
         return batch.effects()
 

@@ -298,16 +298,22 @@ class Early:
     def __init__(self, peers: Mapping[NodeId, Peer], per_peer: int) -> None:
         self._peers = peers
         self._per_peer = per_peer
+        self._pushers: set[NodeId] = set()  # who has anything kept here, perhaps: few of many members
 
     def keep(self, pusher: NodeId, parsed: ParsedEntry) -> None:
         """Keep the entry when the pusher has room; else it will come again by sync."""
         early = self._peers[pusher].early
         if len(early) < self._per_peer:
             early[parsed.header.author, parsed.header.seq] = parsed
+            self._pushers.add(pusher)
 
     def take(self, author: NodeId, seq: int) -> ParsedEntry | None:
         """An entry kept for this position, from whichever pusher; it is forgotten here."""
-        for peer in self._peers.values():
-            if (found := peer.early.pop((author, seq), None)) is not None:
+        for pusher in sorted(self._pushers):
+            peer = self._peers.get(pusher)
+            found = None if peer is None else peer.early.pop((author, seq), None)
+            if peer is None or not peer.early:
+                self._pushers.discard(pusher)
+            if found is not None:
                 return found
         return None

@@ -3,6 +3,8 @@
 A session is a queue of steps with one request in flight. It asks the shell for nothing itself: `next_request` gives
 the next question, `absorb` takes the answer. It ends when the queue is empty.
 
+- Of a log's pages the next is asked for before the one that came is taken in (`take_in`), so that the peer looks up
+  the one while this node verifies the other. After a page that did not fit, the next one is left unread.
 - A log is fetched by one session at a time (`claims`), so that several peers are not asked for the same bodies.
 - Where two logs part, the lowest such position is found by halving (`Dig`) and both branches are fetched.
 - What the peer lacks is sent when it is a push we owe it, a fork, or when the peer does not reach us; else it fetches.
@@ -31,8 +33,8 @@ from federation.sync import Dig, Pull, Send, Todo, compare
 from federation.watch import report_charter
 from protocol.charter import parse_charter
 from protocol.charter_document import parse_charter_document
-from protocol.entries import ParsedEntry, parse_carried
-from protocol.errors import BadSuccession, MalformedMessage
+from protocol.entries import parse_carried
+from protocol.errors import BadSuccession, MalformedMessage, ProtocolError
 from protocol.ids import EntryId, NodeId
 from protocol.key_chain import MAX_CHAIN_LINKS
 from protocol.ops import (
@@ -46,6 +48,7 @@ from protocol.ops import (
     HeadMark,
     Heads,
     PushRequest,
+    RangeReply,
     RangeRequest,
     entries_that_fit,
     parse_docs_reply,
@@ -111,6 +114,8 @@ class Session:
     _fetches: int = 0  # of our own log by the peer, before we compared
     _sent: int = 0
     _more: bool = False
+    _page: tuple[Pull, RangeReply] | None = None  # came, and is not taken in
+    _is_off: bool = False  # the page before the one in flight did not fit
 
     @classmethod
     def start(
@@ -179,8 +184,19 @@ class Session:
         """The question in flight once more, under a new nonce."""
         return None if self.step is None else self._question(self.step, nonce)
 
+    @property
+    def has_page(self) -> bool:
+        """Whether a page waits to be taken in."""
+        return self._page is not None
+
+    def take_in(self, now_ms: int, batch: Batch) -> None:
+        """Verify, judge and have stored the page that waits, if one does."""
+        if self._page is not None:
+            (step, page), self._page = self._page, None
+            self._is_off = not self._pulled(step, page, now_ms, batch)
+
     def absorb(self, payload: bytes, nonce: bytes, now_ms: int, batch: Batch) -> None:
-        """Take the answer to the question in flight.
+        """Take the answer to the question in flight; a page that is not the last of its log waits for `take_in`.
 
         Raises:
             ProtocolError: the answer has not the form of its operation.
@@ -206,7 +222,7 @@ class Session:
             case Testify():
                 self._testified(step, payload, batch)
             case Pull():
-                self._pulled(step, payload, now_ms, batch)
+                self._page_came(step, payload, now_ms, batch)
             case Dig():
                 self._dug(step, payload)
             case Send():
@@ -420,25 +436,32 @@ class Session:
             or not self.peer.reaches_us(self.peer.word_ms, self.means.settings)
         )
 
-    def _pulled(self, step: Pull, payload: bytes, now_ms: int, batch: Batch) -> None:
-        reply = parse_range_reply(payload)
+    def _page_came(self, step: Pull, payload: bytes, now_ms: int, batch: Batch) -> None:
+        page = parse_range_reply(payload)
+        if self._is_off:
+            self._is_off = False
+            return
+        following = _after(step, page)
+        if following is not None:
+            self._page = step, page
+            self.steps.appendleft(following)
+        elif self._pulled(step, page, now_ms, batch):
+            self.means.claims.pop(step.author, None)
+
+    def _pulled(self, step: Pull, page: RangeReply, now_ms: int, batch: Batch) -> bool:
+        """Offer the entries of a page; False when one does not fit on what is here."""
         log = self.means.logs.log(step.author)
         if log is None:
-            return
-        last: ParsedEntry | None = None
-        for data in reply.entries:
-            parsed, decision = self.means.service.take(data, self.peer, now_ms, batch, is_asked=True)
+            return False
+        for data in page.entries:
+            _, decision = self.means.service.take(data, self.peer, now_ms, batch, is_asked=True)
             if isinstance(decision, Refused | Behind):
                 is_elsewhere = isinstance(decision, Behind) or decision.code == PREV_MISMATCH
                 if is_elsewhere and not step.is_last_try:
                     self._dig_below(step.author, min(log.height, step.seq) - 1)
-                return
-            last = parsed
-        self.peer.missing_here = max(0, self.peer.missing_here - len(reply.entries))
-        if reply.more and last is not None and (last.header.seq, last.id) > (step.seq, step.after or b""):
-            self.steps.appendleft(replace(step, seq=last.header.seq, after=last.id))
-        else:
-            self.means.claims.pop(step.author, None)
+                return False
+        self.peer.missing_here = max(0, self.peer.missing_here - len(page.entries))
+        return True
 
     def _dug(self, step: Dig, payload: bytes) -> None:
         """Halve the stretch in which the logs part."""
@@ -468,6 +491,19 @@ class Session:
         if author not in self.dug and high >= 0:
             self.dug.add(author)
             self.steps.appendleft(Dig(author, 0, high))
+
+
+def _after(step: Pull, page: RangeReply) -> Pull | None:
+    """The page to ask for after this one; None when it is the last, or its last entry no step on or not in form."""
+    if not page.more or not page.entries:
+        return None
+    try:
+        last = parse_carried(page.entries[-1])
+    except ProtocolError:
+        return None
+    place = last.header.seq, last.id
+    is_further = last.header.author == step.author and place > (step.seq, step.after or b"")
+    return replace(step, seq=last.header.seq, after=last.id) if is_further else None
 
 
 def _proposed(means: Means) -> list[bytes]:

@@ -25,6 +25,8 @@ SLOT_CONFLICT: Final = Void("slot_conflict")
 FOLLOWS_SUMMARY: Final = Void("follows_summary")
 FOLLOWS_ABSTAIN: Final = Void("follows_abstain")
 
+_COUNTS: Final = (COUNTED,)
+
 SlotKey = tuple[DefinitionHash, str]
 """(definition hash, window text); the node is the author whose log holds the claims."""
 
@@ -65,6 +67,9 @@ class SlotOutcome:
 
 def resolve(definition: DefinitionHash, claims: Sequence[Claim]) -> SlotOutcome:
     """The outcome of one slot from its non-void claims in log order."""
+    if len(claims) == 1 and not claims[0].waiting:  # nearly every slot
+        (only,) = claims
+        return SlotOutcome(None, only, _COUNTS) if only.release is None else SlotOutcome(only, None, _COUNTS)
     good = [claim for claim in claims if claim.release is not None and not claim.waiting]
     conflict = len({claim.release for claim in good}) > 1
     released = good[0] if good and not conflict else None

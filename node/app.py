@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import signal
@@ -50,6 +49,7 @@ from node.jobs.attesting import Attesting
 from node.jobs.choosing import Choices
 from node.jobs.clock_guard import ClockGuard
 from node.jobs.facts import Facts
+from node.jobs.memory import keep_what_is_made
 from node.jobs.mending import Mending
 from node.jobs.naming import Names
 from node.jobs.outbox import Outbox
@@ -135,7 +135,7 @@ async def _serve(config: NodeConfig, until_eof: bool) -> int:
             loop.add_signal_handler(number, stopped.set)
         if until_eof:
             threading.Thread(target=_wait_for_eof, args=(loop, stopped), name="eof", daemon=True).start()
-        gc.freeze()  # what the start made stays: no collection looks through it again, and the loop never waits for one
+        keep_what_is_made()
         print("ready " + json.dumps(node.readiness()), flush=True)  # noqa: T201 - the readiness line is the interface
         await stopped.wait()
         log.info("node.stopping")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from protocol.canonical import MAX_INTEGER
@@ -54,6 +55,7 @@ def decode_cells(data: bytes, count: int) -> tuple[int, ...]:
     return values
 
 
+@lru_cache(maxsize=2)  # an entry's parts are matched, then its cells are read: asked for twice in a row
 def cells_hash(data: bytes) -> bytes:
     """What a summary's data says of its vector."""
     return object_id(CELLS, data)

@@ -72,7 +72,7 @@ def object_id(type_: ObjectType, body: bytes) -> bytes:
 
 def signature_message(type_: ObjectType, federation: bytes, author: bytes, body: bytes) -> bytes:
     """The bytes a key signs."""
-    return _domain(_SIGNATURE_DOMAIN, type_) + b"".join(map(_part, (federation, author, body)))
+    return b"".join((_domain(_SIGNATURE_DOMAIN, type_), _part(federation), _part(author), _part(body)))
 
 
 def sign_object(

@@ -328,12 +328,17 @@ def _quick_ratio(ratio: tuple[int, int]) -> Fraction:
 
 
 def _quick_charges(items: Sequence[WireCharge]) -> tuple[Charge, ...]:
-    epochs = [epoch for epoch, _, _ in items]
-    if not 1 <= len(items) <= MAX_CHARGES or "hour" in [parse_window(epoch).kind for epoch in epochs]:
+    if not 1 <= len(items) <= MAX_CHARGES:
         refuse("summary: charges", "not in form")
-    if len(epochs) > 1:
-        check_ascending(epochs, "summary: charges", str)
+    _check_epochs(tuple([item[0] for item in items]))
     return tuple([Charge(*item) for item in items])
+
+
+@lru_cache(maxsize=1_024)  # all summaries of a day charge the same epochs, and each says so twice
+def _check_epochs(epochs: tuple[str, ...]) -> None:
+    if "hour" in [parse_window(epoch).kind for epoch in epochs]:
+        refuse("summary: charges", "not in form")
+    check_ascending(epochs, "summary: charges", str)
 
 
 def read_cells(summary: SummaryData, cells: bytes | None) -> tuple[int, ...]:

@@ -43,12 +43,12 @@ def parse_window(value: Value, what: str = "window") -> WindowSpan:
     Raises:
         MalformedMessage: not text, not one of the four forms, no such day or hour, or a start no such window has.
     """
-    text = check_text(value, what, 24)
-    return _span(text, what)
+    return _span(value, what) if type(value) is str else _span(check_text(value, what), what)
 
 
 @lru_cache(maxsize=8_192)  # logs name the same few windows again and again
-def _span(text: str, what: str) -> WindowSpan:
+def _span(value: str, what: str) -> WindowSpan:
+    text = check_text(value, what, 24)
     match = _WINDOW.fullmatch(text)
     if match is None:
         raise _refused(what, text)

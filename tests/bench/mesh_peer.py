@@ -28,6 +28,7 @@ from aiohttp import web  # noqa: E402
 from federation.core import Core  # noqa: E402
 from federation.settings import Settings  # noqa: E402
 from node.clock import SystemClock  # noqa: E402
+from node.jobs.memory import keep_what_is_made  # noqa: E402
 from node.mesh.driver import MeshDriver  # noqa: E402
 from node.mesh.server import MAX_REQUEST_BYTES, mesh_routes  # noqa: E402
 from node.mesh.transport import MeshTransport  # noqa: E402
@@ -60,6 +61,7 @@ async def serve(place: int, size: int, folder: Path) -> None:
     await web.TCPSite(runner, "127.0.0.1", FIRST_PORT + int(who.name.removeprefix("node"))).start()
     held = core.logs.count
     driver.start()
+    keep_what_is_made()  # as `murmur run`
     sys.stdout.write("ready\n")
     while True:
         sys.stdout.flush()
