@@ -157,8 +157,7 @@ class Council:
     def _proposed(self, version: int) -> Mapping[bytes, list[NodeId]]:
         """Members that proposed a charter for a version, by its hash: the last few of each member."""
         found: dict[bytes, list[NodeId]] = {}
-        for author in self._logs.rules.authors:
-            votes = self._logs.judged(author).votes
+        for author, votes in self._logs.votes():
             made = [vote for vote in votes if isinstance(vote, ProposeData) and vote.version == version]
             for proposal in made[-MAX_OPEN_PER_MEMBER:]:
                 members = found.setdefault(proposal.document, [])
@@ -167,8 +166,8 @@ class Council:
         return found
 
     def _approvals(self) -> Iterable[ApproveData]:
-        for author in self._logs.rules.authors:
-            yield from (vote for vote in self._logs.judged(author).votes if isinstance(vote, ApproveData))
+        for _, votes in self._logs.votes():
+            yield from (vote for vote in votes if isinstance(vote, ApproveData))
 
     def _drop_old(self) -> None:
         version = self._book.chain.charter.version + 1

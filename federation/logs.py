@@ -18,7 +18,7 @@ from federation.effects import Change
 from federation.evidence import make_evidence, parse_evidence
 from federation.evidence_book import EvidenceBook
 from federation.judged_log import FORKED, JudgedLog
-from federation.judgement import is_unreadable, judge_again, reads_kind
+from federation.judgement import Vote, is_unreadable, judge_again, reads_kind
 from federation.log_state import AuthorLog, Cut
 from federation.ports import EntrySource
 from federation.rules import Rules
@@ -70,6 +70,7 @@ class Logs:
         self._digest: bytes | None = None
         self._heads: dict[NodeId, Head] = {}  # of the logs that did not move since they were asked for
         self.evidence = EvidenceBook()
+        self._voters: list[NodeId] | None = None
         self.has_votes = True  # proposals or approvals changed since somebody set this to False
 
     # -- reading
@@ -80,6 +81,12 @@ class Logs:
 
     def judged(self, author: NodeId) -> JudgedLog:
         return self._judged[author]
+
+    def votes(self) -> Iterator[tuple[NodeId, list[Vote]]]:
+        """Authors whose logs hold proposals or approvals, in the charter's order, with these."""
+        if self._voters is None:
+            self._voters = [author for author in self.rules.authors if self._judged[author].votes]
+        return ((author, self._judged[author].votes) for author in self._voters)
 
     def key_of(self, author: NodeId) -> bytes | None:
         """The signing key in force of a member; None while unknown."""
@@ -135,7 +142,8 @@ class Logs:
             log.inception = decision.inception or log.inception
             log.append(parsed.id, decision.stub)
             self._moved(log.author)
-            self.has_votes = self.has_votes or parsed.header.kind in (PROPOSE, APPROVE)
+            if parsed.header.kind in (PROPOSE, APPROVE):
+                self._votes_moved()
             changes = self._judged[log.author].fold(parsed, self.rules)
             self._store(parsed, batch, is_opaque=isinstance(changes[0][1], Opaque))
             self._tell(log, changes, batch)
@@ -154,6 +162,7 @@ class Logs:
         Logs of new members begin, cuts and replaced roots take hold, and what the change can touch is judged anew.
         """
         old, self.rules = self.rules, rules
+        self._voters = None
         self._digest = None
         self._heads.clear()
         for author in set(self._logs) - set(rules.authors):  # a rival charter's newcomers
@@ -197,7 +206,7 @@ class Logs:
                     log.settle()
         for author in split:
             self._judge_anew(self._logs[author], batch)
-        self._digest = None
+        self._digest = self._voters = None
         self._heads.clear()
         return batch
 
@@ -295,6 +304,9 @@ class Logs:
         self._digest = None
         self._heads.pop(author, None)
 
+    def _votes_moved(self) -> None:
+        self.has_votes, self._voters = True, None
+
     def _head(self, author: NodeId) -> Head:
         head = self._heads[author] = self._logs[author].head
         return head
@@ -369,7 +381,7 @@ class Logs:
 
     def _judge_anew(self, log: AuthorLog, batch: Batch) -> None:
         """Another line stands, or by other rules: judge it from its first entry; tell what changed, and what fell."""
-        self.has_votes = True
+        self._votes_moved()
         old, new = self._judged[log.author], JudgedLog()
         told = dict(zip(old.ids, zip(old.verdicts, old.kinds, strict=True), strict=True))
         self._judged[log.author] = new

@@ -25,8 +25,8 @@ def suspended_hours(logs: Logs, chain: CharterChain) -> dict[NodeId, tuple[Span,
     """
     bodies: dict[bytes, bytes] = {}
     signatures: dict[bytes, list[ApproveData]] = {}
-    for author in logs.rules.authors:
-        for vote in logs.judged(author).votes:
+    for _, votes in logs.votes():
+        for vote in votes:
             if isinstance(vote, ProposeData) and vote.suspension is not None:
                 bodies[vote.document] = vote.suspension
             elif isinstance(vote, ApproveData):

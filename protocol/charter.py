@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from protocol import canonical
@@ -137,6 +138,7 @@ def federation_id(founding_body: bytes) -> FederationId:
     return FederationId(charter_hash(founding_body))
 
 
+@lru_cache(maxsize=8)  # the trusted charter and the open proposals are read over and over; errors are not kept
 def parse_charter(body: bytes) -> Charter:
     """A charter from its body, checked for everything one body shows.
 

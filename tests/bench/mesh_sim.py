@@ -6,15 +6,15 @@ import random
 from collections import Counter
 from typing import Final
 
-from federation.core import Core
 from federation.effects import SendRequest
 from federation.settings import Settings
 from protocol.errors import ProtocolError
 from protocol.ops import parse_push_request, parse_range_reply
 from protocol.requests import PUSH, RANGE, parse_request, parse_response
 from tests.bench.mesh_logs import founding
-from tests.simulation.author import Author, day
-from tests.simulation.world import SimNode, World, real_core
+from tests.simulation.author import day
+from tests.simulation.once import each_signature_once
+from tests.simulation.world import SimNode, World
 
 STEP_MS: Final = 250
 ROUND_MS: Final = 9_000  # a tenth of the interval of anti-entropy, as in the simulations of long ago
@@ -27,16 +27,11 @@ class Counted(World):
     """
 
     def __init__(self, size: int, seed: int, settings: Settings, *, acquainted: bool = False) -> None:
-        """`acquainted`: at first all hold all inceptions and have greeted each other, as after a day's running."""
         self.sent: Counter[str] = Counter()
-        self._strangers = set(range(size)) if acquainted else set()
-        members = founding(size)
-        self._born = [Author(members, who).born() for who in members.members] if acquainted else []
-        make_core = _acquainted_core if acquainted else real_core
-        super().__init__(size, seed, settings=settings, founding=members, make_core=make_core)
+        super().__init__(size, seed, settings=settings, founding=founding(size), acquainted=acquainted)
 
     def _post(self, sender: SimNode, sent: SendRequest) -> None:
-        target = next((node for node in self.nodes if node.id == sent.peer), None)
+        target = next(iter(self._at_home(sent.peer)), None)
         is_there = target is not None and target.core is not None and (sender.place, target.place) not in self._cut
         self.sent["bytes"] += len(sent.body) if is_there else 0
         self.sent["requests"] += 1
@@ -78,7 +73,12 @@ def spread(
     count as well. For `apart_rounds` from the first on, two halves do not hear each other. Returns rounds after the
     last publication or healing, bodies over the least possible, bytes and requests a node, members that hold all.
     """
-    world = Counted(size, seed, settings, acquainted=acquainted)
+    with each_signature_once():
+        return _spread(Counted(size, seed, settings, acquainted=acquainted), items, loss, churn, seed, apart_rounds)
+
+
+def _spread(world: Counted, items: int, loss: int, churn: bool, seed: int, apart_rounds: int) -> dict[str, float]:
+    size = len(world.nodes)
     world.settle(600_000)
     draw = random.Random(seed)
     world.faults.loss = loss
@@ -123,19 +123,6 @@ def spread(
     }
 
 
-def _acquainted_core(world: World, node: SimNode) -> Core:
-    """At a node's first start, as if it had run for long; later a start like any other."""
-    assert isinstance(world, Counted)
-    if node.place not in world._strangers:
-        return real_core(world, node)
-    world._strangers.discard(node.place)
-    node.disk.append([entry for entry in world._born if entry.header.author != node.id])
-    core = real_core(world, node)
-    for peer in core._peers.values():
-        peer.greeted, peer.sync_due_ms, peer.digest = True, None, core.logs.digest
-    return core
-
-
 def idle_bytes(size: int, seed: int) -> float:
     """Bytes a peer and hour that a node in step exchanges, both ways, by the settings as shipped."""
     world = Counted(size, seed, Settings())
@@ -147,5 +134,5 @@ def idle_bytes(size: int, seed: int) -> float:
 
 
 def _holds_all(world: World) -> bool:
-    first = world.nodes[0].disk.ids
-    return all(node.disk.ids == first for node in world.nodes)
+    first = world.nodes[0].disk.by_id
+    return all(node.disk.by_id.keys() == first.keys() for node in world.nodes)

@@ -17,14 +17,16 @@ from tests.simulation.play import Play
 from tests.simulation.world import QUICK, Faults, SimNode, World
 
 MOST_SKEW_MS: Final = 300_000
-QUICK_UP_TO: Final = 50  # members; above, a node keeps the pace that members keep
+QUICK_UP_TO: Final = 50  # members; above, a node keeps the pace that members keep, and has greeted all before
 Act = Callable[[Play, SimNode, Random], None]
 
 
 def perform(run: Run) -> tuple[World, Play]:
     """Do all of it, up to the end of the storm; the network is still broken then."""
-    settings = QUICK if run.size <= QUICK_UP_TO else Settings()
-    world = World(run.size, run.seed, settings=replace(settings, spans_above=0) if run.by_spans else settings)
+    is_large = run.size > QUICK_UP_TO
+    settings = Settings() if is_large else QUICK
+    settings = replace(settings, spans_above=0) if run.by_spans else settings
+    world = World(run.size, run.seed, settings=settings, acquainted=is_large)
     world.faults = Faults(**{**run.faults, "delay_ms": tuple(run.faults["delay_ms"])})
     play = Play(world, run.liars)
     for liar in play.liars.values():

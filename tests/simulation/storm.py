@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Final
 
 from federation.errors import PeerError
 from protocol.errors import ProtocolError
 from tests.simulation.acts import perform
+from tests.simulation.once import each_signature_once
 from tests.simulation.operations import Run, draw_run
 from tests.simulation.play import check_converged
 from tests.simulation.world import World
@@ -21,12 +23,20 @@ def weather(seed: int, *, sizes: Sequence[int] = FEW, with_votes: bool = False) 
     return survive(draw_run(seed, sizes, with_votes=with_votes))
 
 
-def survive(run: Run) -> World:
+def survive(run: Run, *, verify_each: bool = False) -> World:
     """Do a run, heal, and check what must hold.
+
+    Args:
+        verify_each: Have every node compute every signature.
 
     Raises:
         AssertionError: something does not.
     """
+    with nullcontext() if verify_each else each_signature_once():
+        return _survive(run)
+
+
+def _survive(run: Run) -> World:
     world, play = perform(run)
     world.heal()
     world.settle(HEALING_MS)

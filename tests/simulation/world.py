@@ -10,9 +10,9 @@
 
 from __future__ import annotations
 
-import copy
 import heapq
 import random
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -69,9 +69,14 @@ class Disk:
         for parsed in entries:
             assert parsed.id not in self.by_id, "an entry was stored twice"
             self.by_id[parsed.id] = parsed
-            log = self.entries.setdefault(parsed.header.author, [])
-            log.append(parsed)
-            log.sort(key=lambda item: (item.header.position, item.id))
+            insort(self.entries.setdefault(parsed.header.author, []), parsed, key=_place)
+
+    def copy(self) -> Disk:
+        """The same on another disk; what stands there is never changed in place."""
+        return Disk(
+            {author: list(log) for author, log in self.entries.items()}, dict(self.by_id), dict(self.definitions),
+            dict(self.evidence), {body: set(told) for body, told in self.proofs.items()}, dict(self.charters),
+        )  # fmt: skip
 
     def replace_bodies(self, entries: Sequence[ParsedEntry]) -> None:
         for parsed in entries:
@@ -102,6 +107,10 @@ class Disk:
         return [parsed for log in self.entries.values() for parsed in log]
 
 
+def _place(parsed: ParsedEntry) -> tuple[tuple[int, int], EntryId]:
+    return parsed.header.position, parsed.id
+
+
 @dataclass(slots=True)
 class Faults:
     """How bad the network is, in per cent of messages; delays in milliseconds."""
@@ -114,7 +123,7 @@ class Faults:
     crash_after_save: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SimNode:
     """A node: a disk, an author's pen, and a core while it is up."""
 
@@ -164,7 +173,9 @@ class World:
         settings: Settings = QUICK,
         make_core: CoreFactory = real_core,
         founding: Founding | None = None,
+        acquainted: bool = False,
     ) -> None:
+        """`acquainted`: at first all hold all inceptions and have greeted each other, as after a day's running."""
         self.random = random.Random(seed)
         self.now_ms = START_MS
         self.settings = settings
@@ -179,15 +190,21 @@ class World:
         self._cut: set[tuple[int, int]] = set()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
+        self._apart: tuple[SimNode, SimNode] | None = None  # two found unlike, of these:
+        self._known: list[SimNode] = []
+        self._homes: dict[NodeId, list[SimNode]] = {}  # of these:
+        self._housed: list[SimNode] = []
         self._alarm_ms: dict[int, int] = {}
         self._ticks: Counter[tuple[int, int]] = Counter()
         self.nodes = [
             SimNode(place, Author(self.founding, who), Disk(definitions=dict(self.founding.definitions)))
             for place, who in enumerate(self.founding.members)
         ]
+        born = [node.author.born() for node in self.nodes]
+        for node, first in zip(self.nodes, born, strict=True):
+            node.disk.append(born if acquainted else [first])
         for node in self.nodes:
-            node.disk.append([node.author.born()])
-            self.boot(node)
+            self.boot(node, acquainted=acquainted)
 
     def rng(self, size: int) -> bytes:
         return self.random.randbytes(size)
@@ -198,10 +215,12 @@ class World:
 
     # -- nodes
 
-    def boot(self, node: SimNode) -> None:
-        """Start a node from its disk."""
+    def boot(self, node: SimNode, *, acquainted: bool = False) -> None:
+        """Start a node from its disk; `acquainted`: as if it had talked with everybody a moment ago."""
         node.verdicts.clear()
         node.core = self._make_core(self, node)
+        for peer in node.core._peers.values() if acquainted else ():
+            peer.greeted, peer.sync_due_ms, peer.digest = True, None, node.core.logs.digest
         node.author.charter_version = max(node.author.charter_version, node.core.rules.charter.version)
         self._do(node, node.core.start(self.clock(node), self.rng))
 
@@ -236,7 +255,7 @@ class World:
 
     def copy_of(self, node: SimNode) -> SimNode:
         """A second process with the same keys and a copy of the disk; messages to the member reach either."""
-        twin = SimNode(len(self.nodes), node.author.copy(), copy.deepcopy(node.disk))
+        twin = SimNode(len(self.nodes), node.author.copy(), node.disk.copy())
         self.nodes.append(twin)
         self._doubled |= {node.place, twin.place}
         self.boot(twin)
@@ -308,8 +327,18 @@ class World:
         assert self.in_step(), f"heads differ {within_ms} ms after healing: {heads}"
 
     def in_step(self) -> bool:
-        digests = {node.core.logs.digest if node.core else None for node in self.nodes if not self._is_locked_out(node)}
-        return len(digests) == 1 and None not in digests
+        if self._apart is not None and self._known == self.nodes and not self._are_equal(*self._apart):
+            return False  # the two that were unlike last time still are
+        nodes = [node for node in self.nodes if not self._is_locked_out(node)]
+        self._known = list(self.nodes)
+        self._apart = next(((nodes[0], node) for node in nodes if not self._are_equal(nodes[0], node)), None)
+        return self._apart is None
+
+    def _are_equal(self, one: SimNode, other: SimNode) -> bool:
+        """Whether both are up and hold the same; true of whoever is locked out."""
+        if self._is_locked_out(one) or self._is_locked_out(other):
+            return True
+        return one.core is not None and other.core is not None and one.core.logs.digest == other.core.logs.digest
 
     def end_locked_out(self) -> None:
         """Processes whose clone rotated their key stop, as they must; their operator sees the alarm."""
@@ -392,7 +421,7 @@ class World:
     def _post(self, sender: SimNode, sent: SendRequest) -> None:
         """Carry a request to its peer and the answer back, with whatever the network does to them."""
         core = sender.core
-        at_home = [node for node in self.nodes if node.id == sent.peer]
+        at_home = self._at_home(sent.peer)
         if not at_home:  # admitted, and not started yet
             self.at(self._delay(), lambda: self._answer_nothing(sender, core, sent.token))
             return
@@ -422,6 +451,14 @@ class World:
             self.at(self._delay(), lambda: arrive(False))
             if self._happens(self.faults.duplicate):
                 self.at(self._delay() * 3, lambda: arrive(True))
+
+    def _at_home(self, node: NodeId) -> list[SimNode]:
+        """The processes of a member."""
+        if self._housed != self.nodes:
+            self._housed, self._homes = list(self.nodes), {}
+            for one in self.nodes:
+                self._homes.setdefault(one.id, []).append(one)
+        return self._homes.get(node, [])
 
     def _answer_nothing(self, sender: SimNode, core: Core | None, token: int) -> None:
         if core is not None and sender.core is core:
