@@ -19,9 +19,11 @@ demo: runtime ## four nodes, one federation, real answers; stops with Ctrl-C
 	@$(bin)/murmur demo $(ARGS)
 
 test: tools ## the fast tests, at most eight minutes
-	$(pytest) -q -n $(WORKERS) --dist loadscope -m "not slow" $(ARGS)
+	@$(bin)/python -m compileall -q node federation privacy protocol # or every process that a test starts does it
+	$(pytest) -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-slow: tools ## long loops and many draws, at most ninety minutes; writes tests/REPORT.md
+	@$(bin)/python -m compileall -q node federation privacy protocol
 	timeout $(SLOW_LIMIT_S) $(pytest) -q -m "slow or measures" --murmur-report tests/REPORT.md $(ARGS)
 
 check: tools ## form, types and the direction of imports

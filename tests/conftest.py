@@ -20,6 +20,46 @@ ROOT = Path(__file__).parent.parent
 NO_SHARED_DATA = "the real event logs are not on this machine"
 Measure = Callable[[str, str, str, bool], None]
 
+# Modules that take longest, longest first: one that starts last leaves the other workers idle (Makefile, `test`).
+LONG_MODULES = (
+    "browser/test_client.py",
+    "browser/test_pages.py",
+    "integration/test_vault_node.py",
+    "integration/test_demo.py",
+    "browser/test_evidence.py",
+    "fault/test_deciding_kill.py",
+    "property/test_bounding_sql.py",
+    "simulation/test_mutants.py",
+    "integration/test_demo_logs.py",
+    "integration/test_own_log.py",
+    "unit/commons_db/test_sql.py",
+    "integration/test_backup.py",
+    "integration/test_import.py",
+    "integration/test_faults.py",
+    "fault/test_choice_kill.py",
+    "fault/test_vault_crash.py",
+    "fault/test_mesh_kills.py",
+    "unit/node/test_engine.py",
+    "unit/privacy/test_sensitivity_table.py",
+    "integration/test_deciding.py",
+    "fault/test_backpressure.py",
+    "browser/test_operator.py",
+    "integration/test_keys_commands.py",
+    "integration/test_restore_federation.py",
+    "evidence/test_auditor.py",
+    "fault/test_kept_cells_crash.py",
+    "integration/test_discover.py",
+    "property/test_discovery_sql.py",
+    "integration/test_mesh_proxies.py",
+    "integration/test_compromise.py",
+    "integration/test_lost_quorum.py",
+    "statistical/test_coverage_of_answers.py",
+    "interop/test_verifier.py",
+    "cli/test_asking_anew.py",
+    "fault/test_node_kill.py",
+    "fault/test_workers.py",
+)
+
 # A busy machine draws and runs examples slowly; that is no fault of the code. A test may still set its own.
 settings.register_profile("murmur", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("murmur")
@@ -65,10 +105,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever measures is in the slow suite's report too, also when it is quick."""
+    """Whatever measures is in the slow suite's report too, also when it is quick; the longest modules come first."""
     for item in items:
         if "measured" in getattr(item, "fixturenames", ()):
             item.add_marker("measures")
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONG_MODULES)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))  # stable: within a module nothing moves
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import LONG_MODULES, ROOT
 
 # Written in two parts so that this file does not hold what it looks for.
 _OF_A_MACHINE = re.compile("|".join([
@@ -117,3 +117,9 @@ def test_the_demo_has_no_branch_elsewhere() -> None:
         for path in (ROOT / package).rglob("*.py"):
             if path not in allowed and "demo" not in path.relative_to(ROOT).parts:
                 assert "node.demo" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_modules_that_start_first_exist() -> None:
+    """A renamed one would start last, unseen."""
+    assert [name for name in LONG_MODULES if not (ROOT / "tests" / name).is_file()] == []
+    assert len(set(LONG_MODULES)) == len(LONG_MODULES)
