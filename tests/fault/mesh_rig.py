@@ -237,20 +237,24 @@ class Mesh:
     def _insist(self, what: Callable[[], bool]) -> None:
         """Again and again, as a client does: nobody knows whether a node that died did it."""
         deadline = time.monotonic() + START_S * 4
+        said: Counter[str] = Counter()
         while not self._ended.is_set():
             try:
                 if what():
                     return
-            except (OSError, http.client.HTTPException, json.JSONDecodeError, NodeError):
-                pass
-            assert time.monotonic() < deadline, "no answer for four minutes"
+                said["not now"] += 1
+            except (OSError, http.client.HTTPException, json.JSONDecodeError, NodeError) as error:
+                said[str(error)] += 1
+            assert time.monotonic() < deadline, f"no answer for four minutes: {said.most_common(5)}"
             self._ended.wait(0.05)
 
     def _sent(self, member: Member, events: list[dict[str, Any]]) -> bool:
         headers = {"Authorization": f"Bearer {member.write_key}", "Content-Type": "application/json"}
         status, receipt = self._call(member, "POST", "/v1/events", json.dumps(events).encode(), headers)
         assert status in (202, 429, 503), receipt
-        return status == 202 and bool(receipt["accepted"] == len(events))
+        if status != 202 or receipt["accepted"] != len(events):
+            raise OSError(f"HTTP {status}: {receipt}")  # try again, and tell it if that goes on
+        return True
 
     def _finished(self, member: Member, date: str) -> bool:
         member.admin.post("/v1/admin/backfill/finish", {"through": date})
