@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/bench/bench_mesh.py [visible catch-up wire thousand] [--entries 100000] [--folder DIR]
 
-- `visible`: ten real nodes (`murmur run`, loopback, no faults). A node releases two summaries; from the tick at which
+- `visible`: ten real nodes (`murmur run`, loopback, no faults). A node releases two summaries, five times each; from the tick at which
   they leave (its anchor is written) to the moment each of the nine others holds them, judged. Databases are watched.
   `--real-time` lets the nodes go before whatever else runs on a busy machine.
 - `catch-up`: two processes with the real core, store and HTTP (mesh_peer.py); the one that has nothing fetches the
@@ -82,7 +82,7 @@ class Watched:
         return int(self._connection.execute("SELECT count(*) FROM entries WHERE kind = 'summary'").fetchone()[0])
 
 
-def visible(folder: Path, days: int = 2, *, is_real_time: bool = False) -> None:
+def visible(folder: Path, days: int = 5, *, is_real_time: bool = False) -> None:
     mesh = Mesh(folder / "mesh", LossyRelay(10, 1, loss=0.0, delay_s=0.0), days=days, seed=1)
     try:
         mesh.start(mesh.members)
