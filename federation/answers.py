@@ -374,21 +374,25 @@ def _members(combined: Combined) -> dict[str, Json]:
     """Who is in, and why the others are not; `reporting` is "n of m", m the expected less the abstained."""
     rows: list[Json] = []
     included = expected = 0
+    texts = [window.text for window in combined.windows]
     for member, places in combined.places:
         state = _state(places)
         if state is None:
             continue
         included += state == "included"
         expected += state in ("included", "partial", "missing", "void", "withheld")
-        rows.append(_member(member, places, state, combined))
+        rows.append(_member(member, places, state, combined, texts))
     return {"reporting": f"{included} of {expected}", "members": rows}
 
 
-def _member(member: Contributor, places: Sequence[Place | None], state: str, combined: Combined) -> dict[str, Json]:
+def _member(
+    member: Contributor, places: Sequence[Place | None], state: str, combined: Combined, texts: Sequence[str]
+) -> dict[str, Json]:
+    """`texts`: the windows'."""
     reasons: dict[tuple[str, str], list[str]] = {}
-    for place, window in zip(places, combined.windows, strict=True):
+    for place, text in zip(places, texts, strict=True):
         if place is not None and place.standing != "included":
-            reasons.setdefault((place.standing, place.reason), []).append(window.text)
+            reasons.setdefault((place.standing, place.reason), []).append(text)
     return {
         "node": member.node.hex(),
         "name": member.name,

@@ -11,6 +11,7 @@ for a while, twice as long each time; its first authentic word ends that.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from federation.batch import Batch
@@ -404,14 +405,12 @@ class Caller:
     def _pick_some(self, now_ms: int, rng: Rng) -> None:
         """The periodic sync with one random peer that can be called and is not being left alone; two for a node
         that nobody can call."""
-        free = [
-            peer
-            for peer in self._peers.values()
-            if self.endpoint_of(peer) is not None
-            and peer.backoff.until_ms <= now_ms
-            and peer.node not in self._sessions
-        ]
-        for peer in _some_of(free, 2 if self._is_unreachable else 1, rng):
+
+        def is_free(peer: Peer) -> bool:
+            is_busy = peer.node in self._sessions
+            return not is_busy and peer.backoff.until_ms <= now_ms and self.endpoint_of(peer) is not None
+
+        for peer in _some_of(self._peers.values(), 2 if self._is_unreachable else 1, rng, is_free):
             peer.sync_due_ms = now_ms
             peer.bodies_asked.clear()
 
@@ -460,12 +459,11 @@ class Caller:
         authors, self._to_announce = sorted(self._to_announce), set()
         logs = [log for author in authors if (log := self._logs.log(author)) is not None and log.ids]
         heads = tuple((log.author, *log.position, log.ids[-1]) for log in logs)[:MAX_ENTRIES]
-        able = [
-            peer
-            for peer in self._peers.values()
-            if peer.greeted and peer.backoff.until_ms <= now_ms and self.endpoint_of(peer) is not None
-        ]
-        for peer in _some_of(able, self._settings.announce_to, rng):
+
+        def is_able(peer: Peer) -> bool:
+            return peer.greeted and peer.backoff.until_ms <= now_ms and self.endpoint_of(peer) is not None
+
+        for peer in _some_of(self._peers.values(), self._settings.announce_to, rng, is_able):
             self._send(peer, ANNOUNCE, Announce(heads).encode(), rng(NONCE_BYTES), now_ms, batch, None)
 
     def _push_to(self, peer: Peer, now_ms: int, rng: Rng, batch: Batch) -> None:
@@ -509,12 +507,14 @@ class Caller:
         batch.requests.append(SendRequest(self._token, peer.node, endpoint.url, endpoint.tls_pin, op, message))
 
 
-def _some_of(peers: list[Peer], count: int, rng: Rng) -> list[Peer]:
-    """So many of them at random, all when there are fewer."""
+def _some_of(peers: Iterable[Peer], count: int, rng: Rng, is_able: Callable[[Peer], bool]) -> list[Peer]:
+    """So many of those who are able, at random, all when there are fewer. Only as many as it takes are looked at."""
     left = list(peers)
     chosen: list[Peer] = []
     while left and len(chosen) < count:
-        chosen.append(left.pop(int.from_bytes(rng(8), "big") % len(left)))
+        peer = left.pop(int.from_bytes(rng(8), "big") % len(left))
+        if is_able(peer):
+            chosen.append(peer)
     return chosen
 
 

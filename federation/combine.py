@@ -438,7 +438,7 @@ def _place(
     reason = member.excluded_in(window)
     if reason is not None and member.counts_from <= window.start_hour:
         return Place("excluded", reason)
-    if not member.is_expected_in(window):
+    if reason is not None or member.counts_from > window.start_hour:  # it is not expected in this window
         return None
     if member.node in voided:
         return Place("void", voided[member.node])

@@ -142,6 +142,8 @@ class JudgedLog:
 
     def void_in(self, slot: SlotKey) -> list[tuple[int, Void]]:
         """(seq, verdict) of the summaries and abstains of a slot that are void, for whatever reason."""
+        if slot not in self._claims and slot not in self._without_claim:
+            return []
         claimed = [(claim.seq, self.verdicts[claim.seq]) for claim in self._claims.get(slot, ())]
         both = sorted(claimed + self._without_claim.get(slot, []), key=lambda item: item[0])
         return [(seq, verdict) for seq, verdict in both if isinstance(verdict, Void)]

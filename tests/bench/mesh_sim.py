@@ -73,7 +73,7 @@ def spread(
     count as well. For `apart_rounds` from the first on, two halves do not hear each other. Returns rounds after the
     last publication or healing, bodies over the least possible, bytes and requests a node, members that hold all.
     """
-    with each_signature_once():
+    with each_signature_once():  # its time is told nowhere; rounds, bodies and bytes are the same without
         return _spread(Counted(size, seed, settings, acquainted=acquainted), items, loss, churn, seed, apart_rounds)
 
 

@@ -1,8 +1,8 @@
 """Ed25519 computed once for all simulated nodes: every node verifies each signature, and they share one process.
 
-Remembered is what libsodium says of (key, message, signature), and that what a key of this process signed is good. Who
-asks, about what and what follows is decided by the real code, by each node for itself. What is not good is computed
-each time. test_convergence holds runs with and without this together.
+So are inception records, which are little else. Remembered is what libsodium says of (key, message, signature), and
+that what a key of this process signed is good. Who asks, about what and what follows is decided by the real code, by
+each node for itself. What is not good is computed each time. test_convergence holds runs with and without together.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 import pytest
 from nacl import bindings
 
+from federation import admission
+
+_MEMBERS: Final = 4_096
 _MOST: Final = 2_000_000  # 32 bytes and some each
 
 
@@ -53,6 +57,8 @@ def each_signature_once() -> Iterator[None]:
         patch.setattr(bindings, "crypto_sign", sign_once)
         patch.setattr(bindings, "crypto_sign_open", open_once)
         patch.setattr(bindings, "crypto_core_ed25519_is_valid_point", is_valid_once)
+        patch.setattr(admission, "parse_inception", lru_cache(_MEMBERS)(admission.parse_inception))
+        patch.setattr(admission, "start_chain", lru_cache(_MEMBERS)(admission.start_chain))
         yield
 
 
