@@ -30,6 +30,7 @@ from federation.proofs import (
     _chain,
     _in,
     _other,
+    is_form,
     reason_against,
 )
 from federation.query import MetricRow, Query, QueryRefused, Where, governing_row
@@ -167,7 +168,7 @@ def verify_answer_proof(data: bytes, federation: bytes | None = None) -> Verifie
         ProofRefused: naming the part.
     """
     parts = _in("form", lambda: check_array(canonical.decode(data, max_bytes=MAX_PROOF_BYTES), "proof", 10, 10))
-    if parts[:2] != [_WIRE, _NAME]:
+    if not is_form(parts, _NAME):
         raise ProofRefused("form", "it is no proof bundle of an answer of this version")
     stated = FederationId(_in("federation id", lambda: check_bytes(parts[2], "federation", 32, 32)))
     if federation is not None and stated != federation:
@@ -232,7 +233,7 @@ class _Reader:
         beside: dict[int, set[str]] = {}  # epochs that other summaries charge, by seq
         for item in _in("entries", lambda: check_array(items, "entries", 0, _MOST)):
             if isinstance(item, bytes):
-                entry = _in("entries", partial(parse_entry, check_entry(item)))
+                entry = _in("entries", partial(read_entry, item))
                 epochs = self._spoken(entry, states, prefix, last, shown)
                 asked |= epochs
                 end = entry.header.seq if epochs else end
@@ -296,9 +297,9 @@ class _Reader:
         _in(part, lambda: verify_entry(header, entry.entry, (key,)))
 
 
-def check_entry(item: bytes) -> bytes:
-    """An entry's own bytes, within their size."""
-    return check_bytes(item, "entry", 1, MAX_ENTRY_BYTES)
+def read_entry(item: bytes) -> ParsedEntry:
+    """An entry from its own bytes, within their size."""
+    return parse_entry(check_bytes(item, "entry", 1, MAX_ENTRY_BYTES))
 
 
 def _release(entry: ParsedEntry, summary: SummaryData) -> CountedRelease:

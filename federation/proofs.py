@@ -155,7 +155,7 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
         ProofRefused: naming the part.
     """
     parts = _in("form", lambda: check_array(canonical.decode(data, max_bytes=MAX_PROOF_BYTES), "proof", 10, 10))
-    if parts[:2] != [_WIRE, _NAME] or parts[9] is not None:
+    if not is_form(parts, _NAME) or parts[9] is not None:
         raise ProofRefused("form", "it is no proof bundle of this version")
     stated = FederationId(_in("federation id", lambda: check_bytes(parts[2], "federation", 32, 32)))
     if federation is not None and stated != federation:
@@ -202,6 +202,11 @@ def verify_proof(data: bytes, federation: bytes | None = None) -> Verified:
         cap=0 if cap is None else cap.rho_nano,
         others=len(others),
     )
+
+
+def is_form(parts: Sequence[Value], name: str) -> bool:
+    """Whether a file's first two items are this version, which true is not, and this word."""
+    return type(parts[0]) is int and list(parts[:2]) == [_WIRE, name]
 
 
 def reason_against(entry: ParsedEntry, prefix: Prefix, rules: Rules, shown: ShownLog) -> str | None:

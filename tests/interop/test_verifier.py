@@ -8,14 +8,20 @@ import select
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from federation.answer_proofs import verify_answer_proof
+from federation.proofs import ProofRefused, verify_proof
 from node.http.kept_answers import KeptAnswers
+from protocol.canonical import decode, encode
+from tests.interop.mutants import mutant
 from tests.unit.node.test_answer_vectors import FILES, commons_of
 
 HERE = Path(__file__).parent
@@ -281,11 +287,44 @@ def test_a_bundle_that_our_node_makes_is_verified(tmp_path: Path, verify: Verify
     assert f"answer      {identity}\n" in done.stdout
 
 
+@pytest.mark.parametrize("count", [120, pytest.param(6_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_both_say_the_same_of_bundles_with_something_wrong(tmp_path: Path, verify: Verify, count: int) -> None:
+    """Verified or refused alike, and at the same part; no file ends either of them otherwise.
+
+    But for what only a definition's text breaks: the second one leaves out rules of it that no summary can contradict.
+    """
+    random = Random(count)
+    files = [json.loads((VECTORS / name).read_text()) for name in ("proofs.json", "answer_proofs.json")]
+    bundles = [[bytes.fromhex(case["bundle"]) for case in file["accepted"]] for file in files]
+    said: Counter[str] = Counter()
+    for number in range(count):
+        kind = random.randrange(2)
+        found = mutant(random.choice(bundles[kind]), random.choice(bundles[kind]), random)
+        if found is None:
+            continue
+        (tmp_path / "bundle").write_bytes(found)
+        federation = files[kind]["federation"]
+        check = (verify_proof, verify_answer_proof)[kind]
+        try:
+            check(found, bytes.fromhex(federation))
+            ours = "verified"
+        except ProofRefused as error:
+            ours = error.part
+        done = verify("--bundle", tmp_path / "bundle", federation)
+        assert done.stderr == "", number
+        theirs = "verified" if done.returncode == 0 else done.stdout.split(": ")[1]
+        assert ours == theirs or ours == "definition", f"{number}: {ours}, {theirs}"
+        said[ours] += 1
+    assert len(said) > 8
+    assert said["verified"] > 0
+
+
 @pytest.mark.parametrize("step", [251, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_changed_bundle_of_an_answer_is_refused(tmp_path: Path, verify: Verify, step: int) -> None:
-    """Whichever byte is another, no refusal is a crash; the last part, hours of a suspension, is the prover's word."""
+    """Whichever byte is another, no refusal is a crash; the last two parts are the prover's word, and left out."""
     whole = bundles_of_answers()[1][1]
-    for at in range(0, len(whole) - 46, step):
+    words = sum(len(encode(part)) for part in decode(whole)[8:])
+    for at in range(0, len(whole) - words, step):
         (tmp_path / "answer").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         done = verify("--bundle", tmp_path / "answer")
         assert (done.returncode, done.stdout[:8], done.stderr) == (1, "REFUSED ", ""), at

@@ -163,6 +163,7 @@ def _bad() -> list[tuple[str, bytes, str, str | None]]:
         ("a byte too many", whole + b"\x00", "form", None),
         ("a byte too few", whole[:-1], "form", None),
         ("wire major 2", edited(whole, 0, 2), "form", None),
+        ("true for the version", edited(whole, 0, True), "form", None),
         ("another word", edited(whole, 1, "prove"), "form", None),
         ("nine parts", canonical.encode(_parts(whole)[:9]), "form", None),
         ("an attestation", edited(whole, 9, b"\x01"), "form", None),
@@ -199,6 +200,7 @@ def _charters(good: Bundle) -> list[tuple[str, Bundle]]:
         ("another federation's charter", replace(good, charters=[_signed(_alone("Warren"))])),
         ("a later charter first", replace(good, charters=[second, FIRST])),
         ("a later charter alone", replace(good, charters=[second])),
+        ("a later charter twice", replace(good, charters=[FIRST, second, second])),
         ("a later charter nobody signed", replace(good, charters=[FIRST, CharterDocument(second.body)])),
         ("a charter that does not follow", replace(
             good, charters=[FIRST, _signed(SCENE.after(SCENE.first, catalogue=()))])),

@@ -227,6 +227,7 @@ def _damaged() -> list[tuple[str, bytes, str, str | None]]:
     mine, theirs = _place(_parts(good), HARE), _place(_parts(good), WREN)
     changes: list[tuple[str, bytes, Callable[[Any], object], str, str | None]] = [
         ("wire major 2", good, lambda p: p.__setitem__(0, 2), "form", None),
+        ("true for the version", good, lambda p: p.__setitem__(0, True), "form", None),
         ("another word", good, lambda p: p.__setitem__(1, "proof"), "form", None),
         ("nine parts", good, lambda p: p.pop(), "form", None),
         ("another federation id", good, lambda p: p.__setitem__(2, digest("x")), "federation id", None),
@@ -262,6 +263,9 @@ def _damaged() -> list[tuple[str, bytes, str, str | None]]:
         ("an entry left out", good, lambda p: p[7][theirs][2].pop(), "answer", None),
         ("one bit of the cells", good, lambda p: p[7][theirs][2].__setitem__(0, flipped(p[7][theirs][2][0], -1)),
          "entries", None),
+        ("an entry of no bytes", good, lambda p: p[7][theirs][2].append(b""), "entries", None),
+        ("an author twice, and an item that is neither bytes nor parts", good, lambda p: p[7].append(
+            [*p[7][mine][:2], [7]]), "authors", None),
         ("an item that is neither bytes nor parts", good, lambda p: p[7][theirs][2].append(7), "other summaries", None),
         ("an entry of another window", good, lambda p: p.__setitem__(7, old[7]), "entries", None),
         ("an entry of another metric", before, lambda p: p[7].__setitem__(slice(None), _of_trips()), "entries", None),

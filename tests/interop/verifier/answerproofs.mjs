@@ -6,7 +6,7 @@ import { parseData, parseEntry } from "./entries.mjs";
 import { boolean, demandVersion, hash, humanText, integer, list, name, oneOf, record, tuple } from "./fields.mjs";
 import { idOf } from "./ids.mjs";
 import { verifyInception } from "./inception.mjs";
-import { judgeRow, judgeSummary } from "./judgement.mjs";
+import { UNKNOWN, judgeRow, judgeSummary } from "./judgement.mjs";
 import { layoutOf } from "./layouts.mjs";
 import { Ledger } from "./ledger.mjs";
 import {
@@ -19,12 +19,13 @@ import { parseWindow, windowText } from "./windows.mjs";
 
 const PARTS = 10;
 const HOUR_S = 3_600;
-const MOST = 10_000;
+const MOST = 65_536; // no canonical value holds more (mesh.md 1.3)
 const text = (value, field) => (typeof value === "string" ? value : refuse("malformed", `${field}: no text`));
 const raw = (value) => value;
 const LISTS = {
   definitions: list(any, 0, 1_000),
-  authors: list(tuple(any, raw, list(raw, 0, MOST)), 0, 1_000),
+  authors: list(raw, 0, 1_000),
+  items: list(raw, 0, MOST),
   voided: list(tuple(hash, windowText, text), 0, MOST),
   suspended: list(tuple(hash, integer(), integer()), 0, MOST),
 };
@@ -52,10 +53,7 @@ export function verifyAnswerProof(bytes, given = null) {
   const spans = spansOf(suspended);
   const judges = [];
   for (const author of part("authors", () => LISTS.authors(parts.authors, "authors"))) {
-    const judge = authorOf(author, federation, decided);
-    part("authors", () => demand(judges.every((other) => other.author !== judge.author), "one twice"));
-    judgeItems(judge, spans.get(judge.author), decided, layouts);
-    judges.push(judge);
+    judges.push(authorOf(author, judges, { federation, decided, spans, layouts }));
   }
   const spoken = judges.flatMap(({ items }) => items.filter(({ isSpeaking }) => isSpeaking));
   for (const [node, window, reason] of voided) addVoid(judges, toHex(node), window, reason);
@@ -82,28 +80,18 @@ const layoutsOf = (bodies) => new Map(bodies.map((body) => [toHex(idOf("definiti
 
 // ---- one author -----------------------------------------------------------------------------------------------------
 
-function authorOf([record_, documents, items], federation, decided) {
-  const inception = part("inception record", () => verifyInception(record_));
+function authorOf(author, before, { federation, decided, spans, layouts }) {
+  const [record_, documents, list_] = part("authors", () => tuple(raw, raw, raw)(author, "author"));
+  const inception = part("inception record", () => verifyInception(any(record_, "inception")));
   const member = decided.member(inception.node);
   part("inception record", () => demand(member !== undefined, "of a node the last charter does not name"));
   const [chain, changes] = part("key chain", () => keysOf(documents, inception, federation, decided));
-  let last = -1;
-  const read = items.map((item) => {
-    const isSpeaking = isBytes(item);
-    return part(isSpeaking ? "entries" : "other summaries", () => {
-      const entry = isSpeaking ? parseEntry(item) : otherOf(item);
-      demandFromItsNode(entry.header, federation, chain);
-      demand(entry.header.seq > last, "out of order");
-      last = entry.header.seq;
-      demandInForce(entry, chain);
-      const { kind } = entry.header;
-      demand(kind === "summary" || (isSpeaking && kind === "abstain"), "neither a summary nor an abstention");
-      const data = kind === "summary" ? summaryOf(entry, chain.node) : parseData(kind, entry.data, chain.node);
-      return { id: toHex(idOf("entry", entry.headerBytes)), kind, entry, data, isSpeaking };
-    });
-  });
-  part("other summaries", () => demandBefore(read));
-  return { author: toHex(chain.node), member, changes, items: read, states: new Map() };
+  part("authors", () => demand(before.every((other) => other.author !== toHex(chain.node)), "one twice"));
+  const items = part("entries", () => LISTS.items(list_, "items"));
+  const judge = new ItemJudge({ decided, member, chain, changes, layouts, suspended: spans.get(toHex(chain.node)) });
+  for (const item of items) part(isBytes(item) ? "entries" : "other summaries", () => judge.take(item));
+  part("other summaries", () => demandBefore(judge.items));
+  return { author: toHex(chain.node), items: judge.items, states: judge.states };
 }
 
 /** Each charges an epoch of a summary that speaks, and stands before the last of these. */
@@ -116,29 +104,47 @@ function demandBefore(items) {
   });
 }
 
-/** In log order, each after those before it. */
-function judgeItems({ member, changes, items, states }, suspended, decided, layouts) {
-  const ledger = new Ledger((epoch) => decided.capOf(epoch));
-  const shown = new Shown(decided, changes);
-  const slots = new Set();
-  for (const item of items) {
-    const { id, kind, entry, data, isSpeaking } = item;
-    part(isSpeaking ? "entries" : "other summaries", () => {
-      const version = entry.header.charter_version;
-      demand(!isSpeaking || version <= decided.tip.version, "under a charter that is not here", "opaque");
-      shown.demandStanding(entry);
-      const charged = kind === "summary" ? ledger.add(data) : null;
-      if (!isSpeaking) return demandCharged(charged);
-      const slot = `${toHex(data.definition)} ${data.window}`;
-      demand(!slots.has(slot), "two entries of one slot");
-      slots.add(slot);
-      const definition = layouts.get(toHex(data.definition));
-      demand(definition !== undefined, "its definition is not here");
-      const { tip: charter } = decided;
-      if (kind === "abstain") judgeRow(data.definition, parseWindow(data.window), charter);
-      else judgeSummary({ summary: data, vector: entry.cells, charter, member, definition, charged, suspended });
-      return states.set(id, { ...item, state: "counted" });
-    });
+/** Reads and judges the items of one author, each after those before it. */
+class ItemJudge {
+  constructor(means) {
+    const { decided, changes } = means;
+    Object.assign(this, means, { items: [], states: new Map(), slots: new Set(), last: -1 });
+    this.ledger = new Ledger((epoch) => decided.capOf(epoch));
+    this.shown = new Shown(decided, changes);
+  }
+
+  take(bytes) {
+    const isSpeaking = isBytes(bytes);
+    const entry = isSpeaking ? parseEntry(bytes) : otherOf(bytes);
+    demandFromItsNode(entry.header, this.chain.federation, this.chain);
+    demand(entry.header.seq > this.last, "out of order");
+    this.last = entry.header.seq;
+    demandInForce(entry, this.chain);
+    const { kind, charter_version: version } = entry.header;
+    demand(kind === "summary" || (isSpeaking && kind === "abstain"), "neither a summary nor an abstention");
+    const data = kind === "summary" ? summaryOf(entry, this.chain.node) : parseData(kind, entry.data, this.chain.node);
+    demand(!isSpeaking || version <= this.decided.tip.version, "under a charter that is not here", "opaque");
+    this.shown.demandStanding(entry);
+    const charged = kind === "summary" ? this.ledger.add(data) : null;
+    const item = { id: toHex(idOf("entry", entry.headerBytes)), kind, entry, data, isSpeaking };
+    this.items.push(item);
+    if (isSpeaking) this.judge(item, charged);
+    else demandCharged(charged);
+  }
+
+  judge(item, charged) {
+    const { kind, entry, data } = item;
+    const { decided: { tip: charter }, member, suspended } = this;
+    const slot = `${toHex(data.definition)} ${data.window}`;
+    demand(!this.slots.has(slot), "two entries of one slot");
+    this.slots.add(slot);
+    const definition = this.layouts.get(toHex(data.definition));
+    if (kind === "abstain") judgeRow(data.definition, parseWindow(data.window), charter);
+    else {
+      const worth = judgeSummary({ summary: data, vector: entry.cells, charter, member, definition: definition ?? UNKNOWN, charged, suspended });
+      demand(worth === "counted", "its definition is not here");
+    }
+    this.states.set(item.id, { ...item, state: "counted" });
   }
 }
 

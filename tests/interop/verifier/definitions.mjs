@@ -18,6 +18,7 @@ const KEYS = ["metric", "question", "from", "measure", "by", "window", "unit", "
 const PRIVACY_KEYS = [
   "max_cells", "max_per_cell", "shares", "clipped_people", "whole", "rho", "epsilon", "delta", "mechanism",
 ];
+const NAME = /^[a-z][a-z0-9_.-]{0,63}$/;
 const ONE = whole(1);
 const TWO = whole(2);
 
@@ -26,6 +27,8 @@ export function compile(bytes) {
   const tree = plain(decode(bytes, MAX_DEFINITION_BYTES));
   onlyKeys(tree, KEYS, "definition");
   onlyKeys(tree.privacy, PRIVACY_KEYS, "privacy");
+  demand(NAME.test(tree.metric ?? ""), "metric: no name");
+  demand(isSource(tree.from), "from: any, an app, or an app's action");
   const axes = readAxes(tree.by ?? {});
   const isDiscovering = axes.some((axis) => axis.isDiscovered);
   const sizes = sizesOf(tree, axes, isDiscovering);
@@ -36,6 +39,12 @@ export function compile(bytes) {
   const delta = tree.privacy.delta === undefined ? whole(0) : parseRatio(tree.privacy.delta, "delta");
   const maxCells = tree.privacy.max_cells === undefined ? null : positive(tree.privacy.max_cells);
   return { metric: tree.metric, window: tree.window, unit: tree.unit, blocks, rho, delta, isDiscovering, maxCells };
+}
+
+function isSource(from) {
+  if (typeof from !== "object" || from === null) return from === "any";
+  const keys = Object.keys(from).sort().join();
+  return (keys === "app" || keys === "action,app") && Object.values(from).every((text) => typeof text === "string" && text !== "");
 }
 
 function plain(value) {
@@ -67,6 +76,7 @@ function readAxes(by) {
 }
 
 function axisOf(name, written) {
+  if (Array.isArray(written)) demand(written.length > 0 && new Set(written).size === written.length, `axis ${name}: values, each once`);
   if (Array.isArray(written)) return { name, size: written.length + (IMPLICIT[name] ?? 2) };
   if (written.discover === "true") return { name, isDiscovered: true, size: 0 };
   demand(Array.isArray(written.edges), `axis ${name}: neither values nor edges`);

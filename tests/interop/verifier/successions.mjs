@@ -23,6 +23,8 @@ export function verifyChain(documents) {
   known.set(toHex(first.hash), first);
   for (const document of parsed.slice(1)) {
     demandSuccession(document, known, first.hash);
+    const isLater = [...known.values()].every((other) => comparePlaces(other, document.charter) < 0);
+    succeeds(isLater, "a charter out of its order");
     known.set(toHex(document.charter.hash), document.charter);
   }
   const tip = parsed.at(-1).charter;
@@ -40,7 +42,7 @@ function chainOf(tip, known) {
     for (const before of charter.previous) visit(known.get(toHex(before)));
   };
   visit(tip);
-  return [...found.values()].sort((left, right) => left.version - right.version || compareRivals(right, left));
+  return [...found.values()].sort(comparePlaces);
 }
 
 /** 3.4, for each charter that it follows. */
@@ -99,6 +101,11 @@ const countOf = (signed, keys) => [...keys].filter((key) => signed.has(key)).len
 /** 3.5: of valid chains of one federation, the one that is trusted. */
 export function trustedOf(chains) {
   return chains.reduce((best, one) => (compareChains(one.chain, best.chain) > 0 ? one : best));
+}
+
+/** By (version, attempt, hash). */
+function comparePlaces(left, right) {
+  return left.version - right.version || left.attempt - right.attempt || Buffer.compare(left.hash, right.hash);
 }
 
 /** Above zero where `left` is trusted before `right`. */
