@@ -112,10 +112,13 @@ class Charter:
     allow_private: bool = False
     min_suite: int = 1
     min_protocol: int = 1
+    _by_node: dict[bytes, Member] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def member(self, node: bytes) -> Member | None:
         """The member with this node id, or None."""
-        return next((member for member in self.members if member.node == node), None)
+        if not self._by_node:  # made once: a start looks every member up
+            self._by_node.update((member.node, member) for member in reversed(self.members))
+        return self._by_node.get(node)
 
     def encode(self) -> bytes:
         """The body's canonical bytes; lists are put in order here.
