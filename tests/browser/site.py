@@ -1,4 +1,4 @@
-"""Four small nodes with pages worth looking at: people by country and hour, things by kind, a histogram, a funnel."""
+"""Four small nodes with pages worth looking at: people by country and hour, a histogram, a funnel, moves."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ METRICS = {
     "by: {kind: [book, tool, seed, toy]}\n" + PRIVACY % (1, ', max_per_cell: "2"'),
     "price": "question: At what price?\nfrom: {app: amber, action: buy}\n"
     'measure: {histogram: price, edges: ["5", "10", "20", "50"]}\n' + PRIVACY % (1, ', max_per_cell: "1"'),
+    "steps": "question: Who buys?\nfrom: {app: amber}\nmeasure: {funnel: [look, buy], per: epoch}\n"
+    + PRIVACY % (1, ""),
+    "moves": "question: What comes next?\nfrom: {app: amber}\nmeasure: {journey: kind, values: [book, tool, seed]}\n"
+    + PRIVACY % (1, ', max_per_cell: "1"'),
 }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from tests.integration.small_federation import DAYS
 
 pytestmark = needs_chromium
 ALL_PAGES = [*PAGES, *PUBLIC_PAGES]
-RELEASED = 3 * 3 * DAYS + 2 * DAYS  # three metrics of three nodes, and two of amber's own
+RELEASED = 3 * 3 * DAYS + 4 * DAYS  # three metrics of three nodes, and four of amber's own
 
 
 @pytest.fixture(scope="module")

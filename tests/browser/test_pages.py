@@ -87,6 +87,46 @@ def test_each_number_on_screen_is_the_apis(watched: Callable[..., Watched], site
     one.assert_quiet()
 
 
+def test_steps_moves_bins_and_cells_on_screen_are_the_apis(watched: Callable[..., Watched], site: Site) -> None:
+    """A funnel with its rate, each move of a matrix, each bin of a histogram, each cell as it left: all read back."""
+    one = watched()
+    page = one.open("/journeys")
+    page.wait_for_selector("#flow-moves .flow")
+
+    def firsts(place: str) -> list[int]:
+        return [int(figures(text)[0].replace(",", "")) for text in page.locator(place).all_text_contents()]
+
+    steps = {row["name"]: row for row in site.newest("amber", "steps")["figures"]}
+    reached = [int(row["estimate"]) for name, row in steps.items() if name.startswith("reached ")]
+    assert firsts("#funnel-steps .bars .value") == reached
+    assert len(reached) == 2
+    percent = "(one) => new Intl.NumberFormat(undefined, {style: 'percent', maximumFractionDigits: 1}).format(one)"
+    told = page.text_content("#funnel-steps .plain li")
+    for bound in ("estimate", "lower", "upper"):
+        assert page.evaluate(percent, float(steps["rate buy"][bound])) in told
+    moves = site.newest("amber", "moves")
+    found = {(cell["key"]["from"], cell["key"]["to"]): cell["estimate"] for cell in moves["cells"]}
+    assert found, "somebody looked and then bought"
+    labels = moves["dimensions"][0]["labels"]
+    for row, before in zip(page.locator("#flow-moves .flow tbody tr").all(), labels, strict=True):
+        for text, after in zip(row.locator("td").all_text_contents(), labels, strict=True):
+            if (before, after) in found:
+                assert int(figures(text)[0].replace(",", "")) == found[before, after]
+            else:
+                assert text == "below"
+    page = one.open("/explore?metric=price")
+    page.wait_for_selector("#result .bars")
+    bins = site.newest("amber", "price")
+    shown = [*bins["cells"], *([bins["hidden"]] if (bins["hidden"] or {}).get("cells") else [])]
+    assert firsts("#result .bars .value") == [max(0, row["estimate"]) for row in shown]
+    page = one.open("/releases")
+    page.wait_for_selector("#release-cells")
+    release = site.get("amber", f"/v1/releases/{page.text_content('#content dd code')}")["data"]
+    texts = page.locator("#release-cells tbody td:last-child").all_text_contents()
+    assert [int(text.replace(",", "")) for text in texts] == [cell["units"] for cell in release["cells"]]
+    one.assert_quiet()
+
+
 def test_the_hours_on_screen_are_the_apis_and_the_map_can_show_uncertainty(
     watched: Callable[..., Watched], site: Site
 ) -> None:
