@@ -31,8 +31,20 @@ def charged(folder: Path) -> int:
     return sum(line.charged.rho_nano for line in LedgerStore(StateDatabase(folder / "state.db")).lines())
 
 
-@pytest.mark.parametrize("kind", ["choice", "names"])
-@pytest.mark.parametrize(("step", "paid"), [("begin", 0), ("charged", 0), ("commit", 0), ("committed", COST)])
+# Each step in the fast suite with one of the two, which share the code of the transaction.
+@pytest.mark.parametrize(
+    ("kind", "step", "paid"),
+    [
+        pytest.param("choice", "begin", 0, marks=pytest.mark.slow),
+        ("names", "begin", 0),
+        ("choice", "charged", 0),
+        pytest.param("names", "charged", 0, marks=pytest.mark.slow),
+        pytest.param("choice", "commit", 0, marks=pytest.mark.slow),
+        ("names", "commit", 0),
+        ("choice", "committed", COST),
+        pytest.param("names", "committed", COST, marks=pytest.mark.slow),
+    ],
+)
 def test_a_kill_loses_no_charge_and_gives_no_second_answer(tmp_path: Path, kind: str, step: str, paid: int) -> None:
     """What was not committed was neither charged nor told; what was committed is what is told later."""
     code, told = run_child(kind, tmp_path, step)

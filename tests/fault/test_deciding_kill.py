@@ -123,7 +123,7 @@ def watched(shop: Shop, into: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield found
 
 
-@pytest.mark.parametrize("is_signed_at_once", [True, False])
+@pytest.mark.parametrize("is_signed_at_once", [pytest.param(True, marks=pytest.mark.slow), False])
 async def test_a_node_killed_at_each_write_of_a_proposal_is_whole_and_the_command_runs_again(
     shop: Shop, typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_signed_at_once: bool
 ) -> None:

@@ -69,6 +69,7 @@ def test_folding_keeps_weekday_and_stays_in_the_first_28_days() -> None:
         assert len(set(folded.tolist())) == 28
 
 
+@pytest.mark.slow  # the demo below counts the same truth
 @needs_logs
 def test_the_truth_of_people_is_the_files_own() -> None:
     stage = logs_stage(TODAY, DATA)

@@ -140,7 +140,7 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_sent(node: On
     assert "Give --state FILE" in said
 
 
-@pytest.mark.parametrize("form", ["csv", "ndjson"])
+@pytest.mark.parametrize("form", [pytest.param("csv", marks=pytest.mark.slow), "ndjson"])
 def test_killed_in_the_middle_each_event_counts_once(node: OneNode, form: str) -> None:
     """Killed at random moments and run again, until it ends; the events bring no ids of their own."""
     before, file, count, draw = stored(node), node.folder / f"kills.{form}", 20_000, random.Random(form)

@@ -142,16 +142,19 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@settings(_QUICK, max_examples=250)
-@given(case=cases())
-def test_sql_and_reference_find_the_same_keys_and_cells(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
-    check(connection, case)
+@pytest.mark.parametrize("examples", [80, pytest.param(250, marks=pytest.mark.slow)])
+def test_sql_and_reference_find_the_same_keys_and_cells(connection: duckdb.DuckDBPyConnection, examples: int) -> None:
+    settings(_QUICK, max_examples=examples)(given(case=cases())(lambda case: check(connection, case)))()
 
 
-@settings(_QUICK, max_examples=80)
-@given(case=cases())
-def test_one_persons_keys_hang_on_nobody_else(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
+@pytest.mark.parametrize("examples", [30, pytest.param(80, marks=pytest.mark.slow)])
+def test_one_persons_keys_hang_on_nobody_else(connection: duckdb.DuckDBPyConnection, examples: int) -> None:
     """What all add is the sum of what each adds alone, within the bounds of every block."""
+    drawn = given(case=cases())(lambda case: _check_each_alone(connection, case))
+    settings(_QUICK, max_examples=examples)(drawn)()
+
+
+def _check_each_alone(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     rows, blocks = deduplicate(case.rows, WINDOW), case.layout.blocks
     total: dict[str, list[int]] = {}
     for person in {row[0] for row in rows}:

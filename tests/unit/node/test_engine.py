@@ -157,10 +157,14 @@ def test_cells_are_kept_for_the_next_definition() -> None:
         assert sets == [(8,)]
 
 
-@settings(max_examples=40, deadline=None)
-@given(case=cases(), part_rows=st.integers(1, 8))
-def test_parts_of_the_persons_give_the_vector_of_the_whole(case: Case, part_rows: int) -> None:
+@pytest.mark.parametrize("examples", [15, pytest.param(40, marks=pytest.mark.slow)])
+def test_parts_of_the_persons_give_the_vector_of_the_whole(examples: int) -> None:
     """A window of many parts, made in one pass or in several: as plain Python counts."""
+    drawn = given(case=cases(), part_rows=st.integers(1, 8))(_check_parts)
+    settings(max_examples=examples, deadline=None)(drawn)()
+
+
+def _check_parts(case: Case, part_rows: int) -> None:
     half = len(case.rows) // 2
     frames = [decode_frame(encode_rows(part, 16), 16) for part in (case.rows[:half], case.rows[half:]) if part]
     rows = deduplicate(case.rows, case.layout.window)
@@ -172,10 +176,14 @@ def test_parts_of_the_persons_give_the_vector_of_the_whole(case: Case, part_rows
         assert engine.vector(case.binding, case.salt) == wanted
 
 
-@settings(max_examples=20, deadline=None)
-@given(case=keyed_cases(), part_rows=st.sampled_from([2, 10**6]))
-def test_discovered_keys_are_those_of_the_reference(case: Keyed, part_rows: int) -> None:
+@pytest.mark.parametrize("examples", [8, pytest.param(20, marks=pytest.mark.slow)])
+def test_discovered_keys_are_those_of_the_reference(examples: int) -> None:
     """Keys of any length, in one part or many: as plain Python counts."""
+    drawn = given(case=keyed_cases(), part_rows=st.sampled_from([2, 10**6]))(_check_keys)
+    settings(max_examples=examples, deadline=None)(drawn)()
+
+
+def _check_keys(case: Keyed, part_rows: int) -> None:
     frames = [decode_frame(encode_rows(case.rows, 16), 16)] if case.rows else []
     rows = deduplicate(case.rows, WINDOW)
     with run_window(OpenedRows(frames, WINDOW, part_rows=part_rows)) as engine:
