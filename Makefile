@@ -7,7 +7,7 @@ VENV ?= .venv
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1) # tests wait for ticks and clocks, too
 SLOW_LIMIT_S ?= 5400
 bin := $(VENV)/bin
-pytest = $(bin)/python -m pytest -p no:cacheprovider
+pytest = $(bin)/python -m pytest -p no:cacheprovider -p no:schemathesis -p no:anyio # a second to start, and unused
 export VENV PYTHON
 
 .PHONY: help demo test test-slow check format bench docs lock clean runtime tools
