@@ -11,6 +11,7 @@ whatever leaves a new one:
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import re
 import sys
@@ -26,9 +27,11 @@ if __name__ == "__main__":
     sys.modules["tests"] = types.ModuleType("tests")  # else a package "tests" of some library is found first
     sys.modules["tests"].__path__ = [str(ROOT / "tests")]
 
+from federation.answer_proofs import verify_answer_proof  # noqa: E402
 from federation.effects import Reply, SendRequest  # noqa: E402
 from federation.errors import PeerError  # noqa: E402
 from federation.evidence import parse_evidence  # noqa: E402
+from federation.proofs import verify_proof  # noqa: E402
 from protocol import canonical, ops  # noqa: E402
 from protocol.attestation import parse_attest  # noqa: E402
 from protocol.bundle import parse_bundle  # noqa: E402
@@ -103,6 +106,8 @@ DECODERS: Final[dict[str, Door]] = {
     "join": ops.parse_join_ask,
     "join_reply": ops.parse_join_reply,
     "refusal": ops.parse_refusal,
+    "proof": verify_proof,
+    "answer_proof": verify_answer_proof,
 }
 
 
@@ -237,6 +242,9 @@ def seeds() -> dict[str, list[bytes]]:
         found_.setdefault(f"node_{op}", []).append(good)
     for op, good in GOOD_ANSWER.items():
         found_.setdefault(f"{op}_reply", []).append(good)
+    for name in ("proof", "answer_proof"):
+        vectors = json.loads((ROOT / f"specs/vectors/v1/{name}s.json").read_text(encoding="ascii"))
+        found_[name] = [bytes.fromhex(one["bundle"]) for one in (*vectors["accepted"], *vectors["refused"])]
     found_["cells"] = [bytes(7), b"\x01" * 14, b"\x7f" * 56]
     found_["canonical"] = [good for goods in list(found_.values()) for good in goods]
     found_["node"], found_["node_answer"] = found_["request"], found_["response"]
