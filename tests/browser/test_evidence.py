@@ -5,6 +5,7 @@ Debian's Chromium, nothing fetched. An answer is altered on its way only where a
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
@@ -107,6 +108,31 @@ def test_every_panel_can_be_taken_along_and_its_table_is_what_is_saved(watched: 
     ]
     page.click("#list-cite summary")
     assert "/v1/releases" in page.text_content("#list-cite pre")
+
+
+def test_a_line_is_taken_along_window_by_window(watched: Callable[..., Watched], site: Site) -> None:
+    """Over time, the files have the windows that are on screen, and of Platforms each node's own number."""
+    one = watched()
+    series = site.newest("amber", "people")["series"]
+    names = ("window", "estimate", "lower", "upper", "sigma")
+    for path, panel in (("/explore?metric=people&tab=line", "#result"), ("/?metric=people", "#main-panel")):
+        page = one.open(path)
+        page.wait_for_selector(f"{panel} .tools")
+        with page.expect_download() as saved:
+            page.click(f"{panel} .tools >> text=CSV")
+        rows = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text())))
+        assert rows == [{name: str(row[name]) for name in names} for row in series]
+    with page.expect_download() as saved:
+        page.click("#main-panel .tools >> text=Parquet")
+    rows = pyarrow.parquet.read_table(saved.value.path()).to_pylist()
+    assert rows == [{name: row[name] if name == "window" else float(row[name]) for name in names} for row in series]
+    page = one.open("/platforms?metric=people")
+    page.wait_for_selector("#platforms .tools")
+    with page.expect_download() as saved:
+        page.click("#platforms .tools >> text=CSV")
+    for row in csv.DictReader(io.StringIO(Path(saved.value.path()).read_text())):
+        total = site.get("amber", f"/v1/insights/people?last=7d&nodes={row['Node']}")["data"]["total"]
+        assert row["Estimate"] == (f"{total['estimate']:,}" if total else "–")
 
 
 def test_every_table_is_a_parquet_file_too(watched: Callable[..., Watched], tmp_path: Path) -> None:

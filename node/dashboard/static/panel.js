@@ -8,12 +8,12 @@ import { answerTools, pathTools } from "./take.js";
 export { table };
 
 /** The frame of all panels. `twin` is a table; `answer`, or the document `of` the API, adds the ways to take it along. */
-export function panel({ id, heading, summary, body = [], twin = null, answer = null, parameters = {}, of = null, size = "", level = "h2" }) {
+export function panel({ id, heading, summary, body = [], twin = null, answer = null, parameters = {}, isOverTime = false, of = null, size = "", level = "h2" }) {
   const made = h("section", { class: `panel ${size}`, id, "aria-labelledby": `${id}-title` },
     h("header", {}, h(level, { id: `${id}-title` }, heading), summary ? h("p", { class: "summary" }, summary) : null),
     body,
     twin ? h("details", { id: `${id}-table` }, h("summary", {}, "The same as a table"), twin) : null);
-  if (answer) made.append(answerTools(id, answer, parameters));
+  if (answer) made.append(answerTools(id, answer, parameters, isOverTime));
   else if (of) made.append(pathTools(id, typeof heading === "string" ? heading : title(id), of, hasRows(made)));
   return made;
 }

@@ -11,12 +11,13 @@ import { numbersOf, rowsOf } from "./table.js";
 
 let tongue = "Python"; // the one chosen last, for every panel
 
-/** The row under a panel that shows an answer of the API. */
-export function answerTools(id, answer, parameters) {
+/** The row under a panel that shows an answer of the API: its cells, or its windows where it is shown over time. */
+export function answerTools(id, answer, parameters, isOverTime = false) {
   const path = insightPath(answer.metric, parameters);
   return row(id, title(answer.metric), [
-    h("button", { type: "button", onclick: () => save(`${answer.metric}.csv`, csv(answer), "text/csv") }, "CSV"),
-    file("JSON", path, `${answer.metric}.json`), file("Parquet", path.replace(/(\?|$)/, ".parquet$1"), `${answer.metric}.parquet`),
+    h("button", { type: "button", onclick: () => save(`${answer.metric}.csv`, isOverTime ? seriesCsv(answer) : csv(answer), "text/csv") }, "CSV"),
+    file("JSON", path, `${answer.metric}.json`),
+    isOverTime ? h("button", { type: "button", onclick: () => saveSeries(answer, path) }, "Parquet") : file("Parquet", path.replace(/(\?|$)/, ".parquet$1"), `${answer.metric}.parquet`),
     h("a", { href: address("/explore", { metric: answer.metric, ...narrowings(parameters) }) }, "Explore"), link(id),
     fold(`${id}-code`, "Code", code(`${id}-code`, snippets(answer, parameters))), fold(`${id}-cite`, "Cite", copyable(citation(answer)))]);
 }
@@ -31,7 +32,7 @@ export function pathTools(id, heading, { path, parquet = null, python = null, cl
   return row(id, heading, [
     hasRows ? h("button", { type: "button", onclick: () => save(`${id}.csv`, tableCsv(document.getElementById(id)), "text/csv") }, "CSV") : null,
     json ? h("button", { type: "button", onclick: () => save(`${id}.json`, JSON.stringify(json(), null, 1), "application/json") }, "JSON") : file("JSON", path, `${name}.json`),
-    parquet ? file("Parquet", parquet, `${name}.parquet`) : hasRows ? h("button", { type: "button", onclick: () => saveParquet(id, path) }, "Parquet") : null, link(id),
+    parquet ? file("Parquet", parquet, `${name}.parquet`) : hasRows ? h("button", { type: "button", onclick: () => saveRows(id, path) }, "Parquet") : null, link(id),
     fold(`${id}-code`, "Code", code(`${id}-code`, texts)),
     fold(`${id}-cite`, "Cite", copyable(`${heading}. Read from ${location.origin}${path} on ${new Date().toISOString().slice(0, 10)}.`))]);
 }
@@ -173,6 +174,20 @@ export function csv(answer) {
     ...(answer.total ? [line("total", answer.total)] : []), ""].join("\r\n");
 }
 
+const OVER_TIME = ["window", "estimate", "lower", "upper", "sigma"];
+const seriesCsv = ({ series }) => [OVER_TIME.join(","), ...series.map((one) => OVER_TIME.map((name) => field(one[name])).join(",")), ""].join("\r\n");
+
+/** A row a window; numbers as the answer has them. */
+async function saveSeries({ metric, series }, path) {
+  const columns = OVER_TIME.map((name) => ({ name, values: series.map((one) => (name === "window" ? one.window : Number(one[name]))) }));
+  await saveParquet(metric, columns, series.length, path);
+}
+
+async function saveParquet(name, columns, count, path) {
+  const { parquet } = await import("./parquet.js");
+  save(`${name}.parquet`, parquet(columns, count, { source: location.origin + path }), "application/vnd.apache.parquet");
+}
+
 /** The rows of a panel, cell by cell as they read. */
 function tableCsv(place) {
   const { names, rows } = rowsOf(place);
@@ -180,14 +195,13 @@ function tableCsv(place) {
 }
 
 /** The same rows; a column of numbers as numbers, as exact as they stand on screen. */
-async function saveParquet(id, path) {
-  const { parquet } = await import("./parquet.js");
+async function saveRows(id, path) {
   const { names, numeric, rows } = rowsOf(document.getElementById(id));
   const columns = names.map((name, i) => {
     const texts = rows.map((cells) => cells[i]);
     return { name, values: (numeric[i] ? numbersOf(texts) : null) ?? texts };
   });
-  save(`${id}.parquet`, parquet(columns, rows.length, { source: location.origin + path }), "application/vnd.apache.parquet");
+  await saveParquet(id, columns, rows.length, path);
 }
 
 function field(value) {

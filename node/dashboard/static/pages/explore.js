@@ -111,7 +111,7 @@ function result(answer, parameters, tab) {
   };
   const summary = h("span", {}, `${apart(answer.question)} `, answer.total ? [estimate(answer.total), ` ${apart(answer.counts)}`] : "Nothing released",
     `, ${span(answer.windows)}, ${answer.reporting} nodes, ${percent(answer.level)} interval.`);
-  return panel({ id: "result", size: "two-thirds", heading: title(answer.metric), summary, body: [clipping(answer) ? h("p", { class: "notice calm", id: "clipped" }, clipping(answer)) : null, views[tab]()], twin: tab === "chart" ? answerTable(answer) : null, answer, parameters });
+  return panel({ id: "result", size: "two-thirds", heading: title(answer.metric), summary, body: [clipping(answer) ? h("p", { class: "notice calm", id: "clipped" }, clipping(answer)) : null, views[tab]()], twin: tab === "chart" ? answerTable(answer) : null, answer, parameters, isOverTime: tab === "line" });
 }
 
 function chart(answer) {
@@ -167,7 +167,7 @@ function compared(answer, of) {
     ["Before", (row) => number(row.before), "number"], ["Change", (row) => signed(row.difference), "number"],
     ["The noise cannot rule out", (row) => `${signed(row.lower)} to ${signed(row.upper)}`, "number"], [unseen("Verdict"), said]];
   return panel({ id: "compared", size: "half", heading: "Compared with the span before",
-    summary: `Against the ${counted(windows.length, answer.windows.kind)} before. “Real” is a change that noise alone makes in ${percent(1 - Number(answer.level))} of comparisons or fewer.`,
+    summary: `Against the ${windows.length === 1 ? answer.windows.kind : counted(windows.length, answer.windows.kind)} before. “Real” is a change that noise alone makes in ${percent(1 - Number(answer.level))} of comparisons or fewer.`,
     body: table("", columns, [...(total ? [total] : []), ...cells.filter((row) => Object.keys(row.key ?? {}).length)], { tall: true, id: "compared-rows" }), of });
 }
 

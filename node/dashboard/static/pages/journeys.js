@@ -65,7 +65,7 @@ function flow(answer, parameters, size) {
   const most = [...answer.cells].sort((a, b) => Number(b.estimate) - Number(a.estimate));
   return panel({ id: `flow-${answer.metric}`, size, heading: title(answer.metric),
     summary: told(answer, answer.hidden ? `${answer.hidden.cells} of ${from.labels.length * to.labels.length} ways are below the threshold.` : ""),
-    body: answer.cells.length ? [grid, bars(most, { limit: 6, isLong: true, hidden: answer.hidden, name: (cell) => `${cell.key[from.name]} → ${cell.key[to.name]}` })] : nothing(answer),
+    body: answer.cells.length ? [grid, bars(most, { limit: 6, isLong: true, hidden: answer.hidden, name: (cell) => `${label(from.name, cell.key[from.name])} → ${label(to.name, cell.key[to.name])}` })] : nothing(answer),
     twin: answerTable(answer), answer, parameters });
 }
 

@@ -108,7 +108,7 @@ function mainLine(answer, answers, before, parameters) {
     summary: `${apart(answer.question)} ${told(answer.series, differs)}`,
     body: [h("div", { class: "controls" }, choice("Metric", "metric", options, answer.metric, (value) => remember({ metric: value }))),
       h("div", { id: "main-line" }), legend],
-    twin: seriesTable(answer.series, windowText, answer.level), answer, parameters });
+    twin: seriesTable(answer.series, windowText, answer.level), answer, parameters, isOverTime: true });
 }
 
 const key = (kind) => svg("svg", { viewBox: "0 0 28 14", "aria-hidden": "true" }, kind === "band"

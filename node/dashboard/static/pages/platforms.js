@@ -58,7 +58,8 @@ function contributions(metrics, row, whole, own, parameters) {
       + "node's own signed release, with its own noise."),
     body: [h("div", { class: "controls" }, choice("Metric", "metric", names, row.metric, (value) => remember({ metric: value }))),
       h("div", { class: "pair platforms" }, cards)],
-    twin: table("", columns, whole.members), answer: whole, parameters });
+    twin: table("", columns, whole.members), of: { path: insightPath(row.metric, parameters), cli: `murmur query ${row.metric} --nodes NODE`,
+      json: () => ({ together: whole, own: Object.fromEntries(own) }) } });
 }
 
 const gapText = (member) => member.without.map((gap) => `${reason(gap.reason)} (${number(gap.windows.length)})`).join(", ");
