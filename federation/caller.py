@@ -11,8 +11,9 @@ for a while, twice as long each time; its first authentic word ends that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from federation.batch import Batch
 from federation.effects import SendRequest
@@ -154,7 +155,7 @@ class Caller:
         times += [time for time in (self._flush_ms, self._next_sync_ms) if time is not None]
         times += [self._last_tick_ms] if self._laden else []
         if len(self._sessions) < self._settings.sessions_at_once:
-            times += [due for due, _ in self._due()]
+            times += [due for due, _ in islice(self._due(), 1)]
         return min(times, default=None)
 
     def on_response(self, token: int, answer: bytes | Failed, now_ms: int, rng: Rng, batch: Batch) -> None:
@@ -335,24 +336,23 @@ class Caller:
 
     # -- sessions
 
-    def _due(self) -> list[tuple[int, Peer]]:
-        """(time, peer) of the sessions wanted that may begin; one probe at a time."""
+    def _due(self) -> Iterator[tuple[int, Peer]]:
+        """(time, peer) of the sessions wanted that may begin, earliest first; one probe at a time."""
         may_probe = not any(session.is_probe for session in self._sessions.values())
-        return [
-            (due, peer)
+        wanted = [
+            (due, peer.place, peer)
             for peer in self._peers.stirred()
             if peer.node not in self._sessions
             and (due := peer.wants_sync_at(self._settings, may_probe=may_probe)) is not None
-            and self.endpoint_of(peer) is not None
         ]
+        return ((due, peer) for due, _, peer in sorted(wanted) if self.endpoint_of(peer) is not None)
 
     def _start_sessions(self, now_ms: int, rng: Rng, batch: Batch) -> None:
         if len(self._sessions) >= self._settings.sessions_at_once:
             return
         is_probing = any(session.is_probe for session in self._sessions.values())
-        due_now = [(due, peer) for due, peer in self._due() if due <= now_ms]
-        for _, peer in sorted(due_now, key=lambda item: (item[0], item[1].place)):
-            if len(self._sessions) >= self._settings.sessions_at_once:
+        for due, peer in self._due():
+            if due > now_ms or len(self._sessions) >= self._settings.sessions_at_once:
                 return
             # After a burst every peer's last word is an old one: one of them is asked, and tells for all (`_ask`).
             is_wanted = peer.sync_due_ms is not None and peer.sync_due_ms <= now_ms
