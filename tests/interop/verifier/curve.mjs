@@ -28,18 +28,26 @@ function fromAffine(x, y) {
 
 /** x of the point with this y and sign, or null where there is none. x = 0 has no sign bit (5.1.3, step 4). */
 function rootFor(y, sign) {
-  const numerator = modulo(y * y - 1n);
-  const ratio = modulo(numerator * inverse(D * y * y + 1n));
-  let x = power(ratio, (P + 3n) / 8n);
-  if (modulo(x * x - ratio) !== 0n) x = modulo(x * ROOT_OF_MINUS_ONE);
-  if (modulo(x * x - ratio) !== 0n) return null;
+  const [u, v] = [modulo(y * y - 1n), modulo(D * y * y + 1n)];
+  const cube = modulo(v * v * v);
+  let x = modulo(u * cube * power(modulo(u * cube) * modulo(cube * v), (P - 5n) / 8n)); // step 3: u·v³·(u·v⁷)^((p−5)/8)
+  if (modulo(v * x * x - u) !== 0n) x = modulo(x * ROOT_OF_MINUS_ONE);
+  if (modulo(v * x * x - u) !== 0n) return null;
   if (x === 0n && sign === 1n) return null;
   return (x & 1n) === sign ? x : modulo(-x);
 }
 
+const points = new Map(); // of keys, which come again and again
+
 /** The point these 32 bytes are the canonical encoding of, or null. */
 export function pointOf(bytes) {
   if (bytes.length !== 32) return null;
+  const name = bytes.toString("latin1");
+  if (!points.has(name)) points.set(name, decompressed(bytes));
+  return points.get(name);
+}
+
+function decompressed(bytes) {
   const number = littleEndian(bytes);
   const y = number & (2n ** 255n - 1n);
   if (y >= P) return null;

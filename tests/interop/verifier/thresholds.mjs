@@ -7,10 +7,16 @@ const BITS = 256n;
 const ONE = 1n << BITS;
 const SLACK = 1n << 64n; // far above all rounding of a sum, far below any δ in use
 
+const known = new Map(); // tails by law and people
+
 /** Whether this many noised people are at least τ. */
 export function isThreshold(block, delta, maxCells, people) {
   const allowed = div(delta, whole(maxCells));
-  const [above, all] = tails(block, people - 1n);
+  const { mechanism, sigma2, b } = block;
+  const law = mechanism === "gaussian" ? sigma2 : b;
+  const name = `${mechanism} ${law.top}/${law.bottom} ${people}`;
+  if (!known.has(name)) known.set(name, tails(block, people - 1n));
+  const [above, all] = known.get(name);
   return compare(ratioOf(above, all), allowed) <= 0;
 }
 
