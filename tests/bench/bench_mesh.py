@@ -11,7 +11,7 @@
 - `wire`: the real core on the simulation's network: bodies sent over the least possible under 10 % loss, with and
   without churn; idle bytes a peer and hour.
 - `thousand`: the same with 1,000 nodes that have run for a while, above the 150 from which on entries are announced;
-  `--churn` has them go down and come back, too; slow.
+  `--churn` has them go down and come back, too. Some minutes of one core, and 4 GB.
 """
 
 from __future__ import annotations
