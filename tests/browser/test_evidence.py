@@ -152,6 +152,7 @@ def test_every_table_is_a_parquet_file_too(watched: Callable[..., Watched], tmp_
     shown = page.locator("#guarantees tbody tr").all()
     rows = [[float(text) for text in row.locator("td.number").all_text_contents()] for row in shown]
     assert [[*row.values()][1:] for row in found.to_pylist()] == rows
+    assert "amber, charged so far, day epochs" in found.column("Who").to_pylist()
     assert found.schema.metadata[b"source"] == f"{one.origin}/v1/budget".encode()
     page = one.open("/mesh")
     assert set(saved("#nodes").column("Node").to_pylist()) == {"amber", "birch", "cedar", "dune"}

@@ -288,7 +288,7 @@ def test_a_question_without_an_answer_is_refused_in_words(watched: Callable[...,
     assert page.locator("main > *").count() == 0
     page.keyboard.press("d")
     page.wait_for_selector("#result")
-    assert page.get_attribute("body", "data-state") is None
+    page.wait_for_function("!document.body.dataset.state")
 
 
 def test_a_name_cannot_turn_the_sentence_around(watched: Callable[..., Watched]) -> None:

@@ -88,6 +88,7 @@ const nameOf = ([heading]) => (heading instanceof Node ? heading.textContent : h
 function textOf(cell) {
   const found = h("span", {}, cell);
   for (const one of found.querySelectorAll("[aria-hidden]")) one.remove();
+  for (const one of found.querySelectorAll("br")) one.replaceWith(", ");
   return found.textContent.replaceAll(/\s+/g, " ").trim();
 }
 
