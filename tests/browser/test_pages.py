@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,15 @@ def test_each_number_on_screen_is_the_apis(watched: Callable[..., Watched], site
     if answer["hidden"]:
         expected.append(answer["hidden"]["estimate"])
     assert [int(figures(value)[0].replace(",", "")) for value in values] == [max(0, number) for number in expected]
+    page.wait_for_selector("#more strong")
+    cost = page.text_content("#cost")
+    row = next(
+        one for one in site.get("amber", "/v1/metrics")["data"]["metrics"] if one["metric"] == "people_by_country"
+    )
+    [cap] = [one for one in site.get("amber", "/v1/budget")["data"]["promised"] if one["length"] == "day"]
+    part = 100 * Fraction(row["privacy"]["rho"]) / Fraction(cap["rho"])
+    for words in ("free", f"ρ = {row['privacy']['rho']}", f"{float(part):g}% of each day's cap"):
+        assert words in cost, "what a new question costs is said before anybody asks it"
     page = one.open("/map")
     assert page.locator("#list .bars .value").all_text_contents() == values
     page = one.open("/platforms?metric=people")
