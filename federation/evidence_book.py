@@ -60,6 +60,7 @@ class EvidenceBook:
 
     def __init__(self) -> None:
         self._kept: dict[NodeId, dict[tuple[int, int], Kept]] = {}
+        self._asked_ms: dict[NodeId, int] = {}
         self.is_new = False
 
     def __iter__(self) -> Iterator[Kept]:
@@ -112,6 +113,14 @@ class EvidenceBook:
     def untold(self, peer: NodeId) -> list[bytes]:
         """Documents a member neither acknowledged nor refused; as many as one push holds."""
         return [kept.body for kept in self if peer not in kept.told and peer not in kept.settled][:MAX_EVIDENCE]
+
+    def is_to_ask(self, peer: NodeId, now_ms: int, again_ms: int) -> bool:
+        """Whether to ask a member for what it could not tell; asked now, it is not asked again for a while."""
+        last = self._asked_ms.get(peer)
+        if last is not None and last <= now_ms < last + again_ms:
+            return False
+        self._asked_ms[peer] = now_ms
+        return True
 
     def answered(self, peer: NodeId, bodies: Iterable[bytes], verdicts: Iterable[PushVerdict], batch: Batch) -> None:
         """What a member said of the documents we sent it."""

@@ -25,6 +25,8 @@ from protocol.entries import ParsedEntry
 from protocol.ids import EntryId, NodeId
 from protocol.key_chain import MAX_CHAIN_LINKS
 from protocol.ops import (
+    DocsReply,
+    Document,
     EvidencePush,
     Heads,
     Hello,
@@ -43,6 +45,8 @@ from protocol.ops import (
     parse_range_request,
 )
 from protocol.requests import ANNOUNCE, DOCS, HEADS, HELLO, MAX_PAYLOAD_BYTES, PUSH, RANGE, Request
+
+EVIDENCE_DOCUMENT = "evidence"  # a kind that older software passes over
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +167,20 @@ class Service:
                 retry_after_ms=wait_ms,
             )
         if isinstance(pushed, EvidencePush):
-            verdicts = tuple(self._told(document, asked) for document in pushed.documents)
+            sender, now_ms, batch = asked.peer, asked.now_ms, asked.batch
+            verdicts = tuple(self.hear(document, sender, now_ms, batch) for document in pushed.documents)
         else:
             verdicts = tuple(self._pushed(data, asked) for data in pushed.entries)
         return PushReply(verdicts).encode()
 
-    def _told(self, document: bytes, asked: Asked) -> PushVerdict:
-        """Evidence: what the sender holds of that log shows more of it than two headers do."""
-        verdict = self._logs.offer_evidence(document, asked.peer.node, asked.batch)
+    def hear(self, document: bytes, sender: Peer, now_ms: int, batch: Batch) -> PushVerdict:
+        """Evidence a peer sent: what it holds of that log shows more of it than two headers do."""
+        verdict = self._logs.offer_evidence(document, sender.node, batch)
         if verdict.verdict == "refused":
-            asked.peer.refused = RefusedItem(asked.now_ms, "evidence", verdict.code or "", "it proves nothing here")
-            asked.batch.log("mesh.evidence_refused", peer=asked.peer.node.hex(), code=verdict.code or "")
+            sender.refused = RefusedItem(now_ms, "evidence", verdict.code or "", "it proves nothing here")
+            batch.log("mesh.evidence_refused", peer=sender.node.hex(), code=verdict.code or "")
         elif verdict.verdict == "ok":
-            asked.peer.sync_due_ms = asked.now_ms
+            sender.sync_due_ms = now_ms
         return verdict
 
     def _pushed(self, data: bytes, asked: Asked) -> PushVerdict:
@@ -204,7 +209,11 @@ class Service:
         return b""
 
     def _docs(self, asked: Asked) -> bytes:
-        return self._documents.serve(parse_docs_request(asked.request.payload)).encode()
+        wanted = parse_docs_request(asked.request.payload)
+        if wanted.charters_from is None and not wanted.hashes:  # from who cannot be called, and so told
+            untold = self._logs.evidence.untold(asked.peer.node)
+            return DocsReply(tuple(Document(EVIDENCE_DOCUMENT, body) for body in untold)).encode()
+        return self._documents.serve(wanted).encode()
 
     def _take_early(self, parsed: ParsedEntry, batch: Batch) -> None:
         """Offer what waited for this entry, one after the other."""

@@ -26,7 +26,7 @@ from federation.effects import StoreDefinition
 from federation.logs import Logs
 from federation.peers import Peer
 from federation.ports import EntrySource
-from federation.service import Service
+from federation.service import EVIDENCE_DOCUMENT, Service
 from federation.settings import Settings
 from federation.steps import AskCharters, Compare, CompareSpans, Fetch, FetchBodies, Greet, Step, Testify
 from federation.sync import Dig, Pull, Send, Todo, compare
@@ -42,6 +42,7 @@ from protocol.ops import (
     DEFINITION_DOCUMENT,
     MAX_AUTHORS,
     MAX_DOCUMENTS,
+    MAX_EVIDENCE,
     MAX_SPANS,
     DocsRequest,
     EvidencePush,
@@ -143,6 +144,10 @@ class Session:
         missing = wanted[:MAX_DOCUMENTS]
         if missing:
             session.steps.append(Fetch(missing))
+        if not means.logs.endpoints_of(means.me) and means.logs.evidence.is_to_ask(
+            peer.node, now_ms, means.settings.charter_again_ms
+        ):
+            session.steps.append(Fetch(()))  # evidence, which nobody can push here
         session.steps.append(session._comparison())
         session._testify()
         session._want_bodies()
@@ -206,7 +211,7 @@ class Session:
             case Greet():
                 self._greeted(payload)
             case Fetch():
-                self._fetched(step, payload, batch)
+                self._fetched(step, payload, now_ms, batch)
             case AskCharters():
                 self._got_charters(step, payload, batch)
             case Compare() | CompareSpans() if self.asked_under != self.means.logs.rules.stamp.hash:
@@ -288,8 +293,15 @@ class Session:
         if self.peer.digest == self.means.logs.digest:
             self.steps = deque(step for step in self.steps if not isinstance(step, Compare | CompareSpans))
 
-    def _fetched(self, step: Fetch, payload: bytes, batch: Batch) -> None:
-        for document in parse_docs_reply(payload).documents:
+    def _fetched(self, step: Fetch, payload: bytes, now_ms: int, batch: Batch) -> None:
+        documents = parse_docs_reply(payload).documents
+        proofs = [] if step.hashes else [one.body for one in documents if one.kind == EVIDENCE_DOCUMENT][:MAX_EVIDENCE]
+        held = [
+            one for one in proofs if self.means.service.hear(one, self.peer, now_ms, batch).verdict in ("ok", "have")
+        ]
+        if held:
+            self.steps.append(Testify(tuple(held)))  # so the peer learns that it need not tell
+        for document in documents:
             if document.kind == CHARTER_DOCUMENT:
                 charter = parse_charter_document(document.body)
                 if charter.hash in step.hashes:

@@ -426,3 +426,30 @@ def test_one_of_ten_rotates_every_30_seconds_while_summaries_flow() -> None:
     assert turned is not None
     held = [core_of(owner).held_by(node.id) for node in world.nodes[1:]]
     assert all(position is not None and position >= turned.position for position in held)
+
+
+@pytest.mark.requirement("M-MSG-33")
+def test_evidence_reaches_a_node_that_nobody_can_call() -> None:
+    """It publishes no endpoint: it asks, gets the proof once, and says so; a restart of either changes nothing."""
+    world = World(4, 6)
+    world.settle()
+    owner, witness, silent, liar = world.nodes
+    world.commit(silent, silent.author.endpoint())
+    thief = owner.author.copy()
+    commit(world, owner, 0)
+    world.commit(owner, owner.author.rotate())
+    commit(world, owner, 1)
+    world.settle()
+    Liar(world, liar).push(witness, [abstain(world, thief, 60)])
+    world.run(20_000)
+    assert silent.disk.evidence[owner.id] == witness.disk.evidence[owner.id]
+    assert [alarm.code for alarm in silent.alarms].count("retired-key-used") == 1
+    for node in world.nodes:
+        if node is not silent:
+            assert silent.id in node.disk.proofs[witness.disk.evidence[owner.id]]
+    for node in (witness, silent):
+        world.boot(node)
+    before = world.traffic["push"]
+    world.run(60_000)
+    assert world.traffic["push"] == before, "what was acknowledged is not told again"
+    check_converged(world)
