@@ -11,15 +11,18 @@ const made = new WeakMap(); // what a table is made of: a table on screen may ho
 /**
  * A table. Columns are [heading, cell(row), kind]: cells are text or elements; a kind is "number", or "mark" for what is
  * no data (arrows, buttons). The rows `under` it stand under every page. With an `id`, the page is kept in the address.
+ * One of sentences rather than numbers `stacks`: on a phone each row is a list of its cells under their names.
  */
-export function table(caption, columns, rows, { tall = false, id = null, rowClass = () => null, under = [] } = {}) {
-  const kind = (column) => (column[2] === "number" ? "number" : null);
-  const line = (row, at) => h("tr", { class: rowClass(row), "aria-rowindex": rows.length > ROWS ? at + 2 : null },
-    columns.map((column) => h("td", { class: kind(column) }, column[1](row))));
-  const body = h("tbody");
-  const drawn = h("table", { "aria-rowcount": rows.length > ROWS ? rows.length + under.length + 1 : null }, caption ? h("caption", {}, h("span", {}, caption)) : null,
-    h("thead", {}, h("tr", { "aria-rowindex": rows.length > ROWS ? 1 : null }, columns.map((column) => h("th", { scope: "col", class: kind(column) }, column[0])))), body);
-  const region = h("div", { class: tall ? "scroll tall" : "scroll", id, tabindex: "0", role: "region", "aria-label": caption || "Table" }, drawn);
+export function table(caption, columns, rows, { tall = false, id = null, rowClass = () => null, under = [], stacks = false } = {}) {
+  const kind = (column) => column[2] ?? null;
+  const role = (name) => (stacks ? name : null); // said, because a table that is laid out otherwise is none to some readers
+  const line = (row, at) => h("tr", { class: rowClass(row), role: role("row"), "aria-rowindex": rows.length > ROWS ? at + 2 : null },
+    columns.map((column) => h("td", { class: kind(column), role: role("cell"), "data-name": role(nameOf(column)) }, column[1](row))));
+  const body = h("tbody", { role: role("rowgroup") });
+  const drawn = h("table", { role: role("table"), "aria-rowcount": rows.length > ROWS ? rows.length + under.length + 1 : null }, caption ? h("caption", {}, h("span", {}, caption)) : null,
+    h("thead", { role: role("rowgroup") }, h("tr", { role: role("row"), "aria-rowindex": rows.length > ROWS ? 1 : null },
+      columns.map((column) => h("th", { scope: "col", class: kind(column), role: role("columnheader") }, column[0])))), body);
+  const region = h("div", { class: `scroll${tall ? " tall" : ""}${stacks ? " stacks" : ""}`, id, tabindex: "0", role: "region", "aria-label": caption || "Table" }, drawn);
   const show = (from) => body.replaceChildren(...rows.slice(from, from + ROWS).map((row, i) => line(row, from + i)), ...under.map((row, i) => line(row, rows.length + i)));
   made.set(drawn, { columns, rows: [...rows, ...under] });
   const first = rows.length > ROWS ? startOf(id, rows.length) : 0;

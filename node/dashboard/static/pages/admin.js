@@ -31,8 +31,8 @@ function checks(rows, show) {
   const columns = [[unseen("State"), (row) => tag(TONES[row.state], row.state)], ["Check", (row) => row.name], ["Found", (row) => h("span", { class: "long" }, row.detail)],
     ["What to do", (row) => row.fix || "–"]];
   return panel({ id: "checks", size: "two-thirds", heading: "Checks", summary: words,
-    body: [others.length ? table("", columns, others, { id: "check-rows" }) : null,
-      h("details", { id: "passed", open: !others.length }, h("summary", {}, `${counted(good.length, "check")} passed`), table("", columns.slice(0, 3), good)),
+    body: [others.length ? table("", columns, others, { id: "check-rows", stacks: true }) : null,
+      h("details", { id: "passed", open: !others.length }, h("summary", {}, `${counted(good.length, "check")} passed`), table("", columns.slice(0, 3), good, { stacks: true })),
     h("div", { class: "controls" }, h("button", { type: "button", id: "sync", onclick: async (event) => {
       event.target.disabled = true;
       try {
@@ -123,6 +123,6 @@ function peersPanel(peers) {
 function auditPanel(records) {
   return panel({ id: "audit", size: "half", heading: "Audit", summary: "What was done on this node and by whom; each line holds the hash of the one before. murmur audit verify checks it.",
     body: records.length ? table("", [["At", (row) => h("time", {}, instant(row.at * 1000))], ["What", (row) => h("span", { class: "long" }, row.action)],
-      ["By", (row) => h("bdi", {}, row.actor)], ["Outcome", (row) => row.outcome]], records.toReversed(), { tall: true, id: "audit-rows" }) : h("p", { class: "empty" }, "Nothing yet."),
+      ["By", (row) => h("bdi", {}, row.actor)], ["Outcome", (row) => row.outcome]], records.toReversed(), { tall: true, id: "audit-rows", stacks: true }) : h("p", { class: "empty" }, "Nothing yet."),
   of: of("audit?last=100", "murmur audit show") });
 }

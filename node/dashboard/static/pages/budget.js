@@ -77,7 +77,7 @@ function refusals(rows) {
     summary: over ? `${counted(over, "metric")} did not fit a cap somewhere in the last 30 days.` : "No release was refused for its cost in the last 30 days. Other silences are named here, too; none of them costs privacy.",
     body: rows.length ? table("", [[unseen("Verdict"), (row) => (row.reason === "budget" ? tag("warn", "refused") : tag("", "declined"))], ["Node", (row) => h("bdi", { class: "long" }, row.name)],
       ["Why", (row) => reason(row.reason)], ["What it means", (row) => h("span", { class: "long" }, MEANS[row.reason] ?? "")],
-      ["Metrics", (row) => h("bdi", {}, row.metrics.join(", "))]], rows, { tall: rows.length > 12, id: "refusal-rows" }) : h("p", { class: "empty" }, "Every node released everything it was asked for."),
+      ["Metrics", (row) => h("bdi", {}, row.metrics.join(", "))]], rows, { tall: rows.length > 12, id: "refusal-rows", stacks: true }) : h("p", { class: "empty" }, "Every node released everything it was asked for."),
     of: { path: "/v1/releases", json: () => rows, cli: "murmur sql \"SELECT name, metric, reason, count(*) FROM abstentions GROUP BY ALL\"" } });
 }
 

@@ -73,7 +73,7 @@ function lately(all) {
     ...one.rejected.map((row) => `${number(row.events)} rejected: ${row.code.replaceAll("_", " ")}${row.pointer ? ` at ${row.pointer}` : ""}`)].join(", "));
   return panel({ id: "lately", size: "half", heading: "Request by request", summary: `Newest first; ${number(keys.size)} write ${keys.size === 1 ? "key" : "keys"} in use.`,
     body: requests.length ? table("", [["At", (one) => instant(one.at_s * 1000)], ["Key", (one) => h("code", {}, one.key)], ["What became of it", outcome]], requests,
-      { tall: true, id: "requests" }) : h("p", { class: "empty" }, "Each request appears here as it comes."), of: RECENT });
+      { tall: true, id: "requests", stacks: true }) : h("p", { class: "empty" }, "Each request appears here as it comes."), of: RECENT });
 }
 
 // -- the tester ----------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ function request(mine) {
   return panel({ id: "request", heading: "What would this request leave?",
     summary: "The request that brought this page, as if it had carried an event. Nobody was looked up and nothing was stored; only the names of its headers were read.",
     body: [h("p", {}, state, " ", mine.would_be_kept ? "An event from this browser would be kept if you consented and the plan below names it." : "An event from this browser would be dropped whole, at the door."),
-      table("", [["What", (row) => row[0]], ["Before", (row) => h("code", { class: "long" }, row[1])], ARROW, ["After", (row) => row[2]]], rows, { id: "request-rows" })],
+      table("", [["What", (row) => row[0]], ["Before", (row) => h("code", { class: "long" }, row[1])], ARROW, ["After", (row) => row[2]]], rows, { id: "request-rows", stacks: true })],
     of: { path: "/privacy/request.json", isPlain: true, json: () => ({ ...mine, rows: rows.map(([what, before, after]) => ({ what, before, after })) }) } });
 }
 
@@ -81,7 +81,7 @@ function appPanel(app, isWide) {
   return panel({ id: `app-${app.app}`, size: isWide ? "" : "half", heading: h("bdi", {}, title(app.app)),
     summary: `Stands for you: ${KEYS[app.person_key]}. ${app.consent ? `Needs your consent to ${app.consent}.` : "Asks for no consent."}${share}`,
     body: table("", [["When you", (row) => h("bdi", {}, row.action)], ["Field", (row) => h("bdi", {}, row.field)],
-      ["Sent, for example", (row) => (row.before ? h("code", {}, row.before) : "")], ARROW, ["Kept", (row) => h("code", {}, row.after)]], rows), of: statement(() => app) });
+      ["Sent, for example", (row) => (row.before ? h("code", {}, row.before) : "")], ARROW, ["Kept", (row) => h("code", {}, row.after)]], rows, { stacks: true }), of: statement(() => app) });
 }
 
 function dropped(told) {
