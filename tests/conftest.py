@@ -24,6 +24,7 @@ Measure = Callable[[str, str, str, bool], None]
 LONG_MODULES = (
     "browser/test_client.py",
     "browser/test_pages.py",
+    "fault/test_mesh_kills.py",
     "integration/test_vault_node.py",
     "integration/test_demo.py",
     "browser/test_evidence.py",
@@ -38,7 +39,6 @@ LONG_MODULES = (
     "integration/test_faults.py",
     "fault/test_choice_kill.py",
     "fault/test_vault_crash.py",
-    "fault/test_mesh_kills.py",
     "unit/node/test_engine.py",
     "unit/privacy/test_sensitivity_table.py",
     "integration/test_deciding.py",
