@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -72,6 +72,14 @@ class Author:
             self, entries=list(self.entries), totals=dict(self.totals), releases=dict(self.releases),
             lost=list(self.lost),
         )  # fmt: skip
+
+    def forget_turns(self, held: Collection[EntryId]) -> None:
+        """Old keys are put back: of the last turns those that nobody heard of never happened."""
+        for parsed in reversed(self.entries):
+            if parsed.header.kind in (ROTATE, RECOVER):
+                if parsed.id in held:
+                    return
+                self.turns -= 1 if parsed.header.kind == ROTATE else 10
 
     def rotate(self) -> ParsedEntry:
         """The next entry: a rotation to the key committed to."""

@@ -42,7 +42,12 @@ class Liar:
         self.world.deliver(target, message)
 
     def commit(self, parsed: ParsedEntry) -> None:
-        """Publish on the own node, which may have found out about itself meanwhile."""
+        """Publish on the own node, which may have found out about itself meanwhile.
+
+        A node writes on top of what its disk holds: once an old disk was put back, this goes nowhere.
+        """
+        if parsed.header.prev not in self.node.disk.by_id:
+            return
         try:
             self.world.commit(self.node, parsed)
         except OwnLogConflict:

@@ -244,13 +244,17 @@ class World:
             self.at(down_ms, lambda: self.boot(node) if node.core is None else None)
 
     def roll_back(self, node: SimNode, share: float) -> None:
-        """An old disk is put back: of all that came to it, in its order, so large a share; at least its birth."""
+        """An old disk is put back: of all that came to it, in its order, so large a share; at least its birth.
+
+        Its keys stood on it, too: a turn that no disk holds is undone.
+        """
         node.core = None
         self.traffic["crash"] += 1
         old, whole = node.disk, list(node.disk.by_id.values())
         node.disk = Disk(definitions=dict(self.founding.definitions))
         node.disk.append(whole[: max(1, int(len(whole) * share))])
         node.disk.charters = {hash_: kept for hash_, kept in old.charters.items() if not kept.is_proposal}
+        node.author.forget_turns({entry for other in self.nodes for entry in other.disk.by_id})
         self.boot(node)
 
     def copy_of(self, node: SimNode) -> SimNode:
