@@ -2,8 +2,9 @@
 
     .venv/bin/python tests/bench/bench_mesh.py [visible catch-up wire thousand] [--entries 100000] [--folder DIR]
 
-- `visible`: ten real nodes (`murmur run`, loopback, no faults). A node releases two summaries, five times each; from the tick at which
-  they leave (its anchor is written) to the moment each of the nine others holds them, judged. Databases are watched.
+- `visible`: ten real nodes (`murmur run`, loopback, no faults). A node releases two summaries, five times each; from
+  the tick at which they leave (its anchor is written) to the moment each of the nine others holds them, judged.
+  Databases are watched.
   `--real-time` lets the nodes go before whatever else runs on a busy machine.
 - `catch-up`: two processes with the real core, store and HTTP (mesh_peer.py); the one that has nothing fetches the
   logs of fourteen members from the other. Wall clock from its first request to its last stored entry, and the CPU
