@@ -31,7 +31,12 @@ from tests.browser.watching import (
 
 pytestmark = needs_chromium
 ALL_PAGES = [*PAGES, *PUBLIC_PAGES]
-LOOKS = [("light", 1440), ("dark", 1440), ("light", 360), ("dark", 360)]
+LOOKS = [
+    pytest.param(scheme, width, id=f"{scheme}-{width}", marks=() if is_fast else pytest.mark.slow)
+    for scheme, width, is_fast in (
+        ("light", 1440, True), ("dark", 360, True), ("dark", 1440, False), ("light", 360, False),
+    )
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made.close()
 
 
-@pytest.mark.parametrize(("scheme", "width"), LOOKS, ids=[f"{scheme}-{width}" for scheme, width in LOOKS])
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
 def test_every_page_is_quiet_self_contained_and_fits(watched: Callable[..., Watched], scheme: str, width: int) -> None:
     """No console error, no other origin, no cookie, nothing wider than the window; axe finds nothing serious."""
     one = watched(scheme=scheme, width=width)
