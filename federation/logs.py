@@ -251,14 +251,30 @@ class Logs:
                 log.announced = keys = found
 
     def retired_key(self, author: NodeId, links: Sequence[bytes]) -> bytes | None:
-        """The key a chain ends with, when the author's log went on from it here; else None."""
+        """The key a chain ends with, when the author's log went on from it here, or past it; else None.
+
+        Past it goes a recover that leaves out a rotate, as when a node's clone rotates while the node recovers. Such a
+        chain is not on the line: the links that leave it prove themselves.
+
+        Raises:
+            ProtocolError: a link is refused.
+        """
         log = self._logs.get(author)
-        if log is None or len(log.epochs) < 2:
+        if log is None or log.keys is None or len(log.epochs) < 2:
             return None
         if not links:
             return log.epochs[0].signing_key
-        last = parse_entry(links[-1]).id
-        return log.epochs[log.links.index(last) + 1].signing_key if last in log.links[:-1] else None
+        last = parse_entry(links[-1])
+        if last.id in log.links:
+            return None if last.id == log.links[-1] else log.epochs[log.links.index(last.id) + 1].signing_key
+        if last.header.position >= log.keys.position:
+            return None
+        parsed = [parse_entry(link) for link in links]
+        standing = [link.id for link in parsed if link.id in log.links]
+        state = log.epochs[log.links.index(standing[-1]) + 1 if standing else 0]
+        for link in parsed[len(standing) :]:
+            state = follow_link(state, link, log.roots)
+        return state.signing_key if log.rank(state) < log.rank(log.keys) else None
 
     def key_chain(self, author: NodeId) -> list[bytes]:
         """The rotate and recover entries that stand in a log, in order, as they travel."""

@@ -453,3 +453,29 @@ def test_evidence_reaches_a_node_that_nobody_can_call() -> None:
     world.run(60_000)
     assert world.traffic["push"] == before, "what was acknowledged is not told again"
     check_converged(world)
+
+
+@pytest.mark.requirement("M-MSG-16")
+def test_a_process_whose_clone_recovered_reads_so() -> None:
+    """It rotated apart: its chain is on no line, and yet it says hello and reads; what it signed is void everywhere."""
+    world = World(4, 9)
+    world.settle()
+    owner = world.nodes[0]
+    commit(world, owner, 0)
+    world.settle()
+    clone = world.copy_of(owner)
+    world.cut([[0, 1, 2, 3], [clone.place]])
+    turned = clone.author.rotate()
+    world.commit(clone, turned)
+    after = commit(world, clone, 30)
+    world.commit(owner, owner.author.recover(1))
+    commit(world, owner, 20)
+    world.run(20_000)
+    world.heal()
+    world.run(60_000)
+    assert "own-entry-from-elsewhere" in [alarm.code for alarm in clone.alarms]
+    assert log_at(clone, owner).ids == log_at(world.nodes[1], owner).ids
+    for node in (*world.nodes[:4], clone):
+        assert log_at(node, owner).generation == 1
+        assert turned.id not in log_at(node, owner).ids
+        assert node.verdicts.get(after.id) != COUNTED
