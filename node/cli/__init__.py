@@ -10,9 +10,11 @@ says what, why and what to do, with a stable code; exit codes are those of `kit/
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -23,6 +25,10 @@ EPILOG = (
     "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused by policy, 5 unreachable, "
     "6 verification failed, 7 conflict, 75 try again, 78 configuration."
 )
+
+_COLLECT_AFTER: Final = 100_000, 20, 20
+"""New objects before a collection: a start makes some hundred thousand that stay, and looking through them again and
+again took a fifth of its time. What runs on sets its own (node/jobs/memory.py)."""
 
 
 @click.group(
@@ -50,6 +56,7 @@ def _murmur(context: click.Context, quiet: bool, passphrase_file: Path | None) -
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code; `argv` defaults to the process's arguments."""
+    gc.set_threshold(*_COLLECT_AFTER)
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         result = _murmur.main(arguments, prog_name="murmur", standalone_mode=False)
