@@ -51,7 +51,7 @@ class Liar:
         try:
             self.world.commit(self.node, parsed)
         except OwnLogConflict:
-            return
+            self.node.disk.untaken.add(parsed.id)
 
     def noise_twice(self) -> None:
         """Two releases of one slot, both well-formed."""

@@ -71,13 +71,25 @@ class Play:
         self.clones = (node.place, self.world.copy_of(node).place)
 
     def forget_what_nobody_has(self) -> None:
-        """Entries that stood on a lost disk alone are gone: whoever rolled back goes on from what its peers hold."""
+        """Entries that stood on a lost disk alone are gone: whoever rolled back goes on from what its peers hold.
+
+        With a recover that is gone what it took back is there again.
+        """
+        held = {entry for node in self.world.nodes for entry in node.disk.by_id}
         for node in self.world.nodes:
             assert node.core is not None
-            own = node.core.logs.log(node.id)
-            if own is not None and own.ids == [parsed.id for parsed in node.author.entries[: own.height]]:
-                node.author.lost += node.author.entries[own.height :]
-                del node.author.entries[own.height :]
+            own, author = node.core.logs.log(node.id), node.author
+            if own is None:
+                continue
+            if own.ids == [parsed.id for parsed in author.entries[: own.height]]:
+                author.lost += author.entries[own.height :]
+                del author.entries[own.height :]
+                continue
+            written = {parsed.id: parsed for parsed in (*author.lost, *author.entries)}
+            gone = [parsed for parsed in author.entries if parsed.id not in own.ids]
+            if all(entry in written for entry in own.ids) and not any(parsed.id in held for parsed in gone):
+                author.entries = [written[entry] for entry in own.ids]
+                author.lost = [parsed for entry, parsed in written.items() if entry not in own.ids]
 
     @property
     def dishonest(self) -> set[int]:

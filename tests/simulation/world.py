@@ -59,6 +59,7 @@ class Disk:
     evidence: dict[NodeId, bytes] = field(default_factory=dict)  # the first proof of each
     proofs: dict[bytes, set[NodeId]] = field(default_factory=dict)  # all of them, and who acknowledged
     charters: dict[CharterHash, StoreCharter] = field(default_factory=dict)
+    untaken: set[EntryId] = field(default_factory=set)  # own entries that the own core would not take
 
     def documents(self, *, proposed: bool) -> list[CharterDocument]:
         """Stored charters after the first: those decided, or those proposed."""
@@ -67,6 +68,9 @@ class Disk:
 
     def append(self, entries: Sequence[ParsedEntry]) -> None:
         for parsed in entries:
+            if parsed.id in self.untaken:  # it comes back from a peer
+                self.untaken.remove(parsed.id)
+                continue
             assert parsed.id not in self.by_id, "an entry was stored twice"
             self.by_id[parsed.id] = parsed
             insort(self.entries.setdefault(parsed.header.author, []), parsed, key=_place)
@@ -76,6 +80,7 @@ class Disk:
         return Disk(
             {author: list(log) for author, log in self.entries.items()}, dict(self.by_id), dict(self.definitions),
             dict(self.evidence), {body: set(told) for body, told in self.proofs.items()}, dict(self.charters),
+            set(self.untaken),
         )  # fmt: skip
 
     def replace_bodies(self, entries: Sequence[ParsedEntry]) -> None:
