@@ -32,7 +32,7 @@ from federation.steps import AskCharters, Compare, CompareSpans, Fetch, FetchBod
 from federation.sync import Dig, Pull, Send, Todo, compare
 from federation.watch import report_charter
 from protocol.charter import parse_charter
-from protocol.charter_document import parse_charter_document
+from protocol.charter_document import CharterDocument, parse_charter_document
 from protocol.entries import parse_carried
 from protocol.errors import BadSuccession, MalformedMessage, ProtocolError
 from protocol.ids import EntryId, NodeId
@@ -303,9 +303,7 @@ class Session:
             self.steps.append(Testify(tuple(held)))  # so the peer learns that it need not tell
         for document in documents:
             if document.kind == CHARTER_DOCUMENT:
-                charter = parse_charter_document(document.body)
-                if charter.hash in step.hashes:
-                    self.means.charters.take(charter, batch)
+                self._take_charter(step, parse_charter_document(document.body), batch)
             if document.kind != DEFINITION_DOCUMENT:
                 continue
             found = self.means.documents.keep(document.body, step.hashes)
@@ -317,6 +315,14 @@ class Session:
         unread = [hash_ for hash_ in _proposed(self.means) if hash_ not in step.hashes][:MAX_DOCUMENTS]
         if unread:
             self.steps.appendleft(Fetch(tuple(unread)))
+
+    def _take_charter(self, step: Fetch, charter: CharterDocument, batch: Batch) -> None:
+        """A charter that was asked for. One that is of no use, as a rival that too few signed, costs nothing else."""
+        if charter.hash in step.hashes:
+            try:
+                self.means.charters.take(charter, batch)
+            except ProtocolError as error:
+                batch.log("mesh.charter_refused", peer=self.peer.node.hex(), code=error.code, why=error.why)
 
     def _got_charters(self, step: AskCharters, payload: bytes, batch: Batch) -> None:
         """Charters in order; where they do not follow what is known here, the peer's chain parts lower down."""
